@@ -1,0 +1,52 @@
+# Two commands on a fresh machine with Python 3.11 or later, git and make: `make repro`, `make test`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PATH := $(abspath $(BIN)):$(PATH)
+export COUNTERWEIGHT_WORK ?= $(abspath .work)
+
+.DEFAULT_GOAL := help
+.PHONY: help install repro test test-fast lint format bench pretrain clean
+
+help: ## This list.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt pip setuptools
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+install: $(VENV)/.installed ## Make .venv with the pinned versions.
+
+repro: install ## Run the pipeline (dvc repro) for the profile of params.yaml, and print the results.
+	python -m stages.params > /dev/null
+	dvc repro
+	python -m stages.plot --summary
+
+test: install lint ## Everything that guards the project: lint, types, tests, the smoke pipeline end to end.
+	python -m pytest
+
+test-fast: install ## The tests without the end-to-end run.
+	python -m pytest --ignore tests/test_pipeline.py
+
+lint: install ## ruff, numpydoc and pyright.
+	ruff check .
+	ruff format --check .
+	pyright
+
+format: install ## Format the code.
+	ruff format .
+	ruff check --fix .
+
+bench: install ## Measure: ratios side by side, on this machine.
+	for script in tests/bench/bench_*.py; do echo "== $$script"; python -m tests.bench.$$(basename $$script .py) || exit 1; done
+
+pretrain: install ## Train the small text-to-image model of the default again (hours).
+	python -m stages.pretrain autoencoder
+	python -m stages.pretrain denoiser
+
+clean: ## Remove what runs wrote, but results, the pretrained model and .venv.
+	rm -rf .work .pytest_cache .ruff_cache .hypothesis
+	find data -mindepth 2 -maxdepth 2 -not -path 'data/pretrained/*' -not -name results -exec rm -rf {} +

@@ -1,0 +1,11 @@
+"""The pipeline: what a generated share of a CLIP training set does to quality and bias, and what balancing undoes.
+
+``download`` writes a corpus of image-text shards and the evaluation sets. ``generate`` makes one synthetic image a
+caption, once, whatever α. ``annotate`` says which row shows whom (s) and names what (y), for real and synthetic images
+alike. ``balance`` mixes both sources at α and solves Multi-Modal Moment Matching for the weights: a small table, no
+image is copied. ``train`` reads the table and the shards; ``caption`` trains captioners on the same rows; ``evaluate``
+measures quality and bias; ``plot`` shows them. `dvc.yaml` has the graph, `params.yaml` the science,
+`stages/profiles/` the scale.
+
+Stages meet only in files and never import each other; what two of them need stands one level up, here.
+"""

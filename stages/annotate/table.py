@@ -1,0 +1,134 @@
+"""The table of attributes: one row an image, one boolean column a group (s), an occupation or a proxy (y)."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from stages.annotate.classifier import UNKNOWN
+from stages.annotate.proxies import words
+from stages.attributes import (
+    GROUPS,
+    OCCUPATIONS,
+    caption_group,
+    caption_occupations,
+    occupation_column,
+    proxy_column,
+    sensitive_column,
+    tone_group,
+)
+from stages.errors import InputError
+
+Groups = Mapping[str, Sequence[str]]  # attribute: the group of each image, empty where it is in none
+
+
+def groups_of_metadata(samples: pd.DataFrame) -> dict[str, list[str]]:
+    """
+    Read the groups of real images from what is known of them.
+
+    Parameters
+    ----------
+    samples : DataFrame, N rows
+        With columns gender and skin_tone; unknown values empty.
+
+    Returns
+    -------
+    dict of str to list of str
+        Attribute to N groups.
+
+    Raises
+    ------
+    InputError
+        If a column is missing or holds an unknown value.
+    """
+    for attribute, known in (("gender", {"", *GROUPS["gender"]}), ("skin_tone", {"", *"12345", *GROUPS["skin_tone"]})):
+        if attribute not in samples:
+            raise InputError(
+                f"samples.parquet: no column {attribute}: the attributes of this corpus are not known; "
+                "set annotate.source to caption"
+            )
+        if other := sorted(set(samples[attribute]) - known):
+            raise InputError(
+                f"samples.parquet: column {attribute}: found {other[0]!r}, expected one of {sorted(known)}"
+            )
+    return {"gender": samples["gender"].tolist(), "skin_tone": [tone_group(tone) for tone in samples["skin_tone"]]}
+
+
+def groups_of_captions(captions: Sequence[str]) -> dict[str, list[str]]:
+    """
+    Read the groups from the words of the captions.
+
+    Parameters
+    ----------
+    captions : sequence of str
+        N captions.
+
+    Returns
+    -------
+    dict of str to list of str
+        Attribute to N groups.
+    """
+    return {attribute: [caption_group(caption, attribute) for caption in captions] for attribute in GROUPS}
+
+
+def targets(groups: Groups, nobody: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """
+    Number the groups for the classifier.
+
+    Parameters
+    ----------
+    groups : mapping of str to sequence of str
+        Attribute to N groups.
+    nobody : ndarray of bool, (N,)
+        Where no person is shown.
+
+    Returns
+    -------
+    ndarray of int64, (N, attributes)
+        Index of the group; the number of groups for "nobody"; `classifier.UNKNOWN` where a person is in no group.
+    """
+    columns = []
+    for attribute, names in GROUPS.items():
+        index = {name: number for number, name in enumerate(names)}
+        column = np.asarray([index.get(group, UNKNOWN) for group in groups[attribute]], np.int64)
+        columns.append(np.where(nobody, len(names), column))
+    return np.column_stack(columns)
+
+
+def attribute_rows(
+    keys: Sequence[str], source: str, groups: Groups, captions: Sequence[str], proxies: Sequence[str]
+) -> pd.DataFrame:
+    """
+    Tabulate images of one source.
+
+    Parameters
+    ----------
+    keys : sequence of str
+        N keys.
+    source : str
+        ``"real"`` or ``"synthetic"``.
+    groups : mapping of str to sequence of str
+        Attribute to N groups.
+    captions : sequence of str
+        N captions: occupations and proxies are what these name, whatever the image shows.
+    proxies : sequence of str
+        Words that become proxy columns.
+
+    Returns
+    -------
+    DataFrame
+        Columns key, source, ``s_*``, ``y_occupation_*``, ``y_proxy_*``; the latter bool.
+    """
+    columns: dict[str, object] = {"key": list(keys), "source": source}
+    for attribute, names in GROUPS.items():
+        for name in names:
+            columns[sensitive_column(attribute, name)] = [group == name for group in groups[attribute]]
+    named = [set(caption_occupations(caption)) for caption in captions]
+    for occupation in OCCUPATIONS:
+        columns[occupation_column(occupation)] = [occupation in found for found in named]
+    said = [words(caption) for caption in captions]
+    for word in proxies:
+        columns[proxy_column(word)] = [word in found for found in said]
+    booleans = [name for name in columns if name not in ("key", "source")]
+    return pd.DataFrame(columns, index=range(len(keys))).astype(dict.fromkeys(booleans, bool))

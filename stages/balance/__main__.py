@@ -1,0 +1,256 @@
+"""`balance`: the mix at α, the weights that balance its moments, and the rows they select.
+
+Reads `samples.parquet` and `attributes.parquet` of `data/<profile>/`; writes `selection.parquet` there, and into
+`balance/`: `balance.json` (bias before, solved and realised; η, certificate), `groups.csv`, `associations.csv` (all
+pairs) and `associations.png`.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stages.attributes import GROUPS, sensitive_column
+from stages.balance import mixing, report
+from stages.balance.baselines import weigh
+from stages.balance.feasibility import MARGIN, largest_eta, violations
+from stages.balance.figure import heat_map
+from stages.balance.moments import (
+    Cells,
+    Goal,
+    Shares,
+    build_problem,
+    effective_share,
+    shares_of_table,
+    target_shares,
+    with_intersections,
+)
+from stages.balance.problem import Problem, Solution
+from stages.balance.selection import Allotment, allot, leave_room
+from stages.balance.solver import UncertifiedError
+from stages.errors import InputError, run
+from stages.params import Balance, Params, load
+from stages.workdir import work_folder
+
+MEMORY = "2GB"  # what DuckDB may hold; it spills the rest
+
+
+def main() -> None:
+    """Balance the mix of the profile in params.yaml."""
+    argparse.ArgumentParser(prog="python -m stages.balance", description=(__doc__ or "").split("\n\n")[0]).parse_args()
+    params = load()
+    settings, folder = params.balance, params.folder
+    if other := [name for name in settings.attributes if name not in GROUPS]:
+        raise InputError(f"balance.attributes: found {other[0]}, expected some of those annotated: {', '.join(GROUPS)}")
+    groups = [(attribute, group) for attribute in settings.attributes for group in GROUPS[attribute]]
+    labels = _labels(folder / "attributes.parquet", groups, settings)
+    target = _target(settings)
+    with _connection(folder) as connection:
+        columns = [sensitive_column(*group) for group in groups] + labels
+        try:
+            rows, synthetic = mixing.mix(
+                connection, params.contamination.alpha, columns, settings.utility, settings.utility_bins
+            )
+            cells, codes = mixing.count(connection, groups, labels)
+            shares = target_shares(cells, target)
+            if settings.intersections:
+                cells, shares = with_intersections(cells, shares)
+            problem, roomy, largest = _problem(cells, shares, settings)
+            solution = weigh(
+                settings.method, roomy, cells, list(shares), settings.scope, settings.sgd_passes, settings.seed
+            )
+        except UncertifiedError as error:
+            raise InputError(f"{folder}: {error}") from None
+        allotment = allot(problem, solution.q, settings.compensate)
+        if not allotment.total.sum():
+            raise InputError(f"balance.eta: {problem.eta:g} of {rows} rows leaves none; raise eta, eps_d or eps_r")
+        facts = _facts(params, rows, synthetic, problem, largest, solution, allotment)
+        weightings = _weightings(cells, solution, allotment)
+        tables = (
+            report.group_table(cells, shares, weightings),
+            report.pair_table(cells, weightings, settings.scope),
+        )
+        content = report.summary(*tables, weightings, facts)
+        _write(connection, folder, codes, solution, allotment, content, tables)
+    _print(content)
+
+
+def _labels(path: Path, groups: list[tuple[str, str]], settings: Balance) -> list[str]:
+    """Columns of the labels; check that all needed ones are there and boolean."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; run the stage annotate first (`dvc repro annotate`)")
+    schema = pq.read_schema(path)
+    needed = ["key", "source", *(sensitive_column(*group) for group in groups)]
+    if absent := [name for name in needed if name not in schema.names]:
+        raise InputError(f"{path}: no column {absent[0]} (balance.attributes: {', '.join(settings.attributes)})")
+    labels = [name for name in schema.names if name.startswith("y_")]
+    if not settings.proxies:
+        labels = [name for name in labels if not name.startswith("y_proxy_")]
+    if wrong := [name for name in (*needed[2:], *labels) if not pa.types.is_boolean(schema.field(name).type)]:
+        raise InputError(f"{path}: column {wrong[0]}: found {schema.field(wrong[0]).type}, expected bool")
+    return labels
+
+
+def _target(settings: Balance) -> dict[str, Goal]:
+    """Goal of each attribute that is balanced."""
+    target = settings.target
+    if isinstance(target, dict):
+        wanted: dict[str, Any] = {str(attribute): goal for attribute, goal in target.items()}
+    elif target.endswith(".csv"):
+        try:
+            wanted = shares_of_table(pd.read_csv(target, dtype=str, keep_default_na=False), settings.attributes)
+        except FileNotFoundError:
+            raise InputError(f"balance.target: {target}: no such file") from None
+        except (InputError, ValueError) as error:
+            raise InputError(f"balance.target: {target}: {error}") from None
+    else:
+        wanted = dict.fromkeys(settings.attributes, target)
+    return {attribute: goal for attribute, goal in wanted.items() if goal != "none"}
+
+
+@contextmanager
+def _connection(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a throw-away database on disk, with the two inputs as views."""
+    if not (samples := folder / "samples.parquet").is_file():
+        raise InputError(f"{samples}: no such file; run the stage download first (`dvc repro download`)")
+    with (
+        tempfile.TemporaryDirectory(dir=work_folder("balance")) as spill,
+        duckdb.connect(str(Path(spill) / "mix.duckdb"), config={"memory_limit": MEMORY}) as connection,
+    ):
+        connection.execute(f"SET temp_directory = {mixing.quoted(spill)}")
+        views = (("samples", samples, ", file_row_number = true"), ("attributes", folder / "attributes.parquet", ""))
+        for name, path, options in views:
+            connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet({mixing.quoted(str(path))}{options})")
+        yield connection
+
+
+def _problem(cells: Cells, shares: Shares, settings: Balance) -> tuple[Problem, Problem, float]:
+    """State the problem at the η asked for; return it as stated, with room for rounding, and the largest feasible η."""
+    stated = build_problem(cells, shares, settings.eps_r, settings.eps_d, 1.0, settings.v, settings.scope)
+    largest = largest_eta(stated)
+    if settings.method == "none" or (settings.eta == "auto" and largest == stated.cap):
+        return stated, stated, largest
+    if settings.eta == "auto" and largest <= MARGIN:
+        worst = ", ".join(name for name, *_ in violations(stated, np.ones(len(cells.count)))[:3])
+        raise InputError(
+            f"balance.eta: auto: no weights meet the constraints (furthest off: {worst}); raise balance.eps_d or "
+            "eps_r, or state a number for eta"
+        )
+    eta = largest * (1 - MARGIN) if settings.eta == "auto" else settings.eta
+    stated = replace(stated, eta=eta)
+    roomy = leave_room(stated) if eta <= largest else stated
+    reach = largest_eta(roomy) * (1 - MARGIN)
+    if settings.eta == "auto" and reach > 0.9 * largest:  # with a handful of rows, half a row is too much to ask for
+        eta = reach
+    if eta > reach:
+        return stated, stated, largest
+    return replace(stated, eta=eta), replace(roomy, eta=eta), largest
+
+
+def _weightings(cells: Cells, solution: Solution, allotment: Allotment) -> list[report.Weighting]:
+    total, count = allotment.total.astype(float), cells.count
+    return [
+        report.Weighting("before", count.astype(float), 1.0),
+        report.Weighting("solved", count * solution.q, effective_share(count, solution.q)),
+        report.Weighting("realised", total, float(total.sum() ** 2 / allotment.squares.sum() / count.sum())),
+    ]
+
+
+def _facts(
+    params: Params,
+    rows: int,
+    synthetic: int,
+    problem: Problem,
+    largest: float,
+    solution: Solution,
+    allotment: Allotment,
+) -> dict[str, Any]:
+    """Everything but the bias."""
+    violated = violations(problem, solution.q)
+    broken = violations(problem, allotment.total / problem.count)
+    certificate = {
+        "primal": solution.primal,
+        "dual": solution.dual,
+        "gap": solution.gap,
+        "relative_gap": solution.relative_gap,
+        "iterations": solution.iterations,
+    }
+    return {
+        "alpha": params.contamination.alpha,
+        "method": params.balance.method,
+        "target": params.balance.target,
+        "rows": rows,
+        "synthetic_rows": synthetic,
+        "distinct_rows": len(problem.count),
+        "constraints": len(problem.names),
+        "eta": problem.eta,
+        "largest_eta": largest,
+        "rows_taken": int(allotment.rows.sum()),
+        "rows_an_epoch": int(allotment.total.sum()),
+        "certificate": {name: value for name, value in certificate.items() if value is not None},
+        "violated": len(violated),
+        "violated_realised": len(broken),
+        "violations": [dict(zip(("constraint", "moment", "tolerance"), row, strict=True)) for row in violated[:10]],
+    }
+
+
+def _write(
+    connection: duckdb.DuckDBPyConnection,
+    folder: Path,
+    codes: mixing.Codes,
+    solution: Solution,
+    allotment: Allotment,
+    content: dict[str, Any],
+    tables: tuple[pd.DataFrame, pd.DataFrame],
+) -> None:
+    """Write beside the final places, then move; nothing half-written is left."""
+    partial, selection = folder / f".balance.{os.getpid()}.partial", folder / f".selection.{os.getpid()}.partial"
+    try:
+        mixing.write_selection(connection, codes, solution.q, allotment, str(selection))
+        partial.mkdir()
+        (partial / "balance.json").write_text(json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+        tables[0].to_csv(partial / "groups.csv", index=False, float_format="%.9g")
+        tables[1].to_csv(partial / "associations.csv", index=False, float_format="%.9g")
+        title = f"{content['method']}, target {content['target']}, α = {content['alpha']:g}, η = {content['eta']:.3g}"
+        heat_map(tables[1], "before", "realised", title).savefig(partial / "associations.png")
+        shutil.rmtree(folder / "balance", ignore_errors=True)
+        partial.rename(folder / "balance")
+        selection.replace(folder / "selection.parquet")
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        selection.unlink(missing_ok=True)
+
+
+def _print(content: dict[str, Any]) -> None:
+    """Say the outcome in a few lines."""
+    gap = content["certificate"].get("relative_gap")
+    print(
+        f"{content['method']}: {content['rows']} rows ({content['synthetic_rows']} synthetic), "
+        f"{content['distinct_rows']} distinct, {content['constraints']} constraints; "
+        f"η {content['eta']:.4f} (largest {content['largest_eta']:.4f})"
+        + ("" if gap is None else f", relative gap {gap:.1e} after {content['certificate']['iterations']} steps")
+    )
+    for name in ("before", "solved", "realised"):
+        found = content[name]
+        print(f"{name:>9}: RB {found['rb']:.4f}  AB {found['ab']:.4f}  mean {found['ab_mean']:.4f}")
+    if content["violated"]:
+        worst = content["violations"][0]
+        print(f"{content['violated']} constraints are not met, worst: {worst['constraint']} ({worst['moment']:+.4f})")
+    elif content["violated_realised"]:
+        print(f"{content['violated_realised']} constraints are met by the weights, but not by whole rows")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,52 @@
+"""Heat map of associations, before and after balancing."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from stages.balance.report import readable
+
+
+def heat_map(pairs: pd.DataFrame, before: str, after: str, title: str) -> Figure:
+    """
+    Draw the association of every group with every label under two weightings, on one scale.
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        attribute, group, label and the signed associations, columns `before` and `after`.
+    before, after : str
+        The two weightings.
+    title : str
+        Says what was balanced.
+
+    Returns
+    -------
+    Figure
+        Groups across, labels down, sorted by the association of the first group before; empty pairs stay grey.
+    """
+    pairs = pairs.assign(column=pairs["attribute"].str.replace("_", " ") + "\n" + pairs["group"])
+    columns = list(dict.fromkeys(pairs["column"]))
+    grids = [pairs.pivot(index="label", columns="column", values=name)[columns] for name in (before, after)]
+    order = grids[0].iloc[:, 0].sort_values(ascending=False, kind="stable").index
+    limit = max(float(np.nanmax(np.abs(grids[0].to_numpy()), initial=0.0)), 1e-6)
+    figure = Figure(figsize=(3.4 + 1.7 * len(columns), 1.6 + 0.27 * len(order)), layout="constrained", dpi=130)
+    panels = figure.subplots(1, 2, sharey=True)
+    image = None
+    for panel, grid, name in zip(panels, grids, (before, after), strict=True):
+        values = grid.loc[order].to_numpy()
+        panel.set_facecolor("0.85")
+        image = panel.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", interpolation="nearest")
+        size = np.abs(values[np.isfinite(values)])
+        panel.set_title(
+            f"{name}: max {size.max(initial=0.0):.3f}, mean {size.mean() if size.size else 0.0:.3f}", size=9
+        )
+        panel.set_xticks(range(len(columns)), columns, size=8)
+        panel.set_yticks(range(len(order)), [readable(label) for label in order], size=8)
+        panel.tick_params(length=0)
+    if image is not None:
+        bar = figure.colorbar(image, ax=panels, shrink=0.8, pad=0.02)
+        bar.set_label("P(label | group) − P(label | not the group)", size=8)
+        bar.ax.tick_params(labelsize=7)
+    figure.suptitle(title, size=10)
+    return figure

@@ -1,0 +1,210 @@
+"""What balancing changed: bias before, as solved, and as realised by whole rows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from stages.balance.moments import (
+    Cells,
+    Goal,
+    Scope,
+    Shares,
+    association,
+    population_shares,
+    representation,
+    target_shares,
+)
+from stages.balance.problem import Vector
+
+
+@dataclass(frozen=True)
+class Weighting:
+    """
+    One way to weigh the distinct rows.
+
+    Attributes
+    ----------
+    name : str
+        ``before``, ``solved`` or ``realised``.
+    weight : ndarray, (N,)
+        Total weight of each distinct row.
+    effective : float
+        Effective sample size over the number of rows in the data.
+    """
+
+    name: str
+    weight: Vector
+    effective: float
+
+
+def group_table(cells: Cells, shares: Shares, weightings: list[Weighting]) -> pd.DataFrame:
+    """
+    Tabulate the share of each group.
+
+    Parameters
+    ----------
+    cells : Cells
+        N distinct rows, m groups.
+    shares : mapping
+        Targets of the attributes that are balanced; the others are compared with equal shares.
+    weightings : list of Weighting
+        Columns of the table.
+
+    Returns
+    -------
+    DataFrame, m rows
+        attribute, group, balanced (whether it has a target), n (rows in the data), target, and the share under each
+        weighting.
+    """
+    others: dict[str, Goal] = {name: "equal" for name in cells.attributes if name not in shares}
+    table = pd.DataFrame([{"attribute": attribute, "group": group} for attribute, group in cells.groups])
+    table["balanced"] = table["attribute"].isin(list(shares))
+    table["n"] = cells.sensitive.T @ cells.count
+    table["target"] = population_shares(cells, {**target_shares(cells, others), **shares})
+    for weighting in weightings:
+        table[weighting.name] = representation(cells, weighting.weight)
+    return table
+
+
+def pair_table(cells: Cells, weightings: list[Weighting], scope: Scope) -> pd.DataFrame:
+    """
+    Tabulate the association of every group with every label.
+
+    Parameters
+    ----------
+    cells : Cells
+        N distinct rows, m groups, c labels.
+    weightings : list of Weighting
+        Columns of the table.
+    scope : {"known", "all"}
+        Rows among which association is measured.
+
+    Returns
+    -------
+    DataFrame, m · c rows
+        attribute, group, label, n (rows with both), n_label (rows with the label, in scope), and the signed
+        association under each weighting; NaN where a side is empty.
+    """
+    count = cells.count[:, None]
+    both = cells.sensitive.T @ (cells.labels * count)
+    named = cells.scope(scope).T @ (cells.labels * count)
+    table = pd.DataFrame(
+        {
+            "attribute": [attribute for attribute, _ in cells.groups for _ in cells.label_names],
+            "group": [group for _, group in cells.groups for _ in cells.label_names],
+            "label": list(cells.label_names) * len(cells.groups),
+        }
+    )
+    table["n"], table["n_label"] = both.ravel(), named.ravel()
+    for weighting in weightings:
+        table[weighting.name] = association(cells, weighting.weight, scope).ravel()
+    return table
+
+
+def bias(groups: pd.DataFrame, pairs: pd.DataFrame, weighting: Weighting) -> dict[str, float]:
+    """
+    Summarise one weighting.
+
+    Parameters
+    ----------
+    groups : DataFrame
+        Of `group_table`.
+    pairs : DataFrame
+        Of `pair_table`.
+    weighting : Weighting
+        One of their columns.
+
+    Returns
+    -------
+    dict
+        rb: max |π_k − E[s_k]|; ab, ab_mean: maximum and mean |association|, 0 without pairs; effective_share. Over the
+        attributes that are balanced, or over all where none is.
+    """
+    balanced = sorted(set(groups["attribute"][groups["balanced"].to_numpy(bool)]))
+    if balanced:
+        groups = groups.loc[groups["attribute"].isin(balanced).to_numpy()]
+        pairs = pairs.loc[pairs["attribute"].isin(balanced).to_numpy()]
+    size = pairs[weighting.name].abs().dropna()
+    return {
+        "rb": float((groups["target"] - groups[weighting.name]).abs().max()),
+        "ab": float(size.max()) if len(size) else 0.0,
+        "ab_mean": float(size.mean()) if len(size) else 0.0,
+        "effective_share": weighting.effective,
+    }
+
+
+def strongest(pairs: pd.DataFrame, by: str, number: int = 10) -> list[dict[str, Any]]:
+    """
+    Name the strongest associations.
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        Of `pair_table`.
+    by : str
+        Weighting whose associations are ranked.
+    number : int
+        How many.
+
+    Returns
+    -------
+    list of dict
+        attribute, group, label, n, before, solved, realised. Where the two groups of an attribute mirror each other,
+        the stronger of the two stands for both.
+    """
+    ranked = pairs.dropna(subset=[by]).assign(size=pairs[by].abs()).sort_values("size", ascending=False, kind="stable")
+    first = ranked.drop_duplicates(["attribute", "label"]).head(number).drop(columns=["size", "n_label"])
+    return [{str(k): v for k, v in row.items() if v == v} for row in first.to_dict("records")]
+
+
+def summary(
+    groups: pd.DataFrame, pairs: pd.DataFrame, weightings: list[Weighting], facts: Mapping[str, Any]
+) -> dict[str, Any]:
+    """
+    Collect everything that ``balance.json`` says.
+
+    Parameters
+    ----------
+    groups, pairs : DataFrame
+        Of `group_table` and `pair_table`.
+    weightings : list of Weighting
+        Before, solved, realised.
+    facts : mapping
+        What is known besides: α, method, η, gap, …
+
+    Returns
+    -------
+    dict
+        Finite numbers, strings, lists and dicts only.
+    """
+    names = [weighting.name for weighting in weightings]
+    return {
+        **facts,
+        **{weighting.name: bias(groups, pairs, weighting) for weighting in weightings},
+        "groups": {
+            f"{row['attribute']}:{row['group']}": {name: float(row[name]) for name in ["n", "target", *names]}
+            for row in groups.to_dict("records")
+        },
+        "strongest": {"before": strongest(pairs, names[0]), "after": strongest(pairs, names[-1])},
+    }
+
+
+def readable(column: str) -> str:
+    """
+    Turn a label's column into words.
+
+    Parameters
+    ----------
+    column : str
+        E.g. ``y_occupation_police_officer``.
+
+    Returns
+    -------
+    str
+        E.g. ``police officer``; proxies keep a mark, ``proxy: headscarf``.
+    """
+    kind, _, name = column.removeprefix("y_").partition("_")
+    words = name.replace("_", " ")
+    return f"{kind}: {words}" if kind == "proxy" else words or kind

@@ -1,0 +1,114 @@
+"""Training rows of a captioner: which images and captions it sees, how often, in which order."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from stages.errors import InputError
+from stages.seeds import uniform
+
+SELECTION = {"key", "shard", "source", "copies"}
+SAMPLES = {"key", "caption"}
+
+
+def training_rows(
+    selection: pd.DataFrame, samples: pd.DataFrame, data: Sequence[str], max_images: int | None, seed: int
+) -> pd.DataFrame:
+    """
+    Take the rows that CLIP was trained on.
+
+    Parameters
+    ----------
+    selection : DataFrame
+        Of the balance stage: key, shard, source, copies; one row a sample of the mix.
+    samples : DataFrame
+        Of the download stage: key, caption.
+    data : sequence of {'mixed', 'balanced'}
+        What the phases of the schedule use: rows without copies are left out where all is balanced.
+    max_images : int, optional
+        At most so many rows, drawn by hash of the key: nested when the number grows, and the same keys for every α.
+    seed : int
+        Of that draw.
+
+    Returns
+    -------
+    DataFrame
+        key, shard, source, caption, mixed (1), balanced (copies); sorted by shard and key.
+
+    Raises
+    ------
+    InputError
+        If columns are missing, a key has no caption, or no row is left.
+    """
+    for table, name, columns in ((selection, "selection.parquet", SELECTION), (samples, "samples.parquet", SAMPLES)):
+        if missing := sorted(columns - set(table.columns)):
+            raise InputError(f"{name}: column {missing[0]} is missing (found: {', '.join(table.columns)})")
+    rows = selection[sorted(SELECTION)].merge(samples[["key", "caption"]], on="key", how="left", validate="1:1")
+    lost = rows.loc[rows["caption"].isna().to_numpy(), "key"].tolist()
+    if lost:
+        raise InputError(
+            f"selection.parquet: {len(lost)} keys are not in samples.parquet, e.g. {lost[0]}; run balance again"
+        )
+    rows = rows.assign(mixed=1, balanced=rows["copies"].astype(int)).drop(columns="copies")
+    rows = rows.loc[rows[list(dict.fromkeys(data))].to_numpy().sum(axis=1) > 0]
+    if not len(rows):
+        raise InputError("selection.parquet: no row is trained on (copies are all 0); run balance again")
+    if max_images is not None and len(rows) > max_images:
+        rank = np.array([uniform(seed, key, "caption") for key in rows["key"]])
+        rows = rows.iloc[np.argsort(rank, kind="stable")[:max_images]]
+    return rows.sort_values(["shard", "key"], ignore_index=True)
+
+
+def steps_of_phases(shares: Sequence[float], steps: int) -> list[int]:
+    """
+    Cut the training into phases.
+
+    Parameters
+    ----------
+    shares : sequence of float
+        Of the steps; they sum to 1.
+    steps : int
+        In all.
+
+    Returns
+    -------
+    list of int
+        Sums to `steps`; each phase ends at the nearest step.
+    """
+    ends = [round(end * steps) for end in np.cumsum(shares)]
+    return list(np.diff([0, *ends[:-1], steps]).astype(int))
+
+
+def batches(
+    copies: Mapping[str, NDArray[np.integer]], phases: Sequence[tuple[str, int]], batch_size: int, seed: int
+) -> Iterator[NDArray[np.intp]]:
+    """
+    Draw the batches of a whole training, the same for every start and resume.
+
+    Parameters
+    ----------
+    copies : mapping, data → (N,)
+        How often each row comes in an epoch, by what a phase uses.
+    phases : sequence of (str, int)
+        Data and steps of each phase.
+    batch_size : int
+        Rows a batch; the last of an epoch is filled from the next.
+    seed : int
+        Of the shuffles.
+
+    Yields
+    ------
+    ndarray of int, (batch_size,)
+        Row indices.
+    """
+    for number, (data, steps) in enumerate(phases):
+        rows = np.repeat(np.arange(len(copies[data])), copies[data])
+        epoch, left = 0, np.empty(0, np.intp)
+        for _ in range(steps):
+            while len(left) < batch_size:
+                left = np.concatenate([left, np.random.default_rng([seed, number, epoch]).permutation(rows)])
+                epoch += 1
+            yield left[:batch_size]
+            left = left[batch_size:]

@@ -1,0 +1,254 @@
+"""Every key of `metrics.json`: what it means, its range, and which way is better.
+
+`python -m stages.catalogue` prints the table as Markdown, for the README; figures and report read it too. In a key,
+``{set}`` is an evaluation set (``people``) or a part of one (``portraits.unseen``), ``{attribute}`` a sensitive
+attribute, ``{k}`` a cut-off. Every key can have ``.lo`` and ``.hi`` beside it, the ends of a 95 % bootstrap interval
+over images. A figure that is not defined is left out.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+Better = Literal["higher", "lower", "zero", "half", "none"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """
+    One key, or one family of keys.
+
+    Attributes
+    ----------
+    key : str
+        With fields in braces.
+    name : str
+        For figures and tables.
+    meaning : str
+        One sentence.
+    range : str
+        Interval or unit.
+    better : str
+        ``higher``, ``lower``, ``zero`` or ``half`` (the nearer the better), ``none`` (context, not a goal).
+    """
+
+    key: str
+    name: str
+    meaning: str
+    range: str
+    better: Better
+
+
+_GAP = "largest difference between groups of the attribute (groups under `evaluate.min_group` images left out)"
+_CENSUS = "gap between women and men in the logit of each occupation, on portraits without any occupational cue"
+
+CATALOGUE = (
+    Entry("n.{set}", "images", "images of the set", "count", "none"),
+    Entry("n.{set}.captions", "captions", "captions of the set", "count", "none"),
+    Entry("n.{set}.classes", "classes", "classes of the set", "count", "none"),
+    Entry("logit_scale", "logit scale", "factor that the model learned for its cosines", "> 0", "none"),
+    Entry("{set}.t2i.r{k}", "text→image R@{k}", "captions whose own image is in the top k", "0–100 %", "higher"),
+    Entry(
+        "{set}.t2i_shared.r{k}",
+        "text→image R@{k}, shared captions",
+        "the same, any image that carries the caption is right",
+        "0–100 %",
+        "higher",
+    ),
+    Entry("{set}.i2t.r{k}", "image→text R@{k}", "images with one of their captions in the top k", "0–100 %", "higher"),
+    Entry("{set}.t2i.r5.gap.{attribute}", "gap in text→image R@5", _GAP, "0–100 %", "lower"),
+    Entry("{set}.t2i.r5.worst.{attribute}", "worst text→image R@5", "lowest of the groups", "0–100 %", "higher"),
+    Entry("{set}.i2t.r5.gap.{attribute}", "gap in image→text R@5", _GAP, "0–100 %", "lower"),
+    Entry("{set}.i2t.r5.worst.{attribute}", "worst image→text R@5", "lowest of the groups", "0–100 %", "higher"),
+    Entry("{set}.acc1", "zero-shot top-1", "images whose class is the nearest prompt", "0–100 %", "higher"),
+    Entry("{set}.acc5", "zero-shot top-5", "images whose class is among the five nearest prompts", "0–100 %", "higher"),
+    Entry("{set}.recall", "zero-shot mean recall", "mean of the classes' recall", "0–100 %", "higher"),
+    Entry(
+        "rb.{attribute}",
+        "representation bias",
+        "|share − ½| of neutral images that prefer the prompts of men (lighter skin); also `imagenet.rb.…`",
+        "0–0.5",
+        "lower",
+    ),
+    Entry("rb.{attribute}.share", "preference of neutral images", "the share itself", "0–1", "half"),
+    Entry("rb.{attribute}.margin", "margin of neutral images", "mean difference of the cosines", "−2–2", "zero"),
+    Entry(
+        "{set}.recognition.{attribute}",
+        "recognition",
+        "balanced accuracy of women (darker) against men (lighter skin) by prompts; chance ½",
+        "0–1",
+        "higher",
+    ),
+    Entry(
+        "{set}.recognition.{attribute}.auc",
+        "recognition AUC",
+        "area under the ROC curve, free of a threshold",
+        "0–1",
+        "higher",
+    ),
+    Entry("{set}.self_similarity", "self-similarity", "mean cosine of distinct images", "−1–1", "none"),
+    Entry("{set}.self_similarity.gap.{attribute}", "gap in self-similarity", _GAP, "0–2", "lower"),
+    Entry("{set}.self_similarity.worst.{attribute}", "highest self-similarity", "of the groups", "−1–1", "lower"),
+    Entry(
+        "{set}.preference.{attribute}",
+        "person preference",
+        'images nearest to "a photo of a person" among prompts that mark the attribute; chance 1/(1 + values)',
+        "0–100 %",
+        "none",
+    ),
+    Entry("{set}.preference.{marked}.gap.{attribute}", "gap in person preference", _GAP, "0–100 %", "lower"),
+    Entry(
+        "{set}.preference.{marked}.worst.{attribute}", "lowest person preference", "of the groups", "0–100 %", "higher"
+    ),
+    Entry(
+        "{set}.harm.{kind}",
+        "harm class",
+        "faces called an animal (`non_human`) or a criminal (`crime`)",
+        "0–100 %",
+        "lower",
+    ),
+    Entry("{set}.harm.{kind}.gap.{attribute}", "gap in harm class", _GAP, "0–100 %", "lower"),
+    Entry("{set}.harm.{kind}.worst.{attribute}", "highest harm class", "of the groups", "0–100 %", "lower"),
+    Entry(
+        "{set}.ab.max",
+        "association bias",
+        "largest |difference in an occupation's probability|, women − men",
+        "0–1",
+        "lower",
+    ),
+    Entry("{set}.ab.mean", "mean association bias", "mean over occupations", "0–1", "lower"),
+    Entry("{set}.ab.null", "association bias of noise", "mean maximum when the groups are permuted", "0–1", "none"),
+    Entry("{set}.ab.argmax.max", "association bias, best label", "as `ab.max`, by best label", "0–1", "lower"),
+    Entry("{set}.ab.argmax.mean", "mean association bias, best label", "as `ab.mean`, by best label", "0–1", "lower"),
+    Entry(
+        "{set}.ab.argmax.null", "association bias of noise, best label", "as `ab.null`, by best label", "0–1", "none"
+    ),
+    Entry(
+        "{set}.pair_association",
+        "association of label pairs",
+        "P(first preferred | woman) − P(… | man), mean over pairs of a women's and a men's occupation",
+        "−1–1",
+        "zero",
+    ),
+    Entry(
+        "{set}.pairwise_association",
+        "pairwise association",
+        "the same over all pairs of an occupation with a majority of women and one with at most 5 % (generator's)",
+        "−1–1",
+        "zero",
+    ),
+    Entry(
+        "{set}.census_correlation",
+        "correlation with the census",
+        f"{_CENSUS}, with the corpus' shares of women",
+        "−1–1",
+        "zero",
+    ),
+    Entry("{set}.census_slope", "slope on the census", f"{_CENSUS}, per unit of the corpus' share", "logits", "zero"),
+    Entry(
+        "{set}.drift",
+        "drift towards the generator",
+        f"{_CENSUS}: its coefficient on generator's − corpus' shares beside the corpus' shares",
+        "logits",
+        "zero",
+    ),
+    Entry("{set}.drift.partial", "drift, partial correlation", "the same, free of the logit scale", "−1–1", "zero"),
+    Entry("{set}.weat", "iEAT effect size", "women's occupations nearer to images of women", "−2–2", "zero"),
+    Entry("{set}.weat.p", "iEAT p", "one-sided permutation p of the effect size", "0–1", "none"),
+    Entry(
+        "{set}.max_skew",
+        "MaxSkew@k",
+        "over queries of occupations: max over groups of ln(share shown / share)",
+        "≥ 0",
+        "lower",
+    ),
+    Entry("{set}.ndkl", "NDKL", "divergence of shares shown from shares, over all depths", "≥ 0", "lower"),
+    Entry("{set}.bias_at_k", "Bias@k", "men − women (lighter − darker) ÷ both, among the top k", "−1–1", "zero"),
+    Entry(
+        "text.census_correlation",
+        "text-only correlation",
+        "gap between prompts of women and of men, with the corpus' shares",
+        "−1–1",
+        "zero",
+    ),
+    Entry("text.census_slope", "text-only slope", "the same, per unit of the corpus' share", "logits", "zero"),
+    Entry("text.drift", "text-only drift", "as `drift`, between prompts", "logits", "zero"),
+    Entry(
+        "text.drift.partial",
+        "text-only drift, partial correlation",
+        "the same, free of the logit scale",
+        "−1–1",
+        "zero",
+    ),
+    Entry(
+        "text.pairwise_association",
+        "text-only pairwise association",
+        "as `pairwise_association`, between prompts",
+        "−1–1",
+        "zero",
+    ),
+)
+
+_FIELDS = {
+    "set": r"(?!text\.)[a-z0-9_]+(?:\.(?:unseen|seen|train|val|test))?",
+    "attribute": r"gender|skin_tone|age|ethnicity",
+    "marked": r"gender|age|ethnicity",
+    "kind": r"non_human|crime",
+    "k": r"\d+",
+}
+
+
+def _pattern(key: str) -> re.Pattern[str]:
+    parts = re.split(r"\{(\w+)\}", key)
+    body = "".join(re.escape(part) if i % 2 == 0 else f"(?:{_FIELDS[part]})" for i, part in enumerate(parts))
+    if key.startswith("rb."):
+        body = rf"(?:[a-z0-9_]+\.)?{body}"
+    # association over another attribute than gender names it before the metric
+    body = body.replace(f"(?:{_FIELDS['set']})\\.", rf"(?:{_FIELDS['set']})\.(?:skin_tone\.)?", 1)
+    return re.compile(rf"{body}(?:\.lo|\.hi)?")
+
+
+_PATTERNS = [(_pattern(entry.key), entry) for entry in CATALOGUE]
+
+
+def describe(key: str) -> Entry:
+    """
+    Look a key up.
+
+    Parameters
+    ----------
+    key : str
+        Of `metrics.json`, e.g. ``"people.t2i.r5.gap.gender.lo"``.
+
+    Returns
+    -------
+    Entry
+        The first that fits.
+
+    Raises
+    ------
+    KeyError
+        If none does.
+    """
+    for pattern, entry in _PATTERNS:
+        if pattern.fullmatch(key):
+            return entry
+    raise KeyError(f"{key}: not in the catalogue of metrics")
+
+
+def markdown() -> str:
+    """
+    Write the catalogue as a Markdown table.
+
+    Returns
+    -------
+    str
+        One row an entry.
+    """
+    arrows = {"higher": "↑", "lower": "↓", "zero": "→ 0", "half": "→ ½", "none": ""}
+    rows = [f"| `{e.key}` | {e.name} | {e.meaning} | {e.range} | {arrows[e.better]} |" for e in CATALOGUE]
+    return "\n".join(["| key | name | meaning | range | better |", "|---|---|---|---|---|", *rows])
+
+
+if __name__ == "__main__":
+    print(markdown())

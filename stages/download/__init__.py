@@ -1,0 +1,1 @@
+"""The corpus and the evaluation sets, from where they are published."""

@@ -1,0 +1,217 @@
+"""What all benchmarks share: files under a root, one row an image, and what was left out."""
+
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, UnidentifiedImageError
+
+from stages.errors import InputError
+
+Row = tuple[dict[str, Any], str, bytes]  # columns of `stages.evalsets`, suffix and content of the image
+Reader = Callable[[Path, Counter[str]], Iterator[Row]]
+
+SUFFIXES = {".jpg": "jpg", ".jpeg": "jpg", ".png": "png", ".webp": "webp"}
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """
+    One benchmark.
+
+    Attributes
+    ----------
+    name : str
+        Of the evaluation set.
+    source : str
+        Where its files come from, for error messages.
+    read : callable
+        Root and a counter of what is left out → rows.
+    """
+
+    name: str
+    source: str
+    read: Reader
+
+
+def require(path: Path, source: str) -> Path:
+    """
+    Insist on a file or folder.
+
+    Parameters
+    ----------
+    path : Path
+        What must exist.
+    source : str
+        Where it comes from.
+
+    Returns
+    -------
+    Path
+        The same.
+
+    Raises
+    ------
+    InputError
+        If it is missing.
+    """
+    if not path.exists():
+        raise InputError(f"{path}: missing; obtain it from {source}")
+    return path
+
+
+def read_csv(path: Path, columns: Iterable[str]) -> Iterator[dict[str, str]]:
+    """
+    Read a csv file, row by row.
+
+    Parameters
+    ----------
+    path : Path
+        The file, with a header.
+    columns : iterable of str
+        Columns it must have.
+
+    Yields
+    ------
+    dict of str to str
+        Values by column.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, or a row is cut off.
+    """
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        for column in columns:
+            if column not in (reader.fieldnames or ()):
+                raise InputError(f"{path}: column {column} is missing (found: {', '.join(reader.fieldnames or ())})")
+        for row in reader:
+            if None in row.values():
+                raise InputError(f"{path}: line {reader.line_num} has fewer fields than the header; download it again")
+            yield row
+
+
+def read_json(path: Path) -> Any:
+    """
+    Read a JSON file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    object
+        Its content.
+
+    Raises
+    ------
+    InputError
+        If it is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: not valid JSON ({error}); download it again") from None
+
+
+def translate(value: str, known: Mapping[str, str], where: str) -> str:
+    """
+    Translate an annotated value, loudly.
+
+    Parameters
+    ----------
+    value : str
+        As in the file.
+    known : mapping of str to str
+        Every value that may occur; ``""`` for those that mean "unknown".
+    where : str
+        File and column, for the error.
+
+    Returns
+    -------
+    str
+        The value of the schema.
+
+    Raises
+    ------
+    InputError
+        If the value is not known.
+    """
+    if value not in known:
+        raise InputError(f"{where}: found {value!r}, expected one of {', '.join(map(repr, known))}")
+    return known[value]
+
+
+def unanimous(values: Iterable[str]) -> str:
+    """
+    Take the value that all persons of an image share.
+
+    Parameters
+    ----------
+    values : iterable of str
+        One a person; ``""`` is unsure.
+
+    Returns
+    -------
+    str
+        The value; ``""`` where persons differ, one is unsure, or there is none.
+    """
+    distinct = set(values)
+    return distinct.pop() if len(distinct) == 1 else ""
+
+
+def find_image(folder: Path, stem: str) -> Path | None:
+    """
+    Find an image by its name without suffix.
+
+    Parameters
+    ----------
+    folder : Path
+        Where.
+    stem : str
+        Name; one that has its suffix is found too.
+
+    Returns
+    -------
+    Path or None
+        The file.
+    """
+    if Path(stem).suffix.lower() in SUFFIXES and (folder / stem).is_file():
+        return folder / stem
+    return next((path for suffix in SUFFIXES if (path := folder / f"{stem}{suffix}").is_file()), None)
+
+
+def load_image(path: Path) -> tuple[str, bytes]:
+    """
+    Read an image file as it is.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    tuple of str and bytes
+        Suffix of the schema (``jpg``, ``png``, ``webp``) and content.
+
+    Raises
+    ------
+    InputError
+        If Pillow does not know the format.
+    """
+    data = path.read_bytes()
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            kind = (image.format or "").lower()
+    except UnidentifiedImageError:
+        raise InputError(f"{path}: not an image; download it again") from None
+    return ("jpg" if kind in ("jpeg", "mpo") else kind), data

@@ -1,0 +1,100 @@
+"""Rows of the tables that describe the corpus and the evaluation sets; an unknown value is the empty string."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from stages.download.emoji.census import OCCUPATIONS, Census
+from stages.download.emoji.corpus import Draw
+from stages.download.emoji.duplicates import drawn_as
+from stages.download.emoji.evaluation import Item
+from stages.download.emoji.people import Emoji
+
+Twins = Mapping[str, Sequence[Emoji]]
+
+
+def sample_attributes(draw: Draw, alike: Twins) -> dict[str, Any]:
+    """
+    Say what is known of a training sample.
+
+    Parameters
+    ----------
+    draw : Draw
+        The sample.
+    alike : mapping of str to sequence of Emoji
+        `duplicates.twins` of its style.
+
+    Returns
+    -------
+    dict
+        Columns of `samples.parquet` after key, shard, caption and u. `occupation` is the one that the caption names.
+    """
+    return {
+        "kind": "person" if draw.kind == "occupation" else draw.kind,
+        **_identity(draw.style, draw.emoji, alike),
+        "occupation": draw.occupation,
+        "mentions_gender": draw.caption.mentions_gender,
+        "mentions_skin_tone": draw.caption.mentions_skin_tone,
+    }
+
+
+def evaluation_row(item: Item, alike: Twins) -> dict[str, Any]:
+    """
+    Make the row of an evaluation image.
+
+    Parameters
+    ----------
+    item : Item
+        The image.
+    alike : mapping of str to sequence of Emoji
+        `duplicates.twins` of its style.
+
+    Returns
+    -------
+    dict
+        Columns of `eval/<set>.parquet`.
+    """
+    return {
+        "key": item.key,
+        "captions": list(item.captions),
+        **_identity(item.style, item.emoji, alike),
+        "ethnicity": "",
+        "part": item.part,
+    }
+
+
+def occupation_rows(corpus: Census, generator: Census) -> list[dict[str, Any]]:
+    """
+    Tabulate the women's shares behind the corpus and behind the generator's training set.
+
+    Parameters
+    ----------
+    corpus, generator : Census
+        Shares by occupation.
+
+    Returns
+    -------
+    list of dict
+        Columns `occupation, women_corpus, women_generator`; None where no census row stands behind a share.
+    """
+    return [
+        {
+            "occupation": name,
+            "women_corpus": corpus.shares[name] if name in corpus.counted else None,
+            "women_generator": generator.shares[name] if name in generator.counted else None,
+        }
+        for name in OCCUPATIONS
+    ]
+
+
+def _identity(style: str, emoji: Emoji, alike: Twins) -> dict[str, Any]:
+    return {
+        "style": style,
+        "emoji": emoji.hexcode,
+        "label": emoji.concept_label,
+        "occupation": emoji.occupation,
+        "gender": emoji.gender,
+        "skin_tone": emoji.skin_tone,
+        "age": emoji.age,
+        "drawn_as": drawn_as(emoji, alike),
+        "duplicate": emoji.hexcode in alike,
+    }

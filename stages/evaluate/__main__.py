@@ -1,0 +1,200 @@
+"""`evaluate`: every metric of one model.
+
+`--seed N` evaluates the model that `train` made with that seed on the profile's sets, and writes
+`data/<profile>/scores/<seed>/`: `metrics.json` (flat, finite; keys in `stages/catalogue.py`) and one CSV a family of
+figures by group. `--model` evaluates any CLIP, without training: a folder, or an open_clip name with `--pretrained`.
+
+Several processes (`torchrun`, `accelerate launch`) share the images; the first one computes the metrics.
+"""
+
+import argparse
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from accelerate import PartialState
+from accelerate.utils import gather_object
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+from tqdm import tqdm
+
+from stages.errors import InputError, run
+from stages.evalsets import EvalSet, read_set
+from stages.evaluate import embed, suite
+from stages.evaluate.scores import Scores
+from stages.evaluate.suite import SetFeatures, Settings, Suite
+from stages.params import Evaluate, load
+from stages.workdir import work_folder
+
+Features = NDArray[np.float32]
+
+
+def main() -> None:
+    """Evaluate one model."""
+    arguments = _parser().parse_args()
+    params = load(profile=arguments.profile)
+    if arguments.seed is not None:
+        if arguments.seed not in params.seeds:
+            raise InputError(f"--seed {arguments.seed}: params.yaml has seeds {params.seeds}")
+        model, pretrained = str(params.folder / "models" / str(arguments.seed) / "clip"), None
+        out = params.folder / "scores" / str(arguments.seed)
+        if not Path(model).is_dir():
+            raise InputError(f"{model}: no trained model; run `dvc repro train@{arguments.seed}`")
+    else:
+        model, pretrained, out = arguments.model, arguments.pretrained, arguments.out
+        if out is None:
+            raise InputError("--model needs --out: the folder to write the scores to")
+    data = arguments.data or params.folder
+    names = arguments.sets or params.evaluate.sets
+    if unknown := [name for name in names if name not in suite.KNOWN_SETS]:
+        raise InputError(f"evaluation set {unknown[0]!r} is not known; expected some of {', '.join(suite.KNOWN_SETS)}")
+    with contextlib.ExitStack() as stack:
+        sets = [read_set(data / "eval", name) for name in names]
+        for evalset in sets:
+            stack.enter_context(evalset.images)
+        scores = _evaluate(model, pretrained, sets, _occupations(data / "occupations.csv"), params.evaluate)
+    if scores is not None:
+        _write(scores, out)
+
+
+def _evaluate(
+    model: str, pretrained: str | None, sets: Sequence[EvalSet], occupations: pd.DataFrame | None, evaluate: Evaluate
+) -> Scores | None:
+    """Encode and measure; None in every process but the first."""
+    settings = _settings(evaluate)
+    state = PartialState(cpu=not torch.cuda.is_available())
+    try:
+        encoder = embed.load_encoder(model, pretrained, state.device or "cpu")
+        features = [_features(encoder, evalset, settings, evaluate.batch_size, state) for evalset in sets]
+        if not state.is_main_process:
+            return None
+        return Suite(partial(_cached_texts, encoder), encoder.logit_scale, occupations, settings).run(features)
+    except ValueError as error:
+        raise InputError(f"{model}: {error}") from error
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m stages.evaluate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--seed", type=int, help="evaluate the trained model of this seed")
+    which.add_argument("--model", help="folder of a model, or an open_clip name (RN50, ViT-B-32, hf-hub:…)")
+    parser.add_argument("--pretrained", help="with an open_clip name: a pretrained tag or a checkpoint file")
+    parser.add_argument("--sets", nargs="+", metavar="SET", help=f"some of {', '.join(suite.KNOWN_SETS)}")
+    parser.add_argument("--data", type=Path, help="folder with eval/ and occupations.csv (default: data/<profile>)")
+    parser.add_argument("--profile", help="another profile than the one params.yaml names")
+    parser.add_argument("--out", type=Path, help="with --model: folder for metrics.json and the tables")
+    return parser
+
+
+def _settings(evaluate: Evaluate) -> Settings:
+    return Settings(
+        mode=evaluate.mode,
+        compare=evaluate.compare_published,
+        draws=evaluate.draws,
+        iterations=evaluate.iterations,
+        min_group=evaluate.min_group,
+        top_k=evaluate.top_k,
+        seed=evaluate.seed,
+        templates=evaluate.templates,
+        person_templates=evaluate.person_templates,
+    )
+
+
+def _occupations(path: Path) -> pd.DataFrame | None:
+    if not path.is_file():
+        return None
+    table = pd.read_csv(path)
+    for name in ("occupation", "women_corpus", "women_generator"):
+        if name not in table:
+            raise InputError(f"{path}: column {name} is missing (found: {', '.join(table.columns)})")
+    return table
+
+
+def _features(
+    encoder: embed.Encoder, evalset: EvalSet, settings: Settings, batch_size: int, state: PartialState
+) -> SetFeatures:
+    """Encode a set, or read its features back."""
+    keys = [str(key) for key in evalset.table["key"]]
+    content = hashlib.blake2b(json.dumps(keys).encode(), digest_size=16)
+    with evalset.images.path.open("rb") as file:
+        content.update(hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest())
+
+    def images(as_published: bool) -> Features:
+        def encode() -> Features:
+            with state.split_between_processes(keys) as own:
+                bar = tqdm([str(key) for key in own], desc=evalset.name, unit="image", disable=None)
+                pictures = (evalset.images.read_image(key) for key in bar)
+                part = embed.image_features(encoder, pictures, batch_size, as_published)
+            return np.concatenate([rows for rows in gather_object([part]) if len(rows)])
+
+        shape = {"model": encoder.fingerprint, "set": content.hexdigest(), "as_published": as_published}
+        return _cached(work_folder("features") / f"{_name(shape)}.safetensors", encode, state)
+
+    captions = [text for row in evalset.table["captions"] for text in row]
+    needs_captions = evalset.name in suite.RETRIEVAL
+    if needs_captions and not captions:
+        raise InputError(f"{evalset.name}: no captions; retrieval needs them")
+    texts = (
+        _cached_texts(encoder, captions) if needs_captions and state.is_main_process else np.empty((0, 0), np.float32)
+    )
+    wants_published = settings.mode == "as_published" or (settings.compare and evalset.name not in suite.OBJECTS)
+    return SetFeatures(evalset.name, evalset.table, images(False), texts, images(True) if wants_published else None)
+
+
+def _cached_texts(encoder: embed.Encoder, texts: Sequence[str]) -> Features:
+    shape = {"model": encoder.fingerprint, "texts": list(texts)}
+    return _cached(work_folder("features") / f"{_name(shape)}.safetensors", lambda: embed.text_features(encoder, texts))
+
+
+def _name(shape: dict[str, object]) -> str:
+    return hashlib.blake2b(json.dumps(shape, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def _cached(path: Path, compute: Callable[[], Features], state: PartialState | None = None) -> Features:
+    """Read features, or compute and keep them; only whole files have the name, so a kill leaves nothing wrong."""
+    known = path.is_file()
+    if state is not None:
+        state.wait_for_everyone()  # all processes must take the same branch
+    if known:
+        try:
+            return load_file(path)["features"]
+        except (SafetensorError, KeyError):
+            path.unlink(missing_ok=True)
+    features = np.ascontiguousarray(compute())
+    if state is None or state.is_main_process:
+        staging = path.with_suffix(f".{os.getpid()}.partial")
+        save_file({"features": features}, staging)
+        staging.replace(path)
+    return features
+
+
+def _write(scores: Scores, out: Path) -> None:
+    """Write metrics and tables into a new folder, then put it in place of the old one."""
+    staging = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    try:
+        (staging / "metrics.json").write_text(
+            json.dumps(scores.metrics, indent=2, sort_keys=True, allow_nan=False) + "\n"
+        )
+        for name, parts in scores.tables.items():
+            pd.concat(parts, ignore_index=True).to_csv(staging / f"{name}.csv", index=False, float_format="%.6g")
+        shutil.rmtree(out, ignore_errors=True)
+        staging.replace(out)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    run(main)

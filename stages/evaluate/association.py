@@ -1,0 +1,321 @@
+"""Association bias of a model: do labels that a picture does not show depend on who is in it?
+
+Images of plain persons (no cue for any label) of two groups, s = 1 and s = 0; l_ir = logit of label r for image i.
+
+* AB_r = E[f_r | s=1] − E[f_r | s=0] with f = softmax over all labels, or argmax; ``max`` and ``mean`` are of |AB_r|
+  over the labels. In [0, 1]; 0: no label depends on the group.
+* AB of a pair of labels: P(first preferred | s=1) − P(first preferred | s=0), in [−1, 1].
+* Pairwise association: the mean of these differences over all pairs (A, B) of a set A (labels with a majority of
+  group 1 in the known shares) and a set B (labels with few). +1: every image follows the stereotype of its group.
+* Logit gap g_r = E[l_r | s=1] − E[l_r | s=0]. Against known shares p_r of group 1: correlation and slope (gap per unit
+  of share). The preference saturates, the gap does not.
+* Drift: with corpus shares p and generator shares p′, the coefficient b of g_r = a + c p_r + b (p′_r − p_r). What
+  contamination moves is b: 0 where the model knows only the corpus, towards c where it has learned p′.
+* Text-only: the same gaps between two groups of *prompts*, which no image enters.
+
+A constant added to g (a prompt that one group likes as a whole) changes neither correlation, slope nor drift. Noise
+pushes the maximum of |AB_r| up; ``null`` is its mean over permutations of s, the level without any bias.
+
+References
+----------
+Alabdulmohsin et al., ICLR 2024, arXiv 2403.04547 (AB, label pairs) [S, P]; methods.md section 3 [D]; corpus.md, last
+section (pairwise association, logit gaps, drift).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import softmax
+
+from stages.evaluate import bootstrap
+from stages.evaluate.features import checked
+
+# First label stereotyped as a woman's, second as a man's [P].
+LABEL_PAIRS = (
+    ("librarian", "scientist"),
+    ("nurse", "doctor"),
+    ("housekeeper", "homeowner"),
+    ("receptionist", "executive"),
+    ("secretary", "manager"),
+)
+MAJORITY, FEW = 0.5, 0.05  # pairwise association: A has a larger share of group 1 than the first, B at most the second
+
+Estimate = tuple[float, float, float]  # value, lower and upper end of the 95 % interval
+
+
+@dataclass(frozen=True)
+class LabelAssociation:
+    """
+    Association over a full label set.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row a label: label, n_1, n_0, softmax, softmax_lo, softmax_hi, argmax, argmax_lo, argmax_hi (AB_r), gap,
+        gap_lo, gap_hi (logits).
+    maximum, mean : dict of str to Estimate
+        Of |AB_r|, for ``softmax`` and ``argmax``.
+    null : dict of str to float
+        Mean of the maximum over permutations of s.
+    gap_samples : ndarray, (B, L)
+        Resampled logit gaps, for `against_shares`.
+    """
+
+    table: pd.DataFrame
+    maximum: dict[str, Estimate]
+    mean: dict[str, Estimate]
+    null: dict[str, float]
+    gap_samples: NDArray[np.float64]
+
+
+def label_association(
+    logits: ArrayLike,
+    labels: Sequence[str],
+    s: ArrayLike,
+    draws: int = 1000,
+    permutations: int = 100,
+    seed: int = 0,
+) -> LabelAssociation:
+    """
+    Compare the labels of two groups of images.
+
+    Parameters
+    ----------
+    logits : array_like, (N, L)
+        Logit scale × cosine.
+    labels : sequence of str, (L,)
+        Names.
+    s : array_like of bool, (N,)
+        Group 1 or 0; leave out images in neither.
+    draws, seed : int
+        Bootstrap over images.
+    permutations : int
+        Of s, for the null level.
+
+    Returns
+    -------
+    LabelAssociation
+        Per label and summarised.
+
+    Raises
+    ------
+    ValueError
+        If a group is empty.
+    """
+    scores, one = _checked(logits, s)
+    best = scores == scores.max(axis=1, keepdims=True)
+    figures = {
+        "softmax": softmax(scores, axis=1),
+        "argmax": best / best.sum(axis=1, keepdims=True),  # a tie is shared
+        "gap": scores,
+    }
+    table = pd.DataFrame({"label": list(labels), "n_1": int(one.sum()), "n_0": int((~one).sum())})
+    samples: dict[str, NDArray[np.float64]] = {}
+    for name, values in figures.items():
+        samples[name] = _resampled_difference(values, one, draws, seed)
+        low, high = bootstrap.interval(samples[name])
+        table[name], table[f"{name}_lo"], table[f"{name}_hi"] = _difference(values, one), low, high
+    generator = np.random.default_rng(seed)
+    shuffled = np.array([generator.permutation(one) for _ in range(permutations)], float).reshape(permutations, -1)
+    weights = shuffled / one.sum() - (1 - shuffled) / (~one).sum()
+    return LabelAssociation(
+        table=table,
+        maximum={
+            name: _estimate(np.abs(table[name].to_numpy()).max(), np.abs(samples[name]).max(axis=1))
+            for name in ("softmax", "argmax")
+        },
+        mean={
+            name: _estimate(np.abs(table[name].to_numpy()).mean(), np.abs(samples[name]).mean(axis=1))
+            for name in ("softmax", "argmax")
+        },
+        null={name: float(np.abs(weights @ figures[name]).max(axis=1).mean()) for name in ("softmax", "argmax")},
+        gap_samples=samples["gap"],
+    )
+
+
+def pair_association(
+    first: ArrayLike, second: ArrayLike, s: ArrayLike, draws: int = 1000, seed: int = 0
+) -> tuple[NDArray[np.float64], Estimate]:
+    """
+    Compare how often each first label is preferred over its second.
+
+    Parameters
+    ----------
+    first, second : array_like, (N, P)
+        Scores of the labels of P pairs.
+    s : array_like of bool, (N,)
+        Group 1 or 0.
+    draws, seed : int
+        Bootstrap over images.
+
+    Returns
+    -------
+    tuple
+        P(first | s=1) − P(first | s=0) of each pair with lower and upper end, (P, 3), and the mean over the pairs. A
+        tie is half a preference.
+    """
+    one, two = np.asarray(first, float), np.asarray(second, float)
+    preference, members = _checked(0.5 * (np.sign(one - two) + 1), s)
+    value, samples = _difference(preference, members), _resampled_difference(preference, members, draws, seed)
+    return np.column_stack([value, *bootstrap.interval(samples)]), _estimate(value.mean(), samples.mean(axis=1))
+
+
+def pairwise_association(
+    scores: ArrayLike, share: ArrayLike, s: ArrayLike, draws: int = 1000, seed: int = 0
+) -> Estimate | None:
+    """
+    Average the preference for labels of group 1 over labels of group 0, between the groups.
+
+    Parameters
+    ----------
+    scores : array_like, (N, L)
+        Logits or cosines.
+    share : array_like, (L,)
+        Known share of group 1 in each label; NaN where unknown. A: above one half; B: at most 5 %.
+    s : array_like of bool, (N,)
+        Group 1 or 0.
+    draws, seed : int
+        Bootstrap over images.
+
+    Returns
+    -------
+    tuple of float, or None
+        Value in [−1, 1] with its interval; None where A or B is empty.
+    """
+    known = np.asarray(share, float)
+    a, b = np.flatnonzero(known > MAJORITY), np.flatnonzero(known <= FEW)
+    if not len(a) or not len(b):
+        return None
+    values, one = _checked(scores, s)
+    preference = 0.5 * (np.sign(values[:, a, None] - values[:, None, b]) + 1)
+    per_image = preference.mean(axis=(1, 2))[:, None]
+    samples = _resampled_difference(per_image, one, draws, seed)
+    return _estimate(_difference(per_image, one)[0], samples[:, 0])
+
+
+def against_shares(
+    gap: ArrayLike, share: ArrayLike, other: ArrayLike | None = None, samples: ArrayLike | None = None
+) -> dict[str, Estimate]:
+    """
+    Relate per-label gaps to known shares.
+
+    Parameters
+    ----------
+    gap : array_like, (L,)
+        g_r.
+    share : array_like, (L,)
+        Share of group 1 in the corpus; NaN where unknown: the label is left out.
+    other : array_like, (L,), optional
+        Share of group 1 in what contaminates the corpus (the generator).
+    samples : array_like, (B, L), optional
+        Resampled gaps, for intervals; without them the ends are NaN.
+
+    Returns
+    -------
+    dict of str to tuple of float
+        ``correlation``, ``slope``; with `other` also ``drift`` (coefficient of other − share beside share) and
+        ``drift_partial`` (the same as a partial correlation, free of the logit scale). Figures that are not defined
+        (fewer than three labels, constant shares, collinear columns) are left out.
+    """
+    gaps, p = np.asarray(gap, float), np.asarray(share, float)
+    drawn = np.empty((0, len(gaps))) if samples is None else np.asarray(samples, float)
+    known = np.isfinite(p)
+    result: dict[str, Estimate] = {}
+    if known.sum() >= 3 and np.ptp(p[known]) > 0:
+        stacked = np.vstack([gaps, drawn])[:, known]
+        design = np.column_stack([np.ones(known.sum()), p[known]])
+        slope, correlation = _last_coefficient(design, stacked)
+        result["correlation"] = _estimate(correlation[0], correlation[1:])
+        result["slope"] = _estimate(slope[0], slope[1:])
+    if other is not None:
+        q = np.asarray(other, float)
+        both = known & np.isfinite(q)
+        design = np.column_stack([np.ones(both.sum()), p[both], (q - p)[both]])
+        if both.sum() >= 4 and np.linalg.matrix_rank(design) == 3:
+            coefficient, partial = _last_coefficient(design, np.vstack([gaps, drawn])[:, both])
+            result["drift"] = _estimate(coefficient[0], coefficient[1:])
+            result["drift_partial"] = _estimate(partial[0], partial[1:])
+    return {name: figure for name, figure in result.items() if np.isfinite(figure[0])}
+
+
+def text_gap(one: ArrayLike, zero: ArrayLike, labels: ArrayLike) -> NDArray[np.float64]:
+    """
+    Take the per-label gap between two groups of prompts.
+
+    Parameters
+    ----------
+    one, zero : array_like, (P, D)
+        Prompts of the groups, unit rows.
+    labels : array_like, (L, D)
+        Label embeddings, unit rows.
+
+    Returns
+    -------
+    ndarray, (L,)
+        Mean cosine with group 1 minus that with group 0.
+    """
+    difference = checked(one, "prompts").mean(axis=0) - checked(zero, "prompts").mean(axis=0)
+    return np.asarray(checked(labels, "labels") @ difference, float)
+
+
+def text_pairwise(gap: ArrayLike, share: ArrayLike) -> float | None:
+    """
+    Take the share of label pairs that the prompts order as the shares do, on [−1, 1].
+
+    Parameters
+    ----------
+    gap : array_like, (L,)
+        Text-only gaps.
+    share : array_like, (L,)
+        Known shares, as in `pairwise_association`.
+
+    Returns
+    -------
+    float or None
+        1: the prompt of group 1 is relatively nearer to every A than to any B; None where A or B is empty.
+    """
+    gaps, known = np.asarray(gap, float), np.asarray(share, float)
+    a, b = gaps[known > MAJORITY], gaps[known <= FEW]
+    return float(np.sign(a[:, None] - b).mean()) if len(a) and len(b) else None
+
+
+def _checked(values: ArrayLike, s: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    rows, members = np.asarray(checked(values, "scores"), float), np.asarray(s, bool)
+    if len(rows) != len(members):
+        raise ValueError(f"{len(members)} group labels for {len(rows)} images")
+    if members.all() or not members.any():
+        raise ValueError(f"found {int(members.sum())} of {len(members)} images in group 1, expected both groups")
+    return rows, members
+
+
+def _difference(values: NDArray[np.float64], one: NDArray[np.bool_]) -> NDArray[np.float64]:
+    return values[one].mean(axis=0) - values[~one].mean(axis=0)
+
+
+def _resampled_difference(
+    values: NDArray[np.float64], one: NDArray[np.bool_], draws: int, seed: int
+) -> NDArray[np.float64]:
+    """Resample the images of each group on their own: both sizes are part of the design of a set."""
+    return bootstrap.means(values[one], draws, seed) - bootstrap.means(values[~one], draws, seed + 1)
+
+
+def _last_coefficient(
+    design: NDArray[np.float64], targets: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Regress rows of targets (S, L) on the design: the last column's coefficient and partial correlation."""
+    base, last = design[:, :-1], design[:, -1]
+    residual = last - base @ np.linalg.lstsq(base, last, rcond=None)[0]
+    rest = targets - (base @ np.linalg.lstsq(base, targets.T, rcond=None)[0]).T
+    product = rest @ residual
+    norms = np.linalg.norm(rest, axis=1) * np.linalg.norm(residual)
+    floor = 1e-12 * np.linalg.norm(targets, axis=1) * np.linalg.norm(residual)
+    correlation = np.divide(product, norms, out=np.full(len(product), np.nan), where=norms > floor)
+    return product / (residual @ residual), correlation
+
+
+def _estimate(value: float, samples: ArrayLike) -> Estimate:
+    low, high = bootstrap.interval(samples)
+    return float(value), float(low), float(high)

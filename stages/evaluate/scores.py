@@ -1,0 +1,51 @@
+"""What was measured: flat metrics and the rows of the tables."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from stages.evalsets import ATTRIBUTES
+from stages.evaluate.groups import GroupFigures
+
+
+@dataclass
+class Scores:
+    """
+    What was measured.
+
+    Attributes
+    ----------
+    metrics : dict of str to float
+        Finite; keys as in `stages.catalogue`.
+    tables : dict of str to list of DataFrame
+        Rows of each CSV file.
+    """
+
+    metrics: dict[str, float] = field(default_factory=dict)
+    tables: dict[str, list[pd.DataFrame]] = field(default_factory=dict)
+
+    def add(self, key: str, value: float, low: float = np.nan, high: float = np.nan) -> None:
+        """Note a figure and its interval; what is not finite is left out."""
+        for suffix, number in (("", value), (".lo", low), (".hi", high)):
+            if np.isfinite(number):
+                self.metrics[key + suffix] = float(number)
+
+    def overall(self, key: str, figures: GroupFigures) -> None:
+        """Note the figure over all images."""
+        row = figures.table.iloc[0]
+        self.add(key, row["value"], row["lo"], row["hi"])
+
+    def spread(self, key: str, figures: GroupFigures) -> None:
+        """Note gap and worst group of the single attributes."""
+        for row in figures.spread.to_dict("records"):
+            if row["attribute"] in ATTRIBUTES:
+                self.add(f"{key}.gap.{row['attribute']}", row["gap"], row["lo"], row["hi"])
+                self.add(f"{key}.worst.{row['attribute']}", row["worst"])
+
+    def tabulate(self, name: str, table: pd.DataFrame, **where: str | int) -> None:
+        """Append rows to a table, with columns that say what they belong to."""
+        rows = table.copy()
+        for position, (column, value) in enumerate(where.items()):
+            rows.insert(position, column, value)
+        self.tables.setdefault(name, []).append(rows)

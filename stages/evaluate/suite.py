@@ -1,0 +1,472 @@
+"""Which metric is taken on which set; arrays and tables in, metrics and tables out.
+
+Three kinds of set: `RETRIEVAL` (images with captions and persons), `PERSONS` (persons without any cue for the labels)
+and `OBJECTS` (classes, no persons). A set whose column `part` has several values is measured part by part.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from stages.evalsets import ATTRIBUTES
+from stages.evaluate import (
+    association,
+    bootstrap,
+    comparison,
+    harm,
+    preference,
+    prompts,
+    published,
+    recognition,
+    representation,
+    retrieval,
+    similarity,
+    skew,
+    weat,
+    zero_shot,
+)
+from stages.evaluate.features import mean_direction, unit
+from stages.evaluate.groups import CONTRASTS, Group, GroupFigures, contrast, means, partition
+from stages.evaluate.scores import Scores
+
+RETRIEVAL = ("people", "phase", "coco_gender", "coco")
+PERSONS = ("portraits", "fairface", "utkface", "miap")
+OBJECTS = ("objects", "imagenet")
+KNOWN_SETS = (*RETRIEVAL, *PERSONS, *OBJECTS)
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """
+    How to measure.
+
+    Attributes
+    ----------
+    mode : str
+        ``corrected``, or ``as_published``: features of `SetFeatures.as_published`, images not normalised row by row
+        where captions retrieve them, sampling loops instead of closed forms.
+    compare : bool
+        Whether the table of the published definitions beside the corrected ones is made.
+    draws : int
+        Bootstrap samples.
+    iterations : int
+        Draws of the published loops (published: 10,000).
+    min_group : int
+        Groups with fewer images are flagged, and kept out of gaps.
+    top_k : int
+        Depth of MaxSkew@k and Bias@k.
+    seed : int
+        Of bootstrap, permutations and ties.
+    templates, person_templates : sequence of str
+        Prompts of objects, and of persons and occupations.
+    """
+
+    mode: Literal["corrected", "as_published"] = "corrected"
+    compare: bool = False
+    draws: int = 1000
+    iterations: int = published.ITERATIONS
+    min_group: int = 30
+    top_k: int = 100
+    seed: int = 0
+    templates: Sequence[str] = ("a photo of {}",)
+    person_templates: Sequence[str] = ("a photo of {}",)
+
+
+@dataclass(frozen=True)
+class SetFeatures:
+    """
+    A set as the model sees it.
+
+    Attributes
+    ----------
+    name : str
+        One of `KNOWN_SETS`.
+    table : DataFrame, N rows
+        The set's table.
+    images : ndarray, (N, D)
+        Not normalised, row by row as in the table.
+    captions : ndarray, (T, D)
+        Not normalised; the captions of the first image, of the second, …; empty where the kind of set needs none.
+    as_published : ndarray, (N, D), optional
+        Images as the published code encodes them (defect e).
+    """
+
+    name: str
+    table: pd.DataFrame
+    images: NDArray[np.float32]
+    captions: NDArray[np.float32]
+    as_published: NDArray[np.float32] | None = None
+
+    def select(self, rows: NDArray[np.bool_]) -> "SetFeatures":
+        """Take some of the images, without captions."""
+        old = None if self.as_published is None else self.as_published[rows]
+        return SetFeatures(
+            self.name, self.table.loc[rows].reset_index(drop=True), self.images[rows], self.captions[:0], old
+        )
+
+
+class Suite:
+    """
+    All metrics of one model.
+
+    Parameters
+    ----------
+    encode_text : callable
+        Texts → features (T, D), not normalised.
+    logit_scale : float
+        Of the model.
+    occupations : DataFrame, optional
+        ``occupation, women_corpus, women_generator``: known shares of women.
+    settings : Settings
+        How to measure.
+    """
+
+    def __init__(
+        self,
+        encode_text: Callable[[Sequence[str]], NDArray[np.float32]],
+        logit_scale: float,
+        occupations: pd.DataFrame | None,
+        settings: Settings,
+    ) -> None:
+        self.encode_text = encode_text
+        self.logit_scale = logit_scale
+        self.settings = settings
+        self.occupations = occupations
+        self.scores = Scores()
+
+    def run(self, sets: Sequence[SetFeatures]) -> Scores:
+        """
+        Measure everything.
+
+        Parameters
+        ----------
+        sets : sequence of SetFeatures
+            The sets, of any kind.
+
+        Returns
+        -------
+        Scores
+            Metrics and tables.
+        """
+        self.scores.add("logit_scale", self.logit_scale)
+        for features in sets:
+            self.scores.add(f"n.{features.name}", len(features.table))
+            if features.name in RETRIEVAL:
+                self._retrieval(features)
+                self._recognition(features, features.name)
+            elif features.name in PERSONS:
+                for part, prefix, chosen in _parts(features):
+                    self._persons(chosen, part, prefix)
+            else:
+                self._objects(features)
+        self._text_association()
+        return self.scores
+
+    def _prompts(self, texts: Sequence[str]) -> Array:
+        return unit(self.encode_text(texts), "prompts")
+
+    def _classes(self, labels: Sequence[str], templates: Sequence[str]) -> Array:
+        """Embed labels (L, D): the mean over the templates, normalised."""
+        flat = [text for texts in prompts.ensemble(templates, labels) for text in texts]
+        embedded = self._prompts(flat).reshape(len(labels), len(templates), -1)
+        return np.stack([mean_direction(rows) for rows in embedded])
+
+    def _contrast_prompts(self, attribute: str) -> tuple[Array, Array]:
+        one, zero = prompts.contrast(attribute, self.settings.person_templates)
+        embedded = self._prompts([*one, *zero])
+        return embedded[: len(one)], embedded[len(one) :]
+
+    def _means(
+        self, total: NDArray, groups: Sequence[Group], count: NDArray | None = None, better: bool = True
+    ) -> GroupFigures:
+        s = self.settings
+        return means(total, groups, count=count, higher_is_better=better, draws=s.draws, seed=s.seed, min_n=s.min_group)
+
+    def _images(self, features: SetFeatures) -> NDArray[np.float32]:
+        if self.settings.mode == "corrected":
+            return features.images
+        if features.as_published is None:
+            raise ValueError(f"{features.name}: mode as_published needs the published features")
+        return features.as_published
+
+    # Retrieval
+
+    def _retrieval(self, features: SetFeatures) -> None:
+        groups = partition(features.table, ATTRIBUTES)
+        raw = self._images(features)
+        images = unit(raw, "images") if self.settings.mode == "corrected" else published.normalised_by_first(raw)
+        texts, owner, number = _captions(features)
+        self.scores.add(f"n.{features.name}.captions", len(owner))
+        ranked = {
+            "t2i": retrieval.text_to_image_ranks(texts, images, owner),
+            "t2i_shared": retrieval.text_to_image_ranks(texts, images, owner, number, shared=True),
+            "i2t": retrieval.image_to_text_ranks(texts, images, owner, number),
+        }
+        own = {"t2i": owner, "t2i_shared": owner, "i2t": np.arange(len(images))}  # image of each query
+        for direction, ranks in ranked.items():
+            for k, hit in retrieval.hits(ranks).items():
+                sums, counts = retrieval.per_image(hit, own[direction], len(images))
+                figures = self._means(100 * sums, groups if direction != "t2i_shared" else [], counts)
+                key = f"{features.name}.{direction}.r{k}"
+                self.scores.overall(key, figures)
+                if k == 5:
+                    self.scores.spread(key, figures)
+                self.scores.tabulate("retrieval", figures.table, set=features.name, direction=direction, k=k)
+        if self.settings.compare and features.as_published is not None:
+            table = comparison.retrieval_table(features.images, features.as_published, texts, owner, _single(groups))
+            self.scores.tabulate("published", table, set=features.name, part="")
+
+    # Persons without a cue
+
+    def _persons(self, features: SetFeatures, part: str, prefix: str) -> None:
+        self._recognition(features, prefix, part)
+        images = unit(self._images(features), "images")
+        groups = partition(features.table, ATTRIBUTES)
+        self._similarity_and_preference(features, images, groups, part, prefix)
+        for attribute in CONTRASTS:
+            one, zero = contrast(features.table, attribute)
+            if one.any() and zero.any():
+                infix = "" if attribute == "gender" else f"{attribute}."
+                rows = one | zero
+                self._association(features.name, images[rows], one[rows], attribute, part, f"{prefix}.{infix}")
+        if (features.table["ethnicity"] != "").any():
+            self._harm(features.name, images, groups, part, prefix)
+
+    def _recognition(self, features: SetFeatures, prefix: str, part: str = "") -> None:
+        images = unit(self._images(features), "images")
+        for attribute in CONTRASTS:
+            one, zero = contrast(features.table, attribute)
+            if not (one.any() and zero.any()):
+                continue
+            known = one | zero
+            margin = recognition.margins(images[known], *self._contrast_prompts(attribute))
+            truth = one[known]
+            right = recognition.correct(margin, truth)
+            two = [Group(attribute, CONTRASTS[attribute][g], truth == (g == 0)) for g in (0, 1)]
+            figures = self._means(right, two)
+            balanced = right / np.where(truth, truth.mean(), 1 - truth.mean()) / 2
+            low, high = bootstrap.interval(bootstrap.means(balanced, self.settings.draws, self.settings.seed))
+            key = f"{prefix}.recognition.{attribute}"
+            self.scores.add(key, balanced.mean(), low[0], high[0])
+            self.scores.add(f"{key}.auc", recognition.auc(margin, truth))
+            self.scores.tabulate("recognition", figures.table.iloc[1:], set=features.name, part=part)
+
+    def _similarity_and_preference(
+        self, features: SetFeatures, images: Array, groups: list[Group], part: str, prefix: str
+    ) -> None:
+        s = self.settings
+        single = _single(groups)
+        alike = similarity.by_group(images, groups, s.draws, s.seed, s.min_group)
+        if s.mode == "as_published":
+            looped = published.self_similarity_loop(images, single, s.iterations)
+            values = [looped.get((a, g), v) for a, g, v in alike.table[["attribute", "group", "value"]].to_numpy()]
+            alike = GroupFigures(alike.table.assign(value=values, lo=np.nan, hi=np.nan), alike.spread)
+        else:
+            self.scores.add(f"{prefix}.self_similarity", similarity.without_replacement(images))
+            self.scores.spread(f"{prefix}.self_similarity", alike)
+        self.scores.tabulate("similarity", alike.table, set=features.name, part=part)
+        for attribute, marked in preference.MARKED.items():
+            own = [group for group in groups if group.attribute == attribute]
+            if not own:
+                continue
+            embedded = self._prompts([preference.PERSON, *marked.values()])
+            chosen = preference.unmarked(images, embedded[0], embedded[1:])
+            figures = self._means(100 * chosen, groups)
+            self.scores.overall(f"{prefix}.preference.{attribute}", figures)
+            if s.mode == "as_published":
+                looped = published.preference_loop(chosen, own, s.iterations)
+                self.scores.add(f"{prefix}.preference.{attribute}.gap.{attribute}", 100 * np.ptp(list(looped.values())))
+            else:
+                self.scores.spread(f"{prefix}.preference.{attribute}", figures)
+            self.scores.tabulate("preference", figures.table, set=features.name, part=part, prompts=attribute)
+        if s.compare and features.as_published is not None:
+            marked = {
+                attribute: self._prompts([preference.PERSON, *values.values()])
+                for attribute, values in preference.MARKED.items()
+            }
+            table = comparison.persons_table(features.images, features.as_published, marked, single, s.iterations)
+            self.scores.tabulate("published", table, set=features.name, part=part)
+
+    def _harm(self, name: str, images: Array, groups: list[Group], part: str, prefix: str) -> None:
+        labels = [label for kind in harm.LABELS.values() for label in kind]
+        for kind, found in harm.harms(images, self._classes(labels, self.settings.person_templates)).items():
+            figures = self._means(100 * found, groups, better=False)
+            self.scores.overall(f"{prefix}.harm.{kind}", figures)
+            self.scores.spread(f"{prefix}.harm.{kind}", figures)
+            self.scores.tabulate("harm", figures.table, set=name, part=part, kind=kind)
+
+    # Association
+
+    def _labels(self) -> tuple[list[str], Array | None, Array | None]:
+        """Return label names and the known shares of women in corpus and generator, NaN where unknown."""
+        if self.occupations is None:
+            return [label for pair in association.LABEL_PAIRS for label in pair], None, None
+        table = self.occupations
+        corpus, generator = (np.asarray(pd.to_numeric(table[f"women_{of}"]), float) for of in ("corpus", "generator"))
+        return [str(name) for name in table["occupation"]], corpus, generator
+
+    def _association(
+        self, name: str, images: Array, s: NDArray[np.bool_], attribute: str, part: str, prefix: str
+    ) -> None:
+        labels, corpus, generator = self._labels()
+        embedded = self._classes(labels, self.settings.person_templates)
+        logits = self.logit_scale * np.asarray(images @ embedded.T, float)
+        draws, seed = self.settings.draws, self.settings.seed
+        found = association.label_association(logits, labels, s, draws, seed=seed)
+        for kind, infix in (("softmax", ""), ("argmax", "argmax.")):
+            self.scores.add(f"{prefix}ab.{infix}max", *found.maximum[kind])
+            self.scores.add(f"{prefix}ab.{infix}mean", *found.mean[kind])
+            self.scores.add(f"{prefix}ab.{infix}null", found.null[kind])
+        table = found.table
+        if corpus is not None and generator is not None:
+            table = table.assign(women_corpus=corpus, women_generator=generator)
+        self.scores.tabulate("association", table, set=name, part=part, attribute=attribute)
+        pairs = _stereotypes(labels, generator)
+        first, second = ([labels.index(pair[i]) for pair in pairs] for i in (0, 1))
+        estimates, mean = association.pair_association(logits[:, first], logits[:, second], s, draws, seed)
+        rows = pd.DataFrame(pairs, columns=pd.Index(["first", "second"]))
+        rows["n_1"], rows["n_0"] = int(s.sum()), int((~s).sum())
+        rows[["value", "lo", "hi"]] = estimates
+        self.scores.tabulate("association_pairs", rows, set=name, part=part, attribute=attribute)
+        self.scores.add(f"{prefix}pair_association", *mean)
+        self._skew(name, logits, labels, s, attribute, part, prefix)
+        if attribute == "gender":
+            self._women(images, embedded, logits, found, s, prefix)
+
+    def _women(
+        self,
+        images: Array,
+        embedded: Array,
+        logits: Array,
+        found: association.LabelAssociation,
+        s: NDArray[np.bool_],
+        prefix: str,
+    ) -> None:
+        """Relate the gaps between women and men to the known shares of women."""
+        labels, corpus, generator = self._labels()
+        draws, seed = self.settings.draws, self.settings.seed
+        if corpus is not None and generator is not None:
+            pairwise = association.pairwise_association(logits, generator, s, draws, seed)
+            if pairwise is not None:
+                self.scores.add(f"{prefix}pairwise_association", *pairwise)
+            against = association.against_shares(found.table["gap"], corpus, generator, found.gap_samples)
+            for name, estimate in against.items():
+                self.scores.add(prefix + SHARE_KEYS[name], *estimate)
+            a, b = generator > association.MAJORITY, generator <= association.FEW
+        else:
+            stereotyped = [{pair[i] for pair in association.LABEL_PAIRS} for i in (0, 1)]
+            a, b = (np.array([label in names for label in labels]) for names in stereotyped)
+        if a.any() and b.any():
+            x = weat.association(images, embedded[a], embedded[b])
+            self.scores.add(f"{prefix}weat", weat.effect(x[s], x[~s]))
+            self.scores.add(f"{prefix}weat.p", weat.p_value(x[s], x[~s], seed=seed))
+
+    def _skew(
+        self, name: str, logits: Array, labels: list[str], s: NDArray[np.bool_], attribute: str, part: str, prefix: str
+    ) -> None:
+        """Rank the images for each label, a query that names no group."""
+        setting = self.settings
+        group = np.where(s, 1, 0)
+        desired = np.array([1 - s.mean(), s.mean()])
+        order = skew.ranking(logits.T, setting.seed)
+        counts = skew.top_counts(order, group, 2, setting.top_k)
+        samples = skew.resampled_counts(order, group, 2, setting.top_k, setting.draws, setting.seed)
+        figures = {
+            "max_skew": (skew.max_skew(counts, desired), skew.max_skew(samples, desired)),
+            "bias_at_k": (skew.bias_at_k(counts), skew.bias_at_k(samples)),
+        }
+        divergence = skew.ndkl(order, group, desired)
+        rows = pd.DataFrame({"query": labels, "n": min(setting.top_k, len(s)), "ndkl": divergence})
+        for metric, (value, drawn) in figures.items():
+            low, high = bootstrap.interval(drawn)
+            rows[metric], rows[f"{metric}_lo"], rows[f"{metric}_hi"] = value, low, high
+            low, high = bootstrap.interval(drawn.mean(axis=1))
+            self.scores.add(f"{prefix}{metric}", float(value.mean()), float(low), float(high))
+        self.scores.add(f"{prefix}ndkl", float(divergence.mean()))
+        self.scores.tabulate("skew", rows, set=name, part=part, attribute=attribute)
+
+    def _text_association(self) -> None:
+        """Relate the prompts of women and men to the occupations; no image enters."""
+        labels, corpus, generator = self._labels()
+        if corpus is None or generator is None:
+            return
+        embedded = self._classes(labels, self.settings.person_templates)
+        gap = self.logit_scale * association.text_gap(*self._contrast_prompts("gender"), embedded)
+        for name, estimate in association.against_shares(gap, corpus, generator).items():
+            self.scores.add(f"text.{SHARE_KEYS[name]}", *estimate)
+        pairwise = association.text_pairwise(gap, generator)
+        if pairwise is not None:
+            self.scores.add("text.pairwise_association", pairwise)
+        table = pd.DataFrame({"label": labels, "gap": gap, "women_corpus": corpus, "women_generator": generator})
+        self.scores.tabulate("text_association", table)
+
+    # Objects
+
+    def _objects(self, features: SetFeatures) -> None:
+        images = unit(self._images(features), "images")
+        labels = sorted(set(features.table["label"]))
+        target = np.searchsorted(labels, features.table["label"].to_numpy(str))
+        scored = zero_shot.classify(images, self._classes(labels, self.settings.templates), target)
+        for name in ("acc1", "acc5"):
+            if name in scored:
+                figures = self._means(100 * scored[name], [])
+                self.scores.overall(f"{features.name}.{name}", figures)
+        self.scores.add(f"{features.name}.recall", 100 * scored["recall"].sum())
+        self.scores.add(f"n.{features.name}.classes", len(labels))
+        self.scores.tabulate("zero_shot", zero_shot.by_class(scored["acc1"], target, labels), set=features.name)
+        prefix = "" if features.name == "objects" else f"{features.name}."
+        for attribute in CONTRASTS:
+            one, zero = self._contrast_prompts(attribute)
+            bias = representation.representation_bias(images, zero, one, self.settings.draws, self.settings.seed)
+            self.scores.add(f"{prefix}rb.{attribute}", *bias.bias)
+            self.scores.add(f"{prefix}rb.{attribute}.share", *bias.share)
+            self.scores.add(f"{prefix}rb.{attribute}.margin", *bias.margin)
+            texts = prompts.contrast(attribute, self.settings.person_templates)
+            rows = pd.DataFrame({"first": texts[1], "second": texts[0], "n": bias.n})
+            rows[["share", "lo", "hi"]] = bias.by_pair
+            self.scores.tabulate("representation", rows, set=features.name, attribute=attribute)
+
+
+SHARE_KEYS = {
+    "correlation": "census_correlation",
+    "slope": "census_slope",
+    "drift": "drift",
+    "drift_partial": "drift.partial",
+}
+
+
+def _parts(features: SetFeatures) -> list[tuple[str, str, SetFeatures]]:
+    """Split a set by part: name of the part, prefix of its keys, its images."""
+    parts = sorted(set(features.table["part"]) - {""}, reverse=True)
+    if len(parts) < 2:
+        return [("", features.name, features)]
+    column = features.table["part"]
+    return [(part, f"{features.name}.{part}", features.select((column == part).to_numpy())) for part in parts]
+
+
+def _captions(features: SetFeatures) -> tuple[Array, NDArray[np.int64], NDArray[np.int64]]:
+    """Return caption features, the image of each caption, and a number that equal captions share."""
+    lists = [list(captions) for captions in features.table["captions"]]
+    texts = [text for captions in lists for text in captions]
+    owner = np.repeat(np.arange(len(lists)), [len(captions) for captions in lists])
+    number = np.unique(np.asarray(texts, object).astype(str), return_inverse=True)[1]
+    return unit(features.captions, "captions"), owner, number
+
+
+def _single(groups: Sequence[Group]) -> list[Group]:
+    return [group for group in groups if group.attribute in ATTRIBUTES]
+
+
+def _stereotypes(labels: Sequence[str], share: Array | None) -> list[tuple[str, str]]:
+    """Pair the labels with most women with those with fewest; the published pairs where no share is known."""
+    if share is None:
+        return list(association.LABEL_PAIRS)
+    order = [int(i) for i in np.argsort(share, kind="stable") if np.isfinite(share[i])]
+    size = min(len(association.LABEL_PAIRS), len(order) // 2)
+    return [(labels[order[-1 - i]], labels[order[i]]) for i in range(size)]

@@ -1,0 +1,1 @@
+"""One synthetic image a caption, by a latent diffusion model in the Stable Diffusion format; α plays no part here."""

@@ -1,0 +1,147 @@
+"""Generate the synthetic images of one shard: `python -m stages.generate --shard 00000`.
+
+Resumes after a kill and runs on any number of processes (LAUNCH="accelerate launch -m"): the shard is cut into parts of
+`batch_size` samples whatever the number of processes; finished parts lie in the work folder, and the tar is written
+from them at the end, so its bytes do not depend on either.
+"""
+
+import argparse
+import hashlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import PartialState
+from safetensors.numpy import load_file, save_file
+from tqdm import tqdm
+
+from stages import params
+from stages.errors import InputError, run
+from stages.generate.sampler import Sampler, Settings, load_pipeline
+from stages.images import square
+from stages.seeds import derive, uniform
+from stages.shards import Shard, encode_png, write_shard
+from stages.workdir import work_folder
+
+
+def read_captions(shard: Path, seed: int, max_alpha: float) -> dict[str, str]:
+    """
+    Read the captions of the samples that some α can make synthetic.
+
+    Parameters
+    ----------
+    shard : Path
+        Tar of the real samples.
+    seed : int
+        Seed of the samples' fixed uniform numbers u.
+    max_alpha : float
+        Samples with u below it are kept.
+
+    Returns
+    -------
+    dict of str to str
+        Key to caption, in the order of the shard.
+    """
+    with Shard(shard) as real:
+        return {key: real.read(key, "txt").decode() for key in real.keys if uniform(seed, key) < max_alpha}
+
+
+def model_fingerprint(model: str, revision: str | None) -> str:
+    """
+    Identify the weights: a folder by names, sizes and heads of its files, a hub model by id and revision.
+
+    Parameters
+    ----------
+    model : str
+        Folder or hub id.
+    revision : str or None
+        Hub revision.
+
+    Returns
+    -------
+    str
+        Hexadecimal.
+    """
+    digest = hashlib.blake2b(f"{model}@{revision}".encode(), digest_size=8)
+    if Path(model).is_dir():
+        for path in sorted(Path(model).rglob("*.*")):
+            if path.is_file():
+                digest.update(f"{path.relative_to(model)}{path.stat().st_size}".encode())
+                with path.open("rb") as file:
+                    digest.update(hashlib.file_digest(file, "blake2b").digest())
+    return digest.hexdigest()
+
+
+def main() -> None:
+    """Generate one shard."""
+    parser = argparse.ArgumentParser(prog="python -m stages.generate", description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--shard", required=True, help="name of the shard, e.g. 00000")
+    shard = parser.parse_args().shard
+    settings = params.load()
+    if shard not in settings.shards:
+        raise InputError(
+            f"--shard: found {shard!r}, expected one of {', '.join(settings.shards)} (params.yaml: shards)"
+        )
+    ours = settings.generate
+    state = PartialState()
+    source = settings.folder / "real" / f"{shard}.tar"
+    captions = read_captions(source, settings.download.seed, ours.max_alpha)
+    keys = list(captions)
+    shape = {
+        "generate": ours.model_dump(mode="json"),
+        "model": model_fingerprint(ours.model, ours.revision),
+        "side": settings.download.resolution,
+        "captions": hashlib.blake2b(repr(captions).encode()).hexdigest(),
+    }
+    work = work_folder("generate", shape)
+    parts = [keys[start : start + ours.batch_size] for start in range(0, len(keys), ours.batch_size)]
+    files = [work / f"{index:06d}.safetensors" for index in range(len(parts))]
+    mine = [index for index in range(state.process_index, len(parts), state.num_processes) if not files[index].exists()]
+    if mine:
+        pipeline = load_pipeline(
+            ours.model, ours.revision, ours.scheduler, ours.safety_checker, getattr(torch, ours.dtype), state.device
+        )
+        sampler = Sampler(
+            pipeline, Settings(ours.steps, ours.guidance, ours.guidance_stop, ours.negative_prompt, ours.resolution)
+        )
+        if state.is_main_process:
+            _say_odd_captions(source, sampler, captions)
+        done = sum(len(parts[i]) for i in range(len(parts)) if i not in mine)
+        with tqdm(
+            total=len(keys), initial=done, desc=f"generate {shard}", unit="image", disable=not state.is_main_process
+        ) as bar:
+            for index in mine:
+                texts = [captions[key] for key in parts[index]]
+                images, flagged = sampler.images(texts, [derive(ours.seed, key, "noise") for key in parts[index]])
+                images = np.stack([square(image, settings.download.resolution) for image in images])
+                partial = files[index].with_suffix(f".{state.process_index}.partial")
+                save_file({"images": images, "flagged": flagged}, partial)
+                partial.replace(files[index])
+                bar.update(len(texts))
+    state.wait_for_everyone()
+    if state.is_main_process:
+        count = write_shard(settings.folder / "synthetic" / f"{shard}.tar", _members(parts, files))
+        flagged = sum(int(load_file(file)["flagged"].sum()) for file in files)
+        note = f", {flagged} blanked by the safety checker" if flagged else ""
+        print(f"generate {shard}: {count} images{note}")
+
+
+def _members(parts: list[list[str]], files: list[Path]) -> Iterator[tuple[str, dict[str, bytes]]]:
+    for part, file in zip(parts, files, strict=True):
+        for key, image in zip(part, load_file(file)["images"], strict=True):
+            yield key, {"png": encode_png(image)}
+
+
+def _say_odd_captions(source: Path, sampler: Sampler, captions: dict[str, str]) -> None:
+    keys, texts = list(captions), list(captions.values())
+    empty = [key for key, text in captions.items() if not text.strip()]
+    if empty:
+        print(f"{source}: {len(empty)} empty captions (first: {empty[0]}) draw unconditional images", file=sys.stderr)
+    if cut := sampler.overlong(texts):
+        print(f"{source}: {len(cut)} captions are cut by the text encoder (first: {keys[cut[0]]})", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    run(main)

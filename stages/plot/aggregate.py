@@ -1,0 +1,204 @@
+"""Figures of several seeds become one: the mean, its spread between seeds, and its interval over test images.
+
+Two kinds of noise stay apart. ``std`` is the sample standard deviation between seeds: what another training run would
+move. ``lo`` and ``hi`` are the means of the seeds' 95 % bootstrap ends: what another draw of test images would move.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+
+ENDS = (".lo", ".hi")
+GROUP_COLUMNS = ("attribute", "group", "n", "value")
+WEIGHTINGS = ("before", "solved", "realised")
+MEASURED = ("n", "value", "lo", "hi", "small")
+
+
+def summarise(metrics: Mapping[int, Mapping[str, float]]) -> pd.DataFrame:
+    """
+    Summarise each metric over the seeds.
+
+    Parameters
+    ----------
+    metrics : mapping of int to mapping
+        By seed: flat metrics, ends of intervals as ``<key>.lo`` and ``<key>.hi``.
+
+    Returns
+    -------
+    DataFrame
+        One row a key, sorted: key, mean, std (NaN with one seed), lo, hi (NaN where there is no interval), seeds (how
+        many define it).
+
+    Raises
+    ------
+    ValueError
+        If a value is not finite, or there is no seed.
+    """
+    if not metrics:
+        raise ValueError("no seed to summarise")
+    if bad := [(seed, key) for seed, of in metrics.items() for key, value in of.items() if not np.isfinite(value)]:
+        raise ValueError(f"seed {bad[0][0]}: {bad[0][1]} is not finite")
+    table = pd.DataFrame({seed: dict(of) for seed, of in metrics.items()}, dtype=float)
+    keys = sorted(key for key in table.index if not key.endswith(ENDS))
+    mean = cast(pd.Series, table.mean(axis=1))
+    return pd.DataFrame(
+        {
+            "key": keys,
+            "mean": mean.loc[keys].to_numpy(),
+            "std": table.loc[keys].std(axis=1, ddof=1).to_numpy(),
+            "lo": mean.reindex([f"{key}.lo" for key in keys]).to_numpy(),
+            "hi": mean.reindex([f"{key}.hi" for key in keys]).to_numpy(),
+            "seeds": table.loc[keys].notna().sum(axis=1).to_numpy(),
+        }
+    )
+
+
+def flatten(summary: pd.DataFrame, data: Mapping[str, float]) -> dict[str, float]:
+    """
+    Write a summary as the flat metrics of a run.
+
+    Parameters
+    ----------
+    summary : DataFrame
+        From `summarise`.
+    data : mapping of str to float
+        Figures of the data, which no seed changes; their keys get the prefix ``data.``.
+
+    Returns
+    -------
+    dict of str to float
+        ``<key>``: the mean; ``<key>.std``, ``<key>.lo``, ``<key>.hi`` where defined; ``seeds``: how many. Sorted and
+        finite.
+    """
+    flat: dict[str, float] = {"seeds": int(summary["seeds"].max())}
+    for row in summary.to_dict("records"):
+        for suffix, name in (("", "mean"), (".std", "std"), (".lo", "lo"), (".hi", "hi")):
+            if np.isfinite(row[name]):
+                flat[f"{row['key']}{suffix}"] = float(row[name])
+    flat |= {f"data.{key}": value for key, value in data.items() if np.isfinite(value)}
+    return dict(sorted(flat.items()))
+
+
+def data_metrics(balance: Mapping[str, Any]) -> dict[str, float]:
+    """
+    Take the figures of the data from what `balance` says.
+
+    Parameters
+    ----------
+    balance : mapping
+        Content of balance.json: blocks ``before``, ``solved``, ``realised`` with ``rb``, ``ab``, …; other numbers.
+
+    Returns
+    -------
+    dict of str to float
+        ``rb.before``, ``ab.realised``, …, and every other number at the top, e.g. ``eta``; finite.
+    """
+    found: dict[str, float] = {}
+    for key, value in balance.items():
+        if key in WEIGHTINGS:
+            found |= {f"{name}.{key}": number for name, number in value.items() if _is_number(number)}
+        elif _is_number(value):
+            found[key] = value
+    return found
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and bool(np.isfinite(value))
+
+
+def by_seed(metrics: Mapping[int, Mapping[str, float]]) -> pd.DataFrame:
+    """
+    Tabulate each metric of each seed, for tests that pair runs by seed.
+
+    Parameters
+    ----------
+    metrics : mapping of int to mapping
+        As in `summarise`.
+
+    Returns
+    -------
+    DataFrame
+        metric, seed, value; ends of intervals left out; sorted.
+    """
+    rows = [(key, seed, value) for seed, of in metrics.items() for key, value in of.items() if not key.endswith(ENDS)]
+    return pd.DataFrame(sorted(rows), columns=pd.Index(["metric", "seed", "value"]))
+
+
+def pool(tables: Mapping[int, pd.DataFrame], keys: Sequence[str], spread: str = "") -> pd.DataFrame:
+    """
+    Average the numeric columns of one table over the seeds.
+
+    Parameters
+    ----------
+    tables : mapping of int to DataFrame
+        By seed; rows in any order.
+    keys : sequence of str
+        Columns that name a row; missing values in them are the empty string.
+    spread : str
+        Column whose standard deviation between seeds becomes the column ``std``; none by default.
+
+    Returns
+    -------
+    DataFrame
+        One row a name, in the order of the first seed: keys, then the means; counts (``n``, ``n_…``) stay whole.
+    """
+    joined = pd.concat(tables.values(), ignore_index=True)
+    joined[list(keys)] = joined[list(keys)].fillna("")
+    numbers = [name for name in joined if name not in keys and pd.api.types.is_numeric_dtype(joined[name])]
+    rows = joined.groupby(list(keys), sort=False)
+    pooled = cast(pd.DataFrame, rows[numbers].mean())
+    if spread:
+        pooled["std"] = rows[spread].std(ddof=1)
+    for name in numbers:
+        if name == "n" or str(name).startswith("n_"):
+            pooled[name] = pooled[name].round().astype(int)
+    return pooled.reset_index()
+
+
+def groups(tables: Mapping[str, Mapping[int, pd.DataFrame]]) -> pd.DataFrame:
+    """
+    Collect every figure by group into one table.
+
+    Parameters
+    ----------
+    tables : mapping of str to mapping of int to DataFrame
+        By name of the table, then seed. Tables without the columns attribute, group, n and value are left out. Columns
+        beside these and lo, hi, small say what the figure is.
+
+    Returns
+    -------
+    DataFrame
+        metric (name of the table and what else names the figure: ``retrieval.t2i.5``), set, part, attribute, group
+        (``all``: without an attribute), n, value, std, lo, hi, small (1: fewer images than the stated size).
+    """
+    parts = []
+    for name, of_seed in tables.items():
+        first = next(iter(of_seed.values()))
+        if not set(GROUP_COLUMNS) <= set(first.columns):
+            continue
+        keys = [column for column in first.columns if column not in MEASURED]
+        flagged = {s: t.assign(small=t.get("small", False)).astype({"small": float}) for s, t in of_seed.items()}
+        rows = pool(flagged, keys, spread="value")
+        variants = [column for column in keys if column not in ("set", "part", "attribute", "group")]
+        metric = [".".join([name, *(str(v) for v in row if v != "")]) for row in rows[variants].to_numpy()]
+        parts.append(
+            pd.DataFrame(
+                {
+                    "metric": metric,
+                    "set": rows.get("set", ""),
+                    "part": rows.get("part", ""),
+                    "attribute": rows["attribute"],
+                    "group": rows["group"],
+                    "n": rows["n"],
+                    "value": rows["value"],
+                    "std": rows["std"],
+                    "lo": rows.get("lo", np.nan),
+                    "hi": rows.get("hi", np.nan),
+                    "small": rows["small"].round().astype(int),
+                }
+            )
+        )
+    columns = ["metric", "set", "part", "attribute", "group", "n", "value", "std", "lo", "hi", "small"]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=pd.Index(columns))

@@ -1,0 +1,362 @@
+"""The report: one HTML file that needs nothing else, in light and dark, on a phone and on a projector."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from typing import Any
+
+import jinja2
+import pandas as pd
+import yaml
+from markupsafe import Markup
+
+from stages import wording
+from stages.change import change
+from stages.plot import names
+from stages.plot.canvas import Panel, svg
+from stages.plot.provenance import Commit
+from stages.plot.sheets import Described, Pair, data_uri
+
+MAX_ROWS = 400  # of a table in the page; the CSV files hold all
+
+
+@dataclass(frozen=True)
+class Content:
+    """
+    Everything that the report shows; what is empty is left out, and so is its section.
+
+    Attributes
+    ----------
+    params : mapping
+        All parameters, as plain values.
+    metrics : mapping of str to float
+        Content of metrics.json.
+    previous : mapping of str to float
+        The same of the last commit; empty where there is none.
+    balance : mapping
+        Content of balance.json.
+    shares : DataFrame
+        attribute, group, n, target, before, solved, realised: shares of groups in the data.
+    annotation : mapping of str to float
+        Accuracy of the classifier that annotates synthetic images.
+    pairs : sequence of Pair
+        Real beside synthetic.
+    described : sequence of Described
+        Held-out images and their captions.
+    panels : mapping of str to sequence of Panel
+        By section: data, occupations, groups, crossed, curves, published.
+    groups, published : DataFrame
+        All figures by group; published definitions beside corrected ones.
+    commit : Commit
+        State of the repository.
+    versions : mapping of str to str
+        Installed packages.
+    outputs : sequence of dict
+        From `stages.plot.provenance.outputs`.
+    """
+
+    params: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    previous: Mapping[str, float] = field(default_factory=dict)
+    balance: Mapping[str, Any] = field(default_factory=dict)
+    shares: pd.DataFrame = field(default_factory=pd.DataFrame)
+    annotation: Mapping[str, float] = field(default_factory=dict)
+    pairs: Sequence[Pair] = ()
+    described: Sequence[Described] = ()
+    panels: Mapping[str, Sequence[Panel]] = field(default_factory=dict)
+    groups: pd.DataFrame = field(default_factory=pd.DataFrame)
+    published: pd.DataFrame = field(default_factory=pd.DataFrame)
+    commit: Commit = field(default_factory=lambda: Commit("", ()))
+    versions: Mapping[str, str] = field(default_factory=dict)
+    outputs: Sequence[Mapping[str, Any]] = ()
+
+
+def render(content: Content) -> str:
+    """
+    Write the page.
+
+    Parameters
+    ----------
+    content : Content
+        What it shows.
+
+    Returns
+    -------
+    str
+        HTML without any reference to another file or host.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("stages.plot", "page"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.globals["table"] = table
+    environment.globals["picture"] = data_uri
+    loader = environment.loader
+    assert loader is not None
+    sections = {name: [_figure(panel) for panel in panels] for name, panels in content.panels.items()}
+    return environment.get_template("report.html").render(
+        content=content,
+        cards=cards(content.metrics, content.previous),
+        panels=sections,
+        metric_table=metric_table(content.metrics),
+        group_table=group_table(content.groups),
+        published_table=published_table(content.published),
+        share_table=share_table(content.shares),
+        strongest=strongest(content.balance),
+        parameters=yaml.safe_dump(dict(content.params), sort_keys=False, allow_unicode=True),
+        resource=lambda name: Markup(loader.get_source(environment, name)[0]),
+    )
+
+
+def _figure(panel: Panel) -> Markup:
+    return Markup(f'<figure class="panel" style="max-width:{panel.width * 96:.0f}px">{svg(panel)}</figure>')
+
+
+def cards(metrics: Mapping[str, float], previous: Mapping[str, float]) -> list[dict[str, Any]]:
+    """
+    Sum up the figures that a run is judged by, a card a family.
+
+    Parameters
+    ----------
+    metrics, previous : mapping of str to float
+        Contents of metrics.json, now and at the last commit.
+
+    Returns
+    -------
+    list of dict
+        kind, name, meaning, wish, lines; a line has key, place, value, interval, spread and, where there is a previous
+        value, change (text) and verdict (``better``, ``worse``, ``same``).
+    """
+    return [
+        {
+            "kind": kind,
+            "name": wording.name_and_place(keys[0])[0],
+            "meaning": wording.entry(keys[0]).meaning,
+            "wish": wording.WISHES[wording.entry(keys[0]).better],
+            "lines": [_line(key, metrics, previous) for key in keys],
+        }
+        for kind, keys in wording.headlines(list(metrics))
+    ]
+
+
+def _line(key: str, metrics: Mapping[str, float], previous: Mapping[str, float]) -> dict[str, str]:
+    line = {
+        "key": key,
+        "place": wording.name_and_place(key)[1] or ("text alone" if key.startswith("text.") else ""),
+        "value": wording.number(key, metrics[key]),
+        "interval": interval(key, metrics),
+        "spread": wording.number(key, metrics[f"{key}.std"]) if f"{key}.std" in metrics else "",
+        "change": "",
+        "verdict": "",
+    }
+    if key in previous and wording.entry(key).better != "none":
+        moved = change(key, previous, metrics)
+        line |= {"change": wording.number(key, moved.new - moved.old, signed=True), "verdict": moved.verdict}
+    return line
+
+
+def interval(key: str, metrics: Mapping[str, float]) -> str:
+    """
+    Write the interval of a metric.
+
+    Parameters
+    ----------
+    key : str
+        The metric.
+    metrics : mapping of str to float
+        With ``<key>.lo`` and ``<key>.hi``, or without.
+
+    Returns
+    -------
+    str
+        E.g. ``"[0.12, 0.31]"``; empty where there is none.
+    """
+    if f"{key}.lo" not in metrics:
+        return ""
+    ends = [wording.number(key, metrics[f"{key}.{end}"]).removesuffix(" %") for end in ("lo", "hi")]
+    return f"[{ends[0]}, {ends[1]}]"
+
+
+def metric_table(metrics: Mapping[str, float]) -> pd.DataFrame:
+    """
+    Tabulate every metric.
+
+    Parameters
+    ----------
+    metrics : mapping of str to float
+        Content of metrics.json.
+
+    Returns
+    -------
+    DataFrame
+        key, name, value, 95 % interval, between seeds, better.
+    """
+    keys = [key for key in metrics if not key.endswith((".lo", ".hi", ".std")) and key != "seeds"]
+    rows = []
+    for key in keys:
+        better = wording.ARROWS[wording.entry(key).better]
+        spread = f"± {wording.number(key, metrics[f'{key}.std'])}" if f"{key}.std" in metrics else ""
+        rows.append((key, wording.label(key), metrics[key], interval(key, metrics), spread, better))
+    return pd.DataFrame(rows, columns=pd.Index(["key", "name", "value", "95 % interval", "between seeds", "better"]))
+
+
+def group_table(groups: pd.DataFrame) -> pd.DataFrame:
+    """
+    Tabulate figures by group for reading.
+
+    Parameters
+    ----------
+    groups : DataFrame
+        As `stages.plot.aggregate.groups` makes it.
+
+    Returns
+    -------
+    DataFrame
+        figure, set, attribute, group, n, value, lo, hi.
+    """
+    if groups.empty:
+        return groups
+    shown = groups.loc[~groups["attribute"].str.count(" x ").gt(1)]
+    where = (shown["set"] + " " + shown["part"]).str.strip()
+    return pd.DataFrame(
+        {
+            "figure": shown["metric"].map(names.figure),
+            "set": where,
+            "attribute": shown["attribute"].str.replace("_", " ").replace("", "–"),
+            "group": shown["group"].astype(str),
+            "n": shown["n"],
+            "value": shown["value"],
+            "lo": shown["lo"],
+            "hi": shown["hi"],
+        }
+    )
+
+
+def published_table(published: pd.DataFrame) -> pd.DataFrame:
+    """
+    Tabulate published definitions beside corrected ones for reading.
+
+    Parameters
+    ----------
+    published : DataFrame
+        set, part, metric, attribute, group, n, as_published, corrected, difference.
+
+    Returns
+    -------
+    DataFrame
+        figure, set, group, n, as published, corrected, difference.
+    """
+    if published.empty:
+        return published
+    group = (
+        published["group"]
+        .astype(str)
+        .where(
+            published["attribute"] == "",
+            published["attribute"].str.replace("_", " ") + ": " + published["group"].astype(str),
+        )
+    )
+    return pd.DataFrame(
+        {
+            "figure": [names.figure(f"published.{metric}") for metric in published["metric"]],
+            "set": (published["set"] + " " + published["part"]).str.strip(),
+            "group": group,
+            "n": published["n"],
+            "as published": published["as_published"],
+            "corrected": published["corrected"],
+            "difference": published["difference"],
+        }
+    )
+
+
+def share_table(shares: pd.DataFrame) -> pd.DataFrame:
+    """
+    Tabulate the shares of groups in the data.
+
+    Parameters
+    ----------
+    shares : DataFrame
+        attribute, group, n, target, before, solved, realised.
+
+    Returns
+    -------
+    DataFrame
+        For reading, shares in percent.
+    """
+    if shares.empty:
+        return shares
+    readable = shares.assign(attribute=shares["attribute"].str.replace("_", " "))
+    for name in ("target", "before", "solved", "realised"):
+        readable[name] = [f"{100 * value:.1f} %" for value in readable[name]]
+    return readable.rename(columns={"realised": "after"})
+
+
+def strongest(balance: Mapping[str, Any]) -> dict[str, str]:
+    """
+    Name the strongest association before and after balancing.
+
+    Parameters
+    ----------
+    balance : mapping
+        Content of balance.json.
+
+    Returns
+    -------
+    dict of str to str
+        ``before`` and ``after``, e.g. ``"woman – health worker, +4.2 points"``; empty where there is none.
+    """
+    said = {}
+    for when, column in (("before", "before"), ("after", "realised")):
+        ranked = balance.get("strongest", {}).get(when, [])
+        if ranked and column in ranked[0]:
+            label = str(ranked[0]["label"]).removeprefix("y_").removeprefix("occupation_").replace("_", " ")
+            points = f"{100 * ranked[0][column]:+.1f} points".replace("-", "−")
+            said[when] = f"{ranked[0]['group']} – {label}, {points}"
+    return said
+
+
+def table(frame: pd.DataFrame, name: str, digits: int = 3) -> Markup:
+    """
+    Write a table whose columns can be sorted by a click.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        At most `MAX_ROWS` of its rows are written.
+    name : str
+        For those who hear the page.
+    digits : int
+        Decimals of numbers that are not whole.
+
+    Returns
+    -------
+    Markup
+        An HTML table; cells hold their exact value for sorting.
+    """
+    numeric = [pd.api.types.is_numeric_dtype(frame[column]) for column in frame]
+    classes = [' class="number"' if is_number else "" for is_number in numeric]
+    head = "".join(
+        f'<th scope="col"{of} aria-sort="none"><button>{escape(str(column))}</button></th>'
+        for column, of in zip(frame, classes, strict=True)
+    )
+    body = []
+    for row in frame.head(MAX_ROWS).itertuples(index=False):
+        cells = "".join(_cell(value, is_number, digits) for value, is_number in zip(row, numeric, strict=True))
+        body.append(f"<tr>{cells}</tr>")
+    note = f"<p class=note>{len(frame) - MAX_ROWS} more rows in the CSV file.</p>" if len(frame) > MAX_ROWS else ""
+    return Markup(
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(name)}">'
+        f'<table class="sortable"><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>{note}'
+    )
+
+
+def _cell(value: Any, is_number: bool, digits: int) -> str:
+    if not is_number:
+        return f"<td>{escape(str(value))}</td>"
+    if value != value:
+        return '<td class="number" data-value="">–</td>'
+    text = f"{int(value):,}" if float(value).is_integer() else f"{value:.{digits}f}"
+    return f'<td class="number" data-value="{float(value)!r}">{text.replace("-", "−")}</td>'

@@ -1,0 +1,201 @@
+"""Text encoder and denoiser: captions to latents, in the parts of a `StableDiffusionPipeline`.
+
+The text encoder is trained along with the denoiser, since no pretrained one is small enough. v-prediction (arXiv
+2202.00512) on a cosine schedule: at 8 × 8 latents a schedule made for 64 × 64 would leave too little noise. The weight
+of a step is min(SNR, 5) / (SNR + 1), Min-SNR for v-prediction (arXiv 2303.09556).
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+
+import torch
+from diffusers import DPMSolverMultistepScheduler, UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+from torch import nn
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+START, END = "<|startoftext|>", "<|endoftext|>"
+MIN_SNR = 5.0
+
+
+def tokenizer(captions: Iterable[str], vocabulary: int, length: int) -> CLIPTokenizer:
+    """
+    Build a byte-pair tokenizer in CLIP's format from captions.
+
+    Parameters
+    ----------
+    captions : iterable of str
+        The training captions.
+    vocabulary : int
+        Largest number of tokens.
+    length : int
+        Tokens a caption, start and end included; longer captions are cut.
+
+    Returns
+    -------
+    CLIPTokenizer
+        Loads offline.
+    """
+    pairs = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
+    pairs.normalizer = normalizers.Lowercase()
+    pairs.pre_tokenizer = CLIPTokenizer().backend_tokenizer.pre_tokenizer
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=[START, END],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        end_of_word_suffix="</w>",
+        show_progress=False,
+    )
+    pairs.train_from_iterator(captions, trainer)
+    vocab = pairs.get_vocab()
+    for character in pre_tokenizers.ByteLevel.alphabet():  # any text can be written, even bytes no caption holds
+        vocab.setdefault(f"{character}</w>", len(vocab))
+    merges = [tuple(pair) for pair in json.loads(pairs.to_str())["model"]["merges"]]
+    return CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=length)
+
+
+def text_encoder(words: CLIPTokenizer, width: int, layers: int, heads: int) -> CLIPTextModel:
+    """
+    Make an untrained text encoder.
+
+    Parameters
+    ----------
+    words : CLIPTokenizer
+        Its tokenizer.
+    width : int
+        Width of the hidden states, the denoiser's cross-attention width.
+    layers : int
+        Transformer layers.
+    heads : int
+        Attention heads.
+
+    Returns
+    -------
+    CLIPTextModel
+        Random weights from the global generator.
+    """
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(words),
+            hidden_size=width,
+            intermediate_size=4 * width,
+            projection_dim=width,
+            num_hidden_layers=layers,
+            num_attention_heads=heads,
+            max_position_embeddings=words.model_max_length,
+            hidden_act="gelu",
+            bos_token_id=words.bos_token_id,
+            eos_token_id=words.eos_token_id,
+            pad_token_id=words.pad_token_id,
+            attn_implementation="eager",  # as in `denoiser`: the fused backward is slow on a CPU
+        )
+    )
+
+
+def denoiser(
+    channels: Sequence[int], latent_channels: int, size: int, text_width: int, heads: int
+) -> UNet2DConditionModel:
+    """
+    Make an untrained denoiser.
+
+    Parameters
+    ----------
+    channels : sequence of int
+        Channels of the levels.
+    latent_channels : int
+        Channels of the latents.
+    size : int
+        Side of the latents.
+    text_width : int
+        Width of the text encoder's hidden states.
+    heads : int
+        Attention heads.
+
+    Returns
+    -------
+    UNet2DConditionModel
+        Random weights from the global generator.
+    """
+    unet = UNet2DConditionModel(
+        sample_size=size,
+        in_channels=latent_channels,
+        out_channels=latent_channels,
+        block_out_channels=tuple(channels),
+        layers_per_block=1,
+        down_block_types=("CrossAttnDownBlock2D",) * len(channels),
+        up_block_types=("CrossAttnUpBlock2D",) * len(channels),
+        cross_attention_dim=text_width,
+        attention_head_dim=heads,
+        norm_num_groups=16,
+    )
+    unet.set_attn_processor(AttnProcessor())  # on a CPU the fused attention's backward costs more than all the rest
+    return unet
+
+
+def scheduler() -> DPMSolverMultistepScheduler:
+    """
+    Make the noise schedule and solver that the model is trained for.
+
+    Returns
+    -------
+    DPMSolverMultistepScheduler
+        1,000 training steps, cosine schedule, v-prediction.
+    """
+    return DPMSolverMultistepScheduler(
+        num_train_timesteps=1000,
+        beta_schedule="squaredcos_cap_v2",
+        prediction_type="v_prediction",
+        timestep_spacing="trailing",
+        solver_order=2,
+        steps_offset=1,
+    )
+
+
+class TextToLatent(nn.Module):
+    """
+    Text encoder and denoiser as one module, for one optimiser.
+
+    Parameters
+    ----------
+    text : CLIPTextModel
+        The text encoder.
+    unet : UNet2DConditionModel
+        The denoiser.
+    """
+
+    def __init__(self, text: CLIPTextModel, unet: UNet2DConditionModel) -> None:
+        super().__init__()
+        self.text = text
+        self.unet = unet
+        self.register_buffer("alphas", scheduler().alphas_cumprod, persistent=False)
+
+    def loss(self, latents: torch.Tensor, tokens: torch.Tensor, random: torch.Generator) -> torch.Tensor:
+        """
+        Compute the weighted v-prediction loss.
+
+        Parameters
+        ----------
+        latents : Tensor
+            (B, C, h, w), scaled to unit variance.
+        tokens : Tensor
+            int64, (B, length); rows to be unconditional hold the empty caption.
+        random : Generator
+            Draws steps and noise.
+
+        Returns
+        -------
+        Tensor
+            Scalar.
+        """
+        times = torch.randint(0, len(self.alphas), (len(latents),), generator=random)
+        noise = torch.randn(latents.shape, generator=random)
+        alpha = self.alphas[times].view(-1, 1, 1, 1)
+        noisy = alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
+        target = alpha.sqrt() * noise - (1 - alpha).sqrt() * latents
+        with torch.autocast("cpu", torch.bfloat16):
+            hidden = self.text(tokens).last_hidden_state
+            predicted = self.unet(noisy, times, hidden).sample
+        error = (predicted.float() - target).square().mean(dim=(1, 2, 3))
+        snr = (alpha / (1 - alpha)).flatten()
+        return (error * snr.clamp(max=MIN_SNR) / (snr + 1)).mean()

@@ -1,0 +1,188 @@
+"""One resumable training loop: AdamW, warm-up, constant rate, linear decay, a moving average of the weights.
+
+Every random number of step t is derived from (seed, t), so a killed run that goes on from its checkpoint computes what
+an uninterrupted one computes. Before the decay begins the rate does not depend on the number of steps: a run may be
+lengthened.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """
+    Hyper-parameters of one run.
+
+    Parameters
+    ----------
+    steps : int
+        Optimisation steps.
+    learning_rate : float
+        Peak rate.
+    warmup : int
+        Steps of linear warm-up.
+    decay : float
+        Last share of the steps, with a rate falling linearly to zero.
+    ema : float
+        Decay of the moving average at full length; shorter early on, (1 + t) / (10 + t).
+    weight_decay : float
+        Decoupled weight decay.
+    clip : float
+        Largest norm of the gradient.
+    """
+
+    steps: int
+    learning_rate: float
+    warmup: int
+    decay: float
+    ema: float
+    weight_decay: float = 0.01
+    clip: float = 1.0
+
+    def rate(self, step: int) -> float:
+        """
+        Give the learning rate of a step.
+
+        Parameters
+        ----------
+        step : int
+            Steps done so far.
+
+        Returns
+        -------
+        float
+            The rate.
+        """
+        rising = min(1.0, (step + 1) / self.warmup)
+        falling = min(1.0, (self.steps - step) / max(1.0, self.steps * self.decay))
+        return self.learning_rate * rising * falling
+
+
+def fit(
+    model: nn.Module,
+    loss: Callable[[int], torch.Tensor],
+    recipe: Recipe,
+    checkpoint: Path,
+    report: Callable[[int, float], None],
+    save_every: float = 120.0,
+) -> dict[str, torch.Tensor]:
+    """
+    Train to the end, from the checkpoint where there is one.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Trained in place.
+    loss : callable
+        Step number to scalar loss.
+    recipe : Recipe
+        Hyper-parameters.
+    checkpoint : Path
+        File of the trainer's state, replaced atomically.
+    report : callable
+        Called after every step with the step's number and its loss.
+    save_every : float
+        Seconds between checkpoints.
+
+    Returns
+    -------
+    dict of str to Tensor
+        The averaged weights.
+
+    Raises
+    ------
+    FloatingPointError
+        If the loss is not finite.
+    """
+    optimiser = torch.optim.AdamW(
+        model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, betas=(0.9, 0.99)
+    )
+    names = [name for name, _ in model.named_parameters()]
+    live = [parameter for _, parameter in model.named_parameters()]
+    average = [parameter.detach().clone() for parameter in live]
+    step = 0
+    if checkpoint.exists():
+        state = torch.load(checkpoint, weights_only=True)
+        model.load_state_dict(state["model"])
+        optimiser.load_state_dict(state["optimiser"])
+        average, step = state["average"], state["step"]
+
+    def save() -> None:
+        partial = checkpoint.with_suffix(".partial")
+        torch.save(
+            {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "average": average, "step": step},
+            partial,
+        )
+        partial.replace(checkpoint)
+
+    model.train()
+    saved = time.monotonic()
+    while step < recipe.steps:
+        for group in optimiser.param_groups:
+            group["lr"] = recipe.rate(step)
+        value = loss(step)
+        if not torch.isfinite(value):
+            raise FloatingPointError(f"step {step}: the loss is {value.item()}")
+        optimiser.zero_grad(set_to_none=True)
+        value.backward()
+        nn.utils.clip_grad_norm_(live, recipe.clip)
+        optimiser.step()
+        step += 1
+        decay = min(recipe.ema, (1 + step) / (10 + step))
+        torch._foreach_lerp_(average, [parameter.detach() for parameter in live], 1 - decay)
+        report(step, value.item())
+        if time.monotonic() - saved > save_every or step == recipe.steps:
+            save()
+            saved = time.monotonic()
+    return dict(zip(names, average, strict=True))
+
+
+def generator(seed: int, step: int) -> torch.Generator:
+    """
+    Make the random generator of one step.
+
+    Parameters
+    ----------
+    seed : int
+        The run's seed.
+    step : int
+        The step.
+
+    Returns
+    -------
+    torch.Generator
+        On the CPU.
+    """
+    return torch.Generator().manual_seed((seed * 1_000_003 + step) % 2**63)
+
+
+def batch(count: int, size: int, seed: int, step: int) -> torch.Tensor:
+    """
+    Choose the rows of one step: epoch by epoch, each a seeded permutation.
+
+    Parameters
+    ----------
+    count : int
+        Number of rows.
+    size : int
+        Rows a step, at most `count`.
+    seed : int
+        The run's seed.
+    step : int
+        The step.
+
+    Returns
+    -------
+    Tensor
+        int64, (size,).
+    """
+    an_epoch = count // size
+    epoch, place = divmod(step, an_epoch)
+    order = torch.randperm(count, generator=generator(seed, -1 - epoch))
+    return order[place * size : (place + 1) * size]

@@ -1,0 +1,420 @@
+"""Train one CLIP model of a seed on the rows of the selection.
+
+    python -m stages.train --seed 0
+    torchrun --nproc_per_node 4 -m stages.train --seed 0
+    accelerate launch --num_processes 4 -m stages.train --seed 0
+
+Reads samples, selection and shards of the profile; writes `models/<seed>/clip` (an open_clip `local-dir:`) when the
+training is complete, and `models/<seed>/curves` (DVCLive) as it goes. A run that was killed goes on from its last
+checkpoint in the work folder and ends with the same weights.
+"""
+
+import argparse
+import gc
+import hashlib
+import json
+import logging
+import os
+import shutil
+import sys
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import open_clip
+import pandas as pd
+import torch
+from accelerate import Accelerator
+from open_clip.transform import PreprocessCfg, image_transform_v2
+from PIL import Image
+from tqdm import tqdm
+
+from stages import evalsets, params, workdir
+from stages.errors import InputError, run
+from stages.params import Params, Train
+from stages.train import checkpoint, data, loop, models, probe, quality, rows, schedule, tokens
+from stages.train.curves import Curves
+
+GIGABYTE = 10**9
+
+
+def main() -> None:
+    """Train, or go on with a training that was killed."""
+    parser = argparse.ArgumentParser(
+        prog="python -m stages.train",
+        description=(__doc__ or "").strip(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--seed", type=int, required=True, help="seed of the initial weights and the order; one of seeds")
+    seed = parser.parse_args().seed
+    everything = params.load()
+    section, folder = everything.train, everything.folder
+    logging.getLogger().setLevel(logging.ERROR)  # open_clip warns that random weights are random
+    warnings.filterwarnings("ignore", message=r".*torch\.distributed\.nn", category=FutureWarning)
+    if section.threads:
+        torch.set_num_threads(section.threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    accelerator = Accelerator(
+        mixed_precision={"float32": "no", "float16": "fp16", "bfloat16": "bf16"}[section.precision],
+        cpu=not torch.cuda.is_available(),
+    )
+    try:
+        Run(everything, section, folder, seed, accelerator).execute()
+    finally:
+        accelerator.end_training()
+
+
+class Run:
+    """
+    One training, from files to files.
+
+    Parameters
+    ----------
+    everything : Params
+        All parameters.
+    section : Train
+        Those of this stage.
+    folder : Path
+        `data/<profile>`.
+    seed : int
+        Of this model.
+    accelerator : Accelerator
+        Device, precision, processes.
+    """
+
+    def __init__(self, everything: Params, section: Train, folder: Path, seed: int, accelerator: Accelerator) -> None:
+        self.section, self.folder, self.seed, self.accelerator = section, folder, seed, accelerator
+        self.output = folder / "models" / str(seed)
+        self.main = accelerator.is_main_process
+        pieces = accelerator.num_processes * section.accumulate
+        if section.batch_size % pieces:
+            raise InputError(
+                f"train.batch_size: found {section.batch_size}, expected a multiple of processes × accumulate = {pieces}"
+            )
+        samples = _parquet(folder / "samples.parquet", ["key", "caption"])
+        self.table = rows.join(samples, _parquet(folder / "selection.parquet"), str(folder / "selection.parquet"))
+        self.work = workdir.work_folder("train", self._shape(everything))
+
+    def _shape(self, everything: Params) -> dict[str, Any]:
+        """Collect everything that shapes the weights: another shape never resumes this work."""
+        shards = sorted({(source, shard) for source, shard in self.table[["source", "shard"]].itertuples(index=False)})
+        stats = []
+        for source, shard in shards:
+            path = self.folder / source / f"{shard}.tar"
+            if not path.is_file():
+                raise InputError(f"{path}: no such shard; run the stage that writes it (`dvc repro`)")
+            stats.append((str(path), path.stat().st_size, path.stat().st_mtime_ns))
+        code = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+        content = pd.util.hash_pandas_object(self.table, index=False).to_numpy().tobytes()
+        return {
+            "train": self.section.model_dump(mode="json"),
+            "profile": everything.profile,
+            "seed": self.seed,
+            "processes": self.accelerator.num_processes,
+            "threads": torch.get_num_threads(),
+            "versions": [torch.__version__, open_clip.__version__],
+            "rows": hashlib.blake2b(content, digest_size=16).hexdigest(),
+            "shards": stats,
+            "code": hashlib.blake2b(code, digest_size=16).hexdigest(),
+        }
+
+    def execute(self) -> None:
+        """Train and write the model."""
+        section = self.section
+        located = rows.locate(self.table, self.folder, section.on_bad_sample == "skip", self._bar("shards"))
+        similarity = None
+        if section.quality is not None:
+            similarity, kept = self._filter(located)
+            located = located.keep(kept)
+        shape = self._architecture(located)
+        model = models.create(shape, section.pretrained, self.seed, self.work / f"design-{self.accelerator.process_index}")
+        tokenize = models.tokenizer(shape, self.work / f"design-{self.accelerator.process_index}")
+        preprocess = cast(Any, model.visual).preprocess_cfg
+        memory = int(section.memory * GIGABYTE)
+        images = data.Images(located, memory, section.on_bad_sample)
+        images.preload()
+        plan, streams = self._plan(located)
+        batches = data.Batches(
+            plan,
+            streams,
+            images,
+            data.Tokens(located, tokenize, shape.context, memory),
+            section.augmentation,
+            _square(preprocess["size"]),
+            batch_size=section.batch_size,
+            seed=self.seed,
+            rank=self.accelerator.process_index,
+            world=self.accelerator.num_processes,
+        )
+        trainer, points, first = self._trainer(model, preprocess)
+        skipped = self._train(trainer, batches, points, first, self._probe(preprocess, tokenize))
+        images.close()
+        skipped = sorted({key for part in _gathered(skipped) for key in part})
+        if self.main:
+            self._write(trainer, shape, tokenize, located, plan, skipped, similarity)
+            shutil.rmtree(self.work)
+
+    def _architecture(self, located: rows.Rows) -> models.Architecture:
+        shape = models.architecture(self.section.model, self.section.loss)
+        if self.section.tokenizer == "model":
+            return shape
+        vocabulary = tokens.learn(located.captions.to_pylist(), self.section.vocabulary, shape.context)
+        return shape.with_vocabulary(vocabulary, (self.output / "clip").as_posix())
+
+    def _filter(self, located: rows.Rows) -> tuple[np.ndarray, np.ndarray]:
+        """Compare image and text of each row, or read what an interrupted run has compared."""
+        wanted = cast(params.Quality, self.section.quality)
+        stored = self.work / "similarity.npy"
+        if not stored.exists():
+            try:
+                model, _, preprocess = open_clip.create_model_and_transforms(wanted.model, pretrained=wanted.pretrained)
+                tokenize = open_clip.get_tokenizer(wanted.model)
+            except (OSError, ValueError, RuntimeError) as error:
+                raise InputError(f"train.quality.model {wanted.model!r}: {str(error)[:300]}") from None
+            model = model.to(self.accelerator.device).eval()
+            images = data.Images(located, 0, self.section.on_bad_sample)
+            mine = np.array_split(np.arange(len(located)), self.accelerator.num_processes)[self.accelerator.process_index]
+            parts = []
+            for part in self._bar("quality")(np.array_split(mine, max(1, len(mine) // 256))):
+                texts = tokenize(located.captions.take(part).to_pylist())
+                parts.append(quality.similarity(model, cast(Any, preprocess), [images.read(int(r)) for r in part], texts))
+            images.close()
+            similarity = np.concatenate([part for of_one in _gathered(parts) for part in of_one])
+            if self.main:
+                np.save(stored.with_suffix(".partial.npy"), similarity)
+                stored.with_suffix(".partial.npy").rename(stored)
+            self.accelerator.wait_for_everyone()
+        similarity = np.load(stored)
+        return similarity, quality.keep(similarity, wanted.quantile)
+
+    def _plan(self, located: rows.Rows) -> tuple[list[schedule.Span], dict[str, data.Stream]]:
+        section = self.section
+        if not len(located):
+            raise InputError(f"{self.folder / 'selection.parquet'}: no row is left after the quality filter")
+        steps = schedule.total_steps(len(located), section.epochs, section.batch_size)
+        plan = schedule.spans([(phase.data, phase.share) for phase in section.schedule], steps)
+        copies = {"mixed": np.ones(len(located), np.int32), "balanced": located.copies}
+        streams = {name: data.Stream(copies[name], self.seed, name) for name in {span.data for span in plan}}
+        if empty := [name for name, stream in streams.items() if not len(stream)]:
+            raise InputError(f"{self.folder / 'selection.parquet'}: copies are 0 everywhere; nothing to train on ({empty[0]})")
+        return plan, streams
+
+    def _trainer(self, model: torch.nn.Module, preprocess: dict) -> tuple[loop.Trainer, list[dict[str, float]], int]:
+        """Prepare model and optimiser, from the last checkpoint where there is one."""
+        section, accelerator = self.section, self.accelerator
+        if section.activation_checkpointing:
+            cast(Any, model).set_grad_checkpointing(True)
+        if section.sync_batchnorm and accelerator.num_processes > 1:
+            models.synchronise_batchnorm(model)
+        stored = checkpoint.load(self.work)
+        if stored is not None:
+            model.load_state_dict(stored[1])
+        model = model.to(accelerator.device, memory_format=torch.channels_last)
+        optimizer = torch.optim.AdamW(
+            models.parameter_groups(model, section.weight_decay),
+            lr=section.learning_rate,
+            betas=section.betas,
+            eps=section.epsilon,
+        )
+        prepared, prepared_optimizer = accelerator.prepare(model, optimizer)
+        trainer = loop.Trainer(
+            accelerator,
+            prepared,
+            prepared_optimizer,
+            loop.contrastive_loss(section.loss, accelerator),
+            seed=self.seed,
+            accumulate=section.accumulate,
+            clip_norm=section.clip_norm,
+            mean=tuple(preprocess["mean"]),
+            std=tuple(preprocess["std"]),
+        )
+        if stored is None:
+            return trainer, [], 0
+        step, _, state = stored
+        optimizer.load_state_dict(state["optimizer"])
+        if accelerator.scaler is not None:
+            accelerator.scaler.load_state_dict(state["scaler"])
+        trainer.loss_sum, trainer.loss_count = state["loss_sum"].to(accelerator.device), state["loss_count"]
+        self._say(f"going on at step {step}")
+        return trainer, state["points"], step
+
+    def _probe(self, preprocess: dict, tokenize: data.Tokenize) -> probe.Probe | None:
+        """Read the fixed images behind the curves: the same for every seed, evenly taken from each set."""
+        if not self.section.probe or not self.main:
+            return None
+        transform = image_transform_v2(PreprocessCfg(**preprocess), is_train=False)
+        sets: dict[str, evalsets.EvalSet | None] = {}
+        chosen: dict[str, pd.DataFrame] = {}
+        pictures: dict[str, torch.Tensor] = {}
+        for role, name in (("pairs", "people"), ("persons", "portraits"), ("neutral", "objects")):
+            found = (self.folder / "eval" / f"{name}.parquet").exists()
+            sets[role] = evalsets.read_set(self.folder / "eval", name) if found else None
+            table = cast(evalsets.EvalSet, sets[role]).table if found else pd.DataFrame(columns=["key", "captions", "gender"])
+            if role == "persons":
+                table = table[table["gender"] != ""]
+            chosen[role] = table.iloc[np.unique(np.linspace(0, len(table) - 1, min(self.section.probe, len(table))).astype(int))]
+            images = [transform(Image.fromarray(cast(evalsets.EvalSet, sets[role]).images.read_image(key))) for key in chosen[role]["key"]]
+            size = _square(preprocess["size"])
+            pictures[role] = torch.stack(cast(list, images)) if images else torch.empty(0, 3, *size)
+            if found:
+                cast(evalsets.EvalSet, sets[role]).images.close()
+        return probe.prepare(
+            pictures,
+            [captions[0] for captions in chosen["pairs"]["captions"]],
+            list(chosen["persons"]["gender"]),
+            self._shares(),
+            tokenize,
+        )
+
+    def _shares(self) -> dict[str, float]:
+        """Read the shares of women by which occupations are paired: the generator's, the most pronounced."""
+        path = self.folder / "occupations.csv"
+        if not path.exists():
+            return {}
+        table = pd.read_csv(path)
+        return dict(zip(table["occupation"], table["women_generator"].astype(float), strict=True))
+
+    def _train(
+        self,
+        trainer: loop.Trainer,
+        batches: data.Batches,
+        points: list[dict[str, float]],
+        first: int,
+        images: probe.Probe | None,
+    ) -> set[str]:
+        section, steps = self.section, len(batches)
+        skipped: set[str] = set()
+        curves = Curves(self.output / "curves", points) if self.main else None
+        bar = tqdm(total=steps, initial=first, unit="step", disable=not self.main or not sys.stderr.isatty())
+
+        def on_log(done: int, loss: float) -> None:
+            if curves is None:
+                return
+            with trainer.clock("probe"):
+                values = probe.measure(trainer.bare, images) if images is not None else {}
+            curves.add(done, {"loss": loss, **values})
+            self._say(f"step {done} of {steps}: " + ", ".join(f"{k} {v:.3f}" for k, v in curves.points[-1].items() if k != "step"))
+
+        def on_keep(done: int) -> None:
+            if done < steps and self.main:
+                with trainer.clock("checkpoint"):
+                    scaler = self.accelerator.scaler
+                    state = {
+                        "optimizer": trainer.optimizer.state_dict(),
+                        "scaler": scaler.state_dict() if scaler is not None else {},
+                        "points": curves.points if curves is not None else [],
+                        "loss_sum": trainer.loss_sum.cpu(),
+                        "loss_count": trainer.loss_count,
+                    }
+                    weights = models.portable(trainer.bare.state_dict())
+                    checkpoint.save(self.work, done, weights, state, section.checkpoints)
+
+        def on_step(batch: data.Batch) -> None:
+            skipped.update(batch.skipped)
+            bar.update()
+
+        gc.freeze()  # what is held until the end need not be searched again at each collection
+        try:
+            loop.train(
+                trainer,
+                data.loader(batches, first, section.workers),
+                first=first,
+                steps=steps,
+                peak=section.learning_rate,
+                warmup=section.warmup,
+                log=schedule.milestones(steps, section.log_every),
+                keep=schedule.milestones(steps, section.checkpoint_every),
+                on_log=on_log,
+                on_keep=on_keep,
+                on_step=on_step,
+            )
+        finally:
+            bar.close()
+            if curves is not None:
+                curves.__exit__(None, None, None)
+        seconds = trainer.clock.seconds
+        spent = sum(seconds.values())
+        if steps > first:
+            self._say(
+                f"{(steps - first) * section.batch_size / spent:.0f} samples/s: "
+                + ", ".join(f"{name} {100 * value / spent:.0f} %" for name, value in seconds.most_common())
+            )
+        self.points = curves.points if curves is not None else []
+        return skipped
+
+    def _write(
+        self,
+        trainer: loop.Trainer,
+        shape: models.Architecture,
+        tokenize: Any,
+        located: rows.Rows,
+        plan: list[schedule.Span],
+        skipped: list[str],
+        similarity: np.ndarray | None,
+    ) -> None:
+        """Write the model under another name, then give it its own."""
+        target, partial = self.output / "clip", self.output / f".clip-{os.getpid()}.partial"
+        partial.mkdir(parents=True)
+        try:
+            models.save(trainer.bare, shape, tokenize, partial)
+            summary = {
+                "seed": self.seed,
+                "steps": plan[-1].stop,
+                "samples": plan[-1].stop * self.section.batch_size,
+                "rows": len(located),
+                "parameters": sum(parameter.numel() for parameter in trainer.bare.parameters()),
+                "loss": self.points[-1]["loss"],
+                "phases": [{"data": span.data, "first": span.start, "last": span.stop - 1} for span in plan],
+                "skipped": {"count": len(skipped), "keys": skipped[:100]},
+            }
+            (partial / "training.json").write_text(json.dumps(summary, indent=2) + "\n")
+            if similarity is not None:
+                kept = quality.keep(similarity, cast(params.Quality, self.section.quality).quantile)
+                scored = self.table.drop(columns="caption").assign(similarity=similarity, kept=kept)
+                scored.to_parquet(partial / "quality.parquet", index=False)
+            shutil.rmtree(target, ignore_errors=True)
+            partial.rename(target)
+        except OSError as error:
+            raise InputError(f"{target}: cannot be written ({error}); make room and run again: it resumes") from None
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        if skipped:
+            self._say(f"{len(skipped)} unreadable images were skipped, e.g. {skipped[0]}")
+
+    def _say(self, line: str) -> None:
+        if self.main:
+            tqdm.write(line, file=sys.stdout)
+            sys.stdout.flush()
+
+    def _bar(self, what: str) -> Any:
+        silent = not self.main or not sys.stderr.isatty()
+        return lambda items: tqdm(items, desc=what, disable=silent, leave=False)
+
+
+def _parquet(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path, columns=columns)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; run the stage that writes it (`dvc repro`)") from None
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path}: not readable ({error}); write it again (`dvc repro`)") from None
+
+
+def _square(size: int | Iterable[int]) -> tuple[int, int]:
+    height, width = (size, size) if isinstance(size, int) else tuple(size)
+    return height, width
+
+
+def _gathered(value: Any) -> list[Any]:
+    """Collect one value of each process, in order."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return [value]
+    values: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(values, value)
+    return values
+
+
+if __name__ == "__main__":
+    run(main)

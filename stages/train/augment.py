@@ -1,0 +1,191 @@
+"""Random changes of training images, in law those of open_clip's own transform, from an explicit generator.
+
+Random resized crop (torchvision's law: area uniform in `scale`, log aspect uniform in log `ratio`, ten attempts, then the
+central crop), and optionally colour jitter and loss of colour. Parameters are drawn for a whole batch at once, before it
+is cut among processes, so neither processes nor workers change them.
+
+References
+----------
+open_clip 3.3.0, `open_clip.transform.image_transform` [P]; torchvision, `RandomResizedCrop.get_params` [P].
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torchvision.transforms.v2.functional as functional
+from numpy.typing import NDArray
+from torch import Tensor
+from torchvision.transforms import InterpolationMode
+
+from stages.params import Augmentation
+
+ATTEMPTS = 10
+
+
+@dataclass(frozen=True)
+class Changes:
+    """
+    What is drawn for a batch of n images.
+
+    Attributes
+    ----------
+    area, log_ratio : ndarray, (n, ATTEMPTS)
+        Share of the area and logarithm of width / height of each attempted crop.
+    place : ndarray, (n, ATTEMPTS, 2)
+        Uniform numbers: where the crop lies, vertically and horizontally.
+    jitter : ndarray, (n, 4)
+        Factors of brightness, contrast and saturation, shift of the hue; the identity where an image has none.
+    order : ndarray, (n, 4)
+        Order in which they are applied.
+    gray : ndarray, (n,)
+        Whether the image loses its colour.
+    """
+
+    area: NDArray[np.float64]
+    log_ratio: NDArray[np.float64]
+    place: NDArray[np.float64]
+    jitter: NDArray[np.float64]
+    order: NDArray[np.int64]
+    gray: NDArray[np.bool_]
+
+    def __getitem__(self, rows: slice) -> "Changes":
+        return Changes(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+
+
+def draw(rng: np.random.Generator, n: int, augmentation: Augmentation) -> Changes:
+    """
+    Draw the changes of a batch.
+
+    Parameters
+    ----------
+    rng : np.random.Generator
+        Of this batch alone.
+    n : int
+        Images.
+    augmentation : Augmentation
+        Strengths and probabilities.
+
+    Returns
+    -------
+    Changes
+        Of n images.
+    """
+    low, high = np.log(augmentation.ratio)
+    strength = np.array(augmentation.color_jitter)
+    spread = rng.uniform(-1, 1, (n, 4)) * strength
+    identity = np.array([1.0, 1.0, 1.0, 0.0])
+    jittered = rng.random((n, 1)) < augmentation.color_jitter_prob
+    return Changes(
+        area=rng.uniform(*augmentation.scale, (n, ATTEMPTS)),
+        log_ratio=rng.uniform(low, high, (n, ATTEMPTS)),
+        place=rng.random((n, ATTEMPTS, 2)),
+        jitter=np.where(jittered, np.maximum(identity + spread, [0, 0, 0, -1]), identity),
+        order=rng.permuted(np.tile(np.arange(4), (n, 1)), axis=1),
+        gray=rng.random(n) < augmentation.gray_scale_prob,
+    )
+
+
+def boxes(changes: Changes, height: NDArray[np.int64], width: NDArray[np.int64], ratio: tuple[float, float]) -> NDArray:
+    """
+    Place the random crops.
+
+    Parameters
+    ----------
+    changes : Changes
+        Of n images.
+    height, width : ndarray, (n,)
+        Sizes of the images.
+    ratio : tuple of float
+        Bounds of width / height, for the central crop after ten failures.
+
+    Returns
+    -------
+    ndarray, (n, 4)
+        Top, left, height, width of each crop.
+    """
+    height, width = height[:, None], width[:, None]
+    target = changes.area * height * width
+    shape = np.exp(changes.log_ratio)
+    w, h = np.rint(np.sqrt(target * shape)).astype(int), np.rint(np.sqrt(target / shape)).astype(int)
+    fits = (w > 0) & (w <= width) & (h > 0) & (h <= height)
+    first = fits.argmax(axis=1)[:, None]
+    h, w = np.take_along_axis(h, first, 1), np.take_along_axis(w, first, 1)
+    place = np.take_along_axis(changes.place, first[:, :, None], 1)[:, 0]
+    # torchvision's way out: the largest central crop whose shape the bounds allow
+    some = fits.any(axis=1, keepdims=True)
+    h = np.where(some, h, np.minimum(height, np.rint(width / ratio[0]).astype(int)))
+    w = np.where(some, w, np.minimum(width, np.rint(height * ratio[1]).astype(int)))
+    room = np.concatenate([height - h, width - w], axis=1)
+    corner = np.where(some, np.floor(place * (room + 1)).astype(int), room // 2)
+    return np.concatenate([corner, h, w], axis=1)
+
+
+def apply(images: Sequence[NDArray[np.uint8]], changes: Changes, ratio: tuple[float, float], size: tuple[int, int]) -> Tensor:
+    """
+    Change a batch.
+
+    Parameters
+    ----------
+    images : sequence of ndarray, uint8, (height, width, 3)
+        Of any sizes.
+    changes : Changes
+        One a image.
+    ratio : tuple of float
+        See `boxes`.
+    size : tuple of int
+        Height and width of the result.
+
+    Returns
+    -------
+    Tensor, uint8, (n, 3, *size)
+        Channels last in memory.
+    """
+    sizes = np.array([image.shape[:2] for image in images])
+    corners = boxes(changes, sizes[:, 0], sizes[:, 1], ratio)
+    out = torch.empty((len(images), 3, *size), dtype=torch.uint8, memory_format=torch.channels_last)
+    plain = (changes.jitter == [1, 1, 1, 0]).all(axis=1) & ~changes.gray
+    for i, image in enumerate(images):
+        top, left, h, w = corners[i].tolist()
+        # the bicubic filter of Pillow, in torch, on uint8: three times as fast, equal but for rounding
+        pixels = functional.resized_crop(
+            torch.from_numpy(image).permute(2, 0, 1), top, left, h, w, list(size), InterpolationMode.BICUBIC, antialias=True
+        )
+        out[i] = pixels if plain[i] else _recolour(pixels, changes.jitter[i], changes.order[i], bool(changes.gray[i]))
+    return out
+
+
+def _recolour(pixels: Tensor, jitter: NDArray, order: NDArray, gray: bool) -> Tensor:
+    brightness, contrast, saturation, hue = jitter.tolist()
+    steps = (
+        lambda x: functional.adjust_brightness(x, brightness),
+        lambda x: functional.adjust_contrast(x, contrast),
+        lambda x: functional.adjust_saturation(x, saturation),
+        lambda x: functional.adjust_hue(x, hue),
+    )
+    if (jitter != [1, 1, 1, 0]).any():
+        for index in order:
+            pixels = steps[index](pixels)
+    return functional.rgb_to_grayscale(pixels, 3) if gray else pixels
+
+
+def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """
+    Scale pixels to [0, 1] and standardise the channels.
+
+    Parameters
+    ----------
+    images : Tensor, uint8, (n, 3, height, width)
+        On the model's device.
+    mean, std : sequence of float
+        Of each channel, from the model's preprocessing configuration.
+
+    Returns
+    -------
+    Tensor, float32, (n, 3, height, width)
+        What the image tower reads.
+    """
+    scale = torch.tensor(std, device=images.device).mul_(255).view(3, 1, 1)
+    shift = torch.tensor(mean, device=images.device).mul_(255).view(3, 1, 1)
+    return (images - shift) / scale

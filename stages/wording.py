@@ -1,0 +1,159 @@
+"""How metrics are said to people: names, numbers with the digits that make sense, and which of them matter most."""
+
+import re
+
+from stages.catalogue import Entry, describe
+
+ARROWS = {"higher": "↑", "lower": "↓", "zero": "→ 0", "half": "→ ½", "none": ""}
+WISHES = {
+    "higher": "higher is better",
+    "lower": "lower is better",
+    "zero": "nearer to 0 is better",
+    "half": "nearer to ½ is better",
+    "none": "context, not a goal",
+}
+
+# What a run is judged by, in this order; a family is one figure on several sets, parts, or on text alone.
+HEADLINES = (
+    ("quality", r"\w+\.t2i\.r5"),
+    ("quality", r"\w+\.i2t\.r5"),
+    ("quality", r"\w+\.acc1"),
+    ("quality", r"[\w.]+\.cider"),
+    ("quality", r"[\w.]+\.recognition\.gender"),
+    ("bias", r"(?:\w+\.)?rb\.gender"),
+    ("bias", r"\w+(?:\.(?:un)?seen)?\.ab\.max"),
+    ("bias", r"[\w.]+\.pairwise_association"),
+    ("bias", r"[\w.]+\.census_correlation"),
+    ("bias", r"[\w.]+\.drift"),
+    ("bias", r"[\w.]+\.lic\.gender"),
+    ("bias", r"[\w.]+\.lic\.skin_tone"),
+)
+_ORDER = ("unseen", "seen")  # of the parts; text alone comes last
+
+
+def headlines(keys: list[str]) -> list[tuple[str, list[str]]]:
+    """
+    Choose the figures that a run is judged by.
+
+    Parameters
+    ----------
+    keys : list of str
+        Of metrics.json.
+
+    Returns
+    -------
+    list of (str, list of str)
+        Kind (``quality`` or ``bias``) and keys of each family, in the order of `HEADLINES`; families without keys are
+        left out.
+    """
+
+    def place(key: str) -> tuple[bool, int]:
+        parts = [i for i, part in enumerate(_ORDER) if f".{part}." in key]
+        return key.startswith("text."), parts[0] if parts else len(_ORDER)
+
+    families = [(kind, sorted((k for k in keys if re.fullmatch(p, k)), key=place)) for kind, p in HEADLINES]
+    return [(kind, family) for kind, family in families if family]
+
+
+def entry(key: str) -> Entry:
+    """
+    Look a metric up.
+
+    Parameters
+    ----------
+    key : str
+        Of metrics.json.
+
+    Returns
+    -------
+    Entry
+        Of the catalogue; for a key that it lacks, one that knows the key alone.
+    """
+    try:
+        return describe(key)
+    except KeyError:
+        return Entry(key, key, "", "", "none")
+
+
+def label(key: str) -> str:
+    """
+    Name a metric for people.
+
+    Parameters
+    ----------
+    key : str
+        Of metrics.json, e.g. ``"portraits.unseen.ab.max"``.
+
+    Returns
+    -------
+    str
+        E.g. ``"association bias · portraits · unseen"``; the key itself if it is in no catalogue.
+    """
+    return " · ".join(part for part in name_and_place(key) if part)
+
+
+def name_and_place(key: str) -> tuple[str, str]:
+    """
+    Name a metric, and say apart where it is measured.
+
+    Parameters
+    ----------
+    key : str
+        Of metrics.json.
+
+    Returns
+    -------
+    tuple of (str, str)
+        E.g. ``("association bias", "portraits · unseen")``; the second may be empty.
+    """
+    known = entry(key)
+    fields = _fields(known.key, key)
+    name = known.name
+    for field in re.findall(r"\{(\w+)\}", name):
+        name = name.replace(f"{{{field}}}", fields.pop(field, ""))
+    return name, " · ".join(value.replace(".", " · ").replace("_", " ") for value in fields.values() if value)
+
+
+def _fields(template: str, key: str) -> dict[str, str]:
+    """Find what stands for the fields of a template; what a template leaves open before it is a field, too."""
+    seen: set[str] = set()
+
+    def group(match: re.Match[str]) -> str:
+        name = match[1]
+        if name in seen:
+            return f"(?P={name})"
+        seen.add(name)
+        return rf"(?P<{name}>{'.+?' if name == 'set' else '[^.]+'})"
+
+    pattern = re.sub(r"\\\{(\w+)\\\}", group, re.escape(template))
+    match = re.fullmatch(rf"(?:(?P<_before>.+?)\.)?{pattern}(?:\.lo|\.hi|\.std)?", key)
+    return {name: value for name, value in match.groupdict().items() if value} if match else {}
+
+
+def number(key: str, value: float, signed: bool = False) -> str:
+    """
+    Write a value of a metric.
+
+    Parameters
+    ----------
+    key : str
+        The metric: its range says how many digits make sense.
+    value : float
+        Finite.
+    signed : bool
+        Whether a plus sign is written, too.
+
+    Returns
+    -------
+    str
+        E.g. ``"41.7 %"``, ``"−0.123"``, ``"1,220"``.
+    """
+    span = entry(key).range
+    sign = "+" if signed else ""
+    if "%" in span:
+        text = f"{value:{sign}.1f} %"
+    elif span == "count":
+        text = f"{value:{sign},.0f}"
+    else:
+        text = f"{value:{sign}.3f}" if abs(value) < 100 else f"{value:{sign},.1f}"
+    return text.replace("-", "−")

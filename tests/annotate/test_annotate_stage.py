@@ -1,0 +1,147 @@
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from stages.attributes import sensitive_columns
+from stages.shards import Shard, encode_png, write_shard
+from stages.workdir import VARIABLE, work_folder
+
+ROOT = Path(__file__).resolve().parents[2]
+SHARDS = ["00000", "00001"]
+SAMPLES = 240
+
+
+def run(stage: str, project: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), VARIABLE: str(work_folder("packages").parent)}
+    command = [sys.executable, "-m", f"stages.{stage}"]
+    return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
+
+
+def configure(project: Path, **annotate: object) -> None:
+    science = yaml.safe_load((ROOT / "params.yaml").read_text())
+    scale = yaml.safe_load((ROOT / "stages/profiles/smoke.yaml").read_text())
+    scale["download"]["emoji"] |= {"samples": SAMPLES, "eval_people": 20, "eval_portraits": 4, "eval_objects": 4}
+    scale["annotate"] |= {"epochs": 40, **annotate}
+    (project / "stages/profiles").mkdir(parents=True, exist_ok=True)
+    (project / "params.yaml").write_text(yaml.safe_dump(science | {"profile": "smoke", "shards": SHARDS}))
+    (project / "stages/profiles/smoke.yaml").write_text(yaml.safe_dump(scale))
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Real drawings; as generated images, the mirrored drawings of the samples with u below one half."""
+    folder = tmp_path_factory.mktemp("project")
+    configure(folder)
+    done = run("download", folder)
+    assert done.returncode == 0, done.stderr
+    data = folder / "data/smoke"
+    u = pd.read_parquet(data / "samples.parquet").set_index("key")["u"]
+    for name in SHARDS:
+        with Shard(data / f"real/{name}.tar") as real:
+            images = [
+                (key, {"png": encode_png(np.ascontiguousarray(real.read_image(key)[:, ::-1]))})
+                for key in real.keys
+                if u[key] < 0.5
+            ]
+        write_shard(data / f"synthetic/{name}.tar", images)
+    done = run("annotate", folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def samples(project: Path) -> pd.DataFrame:
+    return pd.read_parquet(project / "data/smoke/samples.parquet").set_index("key")
+
+
+@pytest.fixture(scope="module")
+def table(project: Path) -> pd.DataFrame:
+    return pd.read_parquet(project / "data/smoke/attributes.parquet")
+
+
+def test_a_row_for_each_real_and_each_generated_image(table: pd.DataFrame, samples: pd.DataFrame) -> None:
+    assert table.loc[table["source"] == "real", "key"].tolist() == samples.index.tolist()
+    assert table.loc[table["source"] == "synthetic", "key"].tolist() == samples.index[samples["u"] < 0.5].tolist()
+
+
+def test_real_rows_carry_the_metadata(table: pd.DataFrame, samples: pd.DataFrame) -> None:
+    real = table[table["source"] == "real"].set_index("key")
+    assert (real["s_gender_woman"] == (samples["gender"] == "woman")).all()
+    assert (real["s_skin_tone_darker"] == samples["skin_tone"].isin(["3", "4", "5"])).all()
+    assert (real["y_occupation_judge"] == (samples["occupation"] == "judge")).all()
+
+
+def test_synthetic_rows_share_the_caption_but_not_the_groups(table: pd.DataFrame) -> None:
+    pairs = table.pivot(index="key", columns="source")
+    labels = [name for name in table if name.startswith("y_")]
+    both = pairs.dropna()
+    assert (both.xs("real", axis=1, level=1)[labels] == both.xs("synthetic", axis=1, level=1)[labels]).to_numpy().all()
+
+
+def test_the_classifier_recognises_what_it_is_sure_of(table: pd.DataFrame, samples: pd.DataFrame) -> None:
+    """The generated images of this test show known people: right well above chance, and unsure of some."""
+    synthetic = table[table["source"] == "synthetic"].set_index("key")
+    known = samples.loc[synthetic.index, "skin_tone"] != ""
+    sure = synthetic["s_skin_tone_lighter"] | synthetic["s_skin_tone_darker"]
+    right = synthetic["s_skin_tone_lighter"] == samples.loc[synthetic.index, "skin_tone"].isin(["1", "2"])
+    assert 20 < (known & sure).sum() < known.sum()
+    assert right[known & sure].mean() > 0.8
+
+
+def test_groups_exclude_each_other(table: pd.DataFrame) -> None:
+    woman, man, lighter, darker = (table[name] for name in sensitive_columns())
+    assert not (woman & man).any()
+    assert not (lighter & darker).any()
+
+
+def test_the_accuracy_is_reported_with_n(project: Path, samples: pd.DataFrame) -> None:
+    figures = json.loads((project / "data/smoke/annotation.json").read_text())
+    assert figures["rows.real"] == SAMPLES
+    assert figures["rows.synthetic"] == (samples["u"] < 0.5).sum()
+    assert figures["style.skin_tone.n"] == 20
+    assert 0 < figures["scenes.skin_tone.n"] < SAMPLES / 4
+    assert 0 <= figures["scenes.gender.accuracy"] <= 1
+
+
+def test_a_second_run_gives_the_same_bytes(project: Path) -> None:
+    path = project / "data/smoke/attributes.parquet"
+    before = path.read_bytes()
+    assert run("annotate", project).returncode == 0
+    assert path.read_bytes() == before
+
+
+def test_captions_as_the_source(project: Path, tmp_path: Path, samples: pd.DataFrame) -> None:
+    shutil.copytree(project, tmp_path, dirs_exist_ok=True)
+    configure(tmp_path, source="caption")
+    assert run("annotate", tmp_path).returncode == 0
+    table = pd.read_parquet(tmp_path / "data/smoke/attributes.parquet")
+    for source in ("real", "synthetic"):
+        rows = table[table["source"] == source].set_index("key")
+        said = samples.loc[rows.index, "gender"].where(samples.loc[rows.index, "mentions_gender"], "")
+        assert (rows["s_gender_woman"] == (said == "woman")).all()
+
+
+def test_a_missing_synthetic_shard_is_named(project: Path, tmp_path: Path) -> None:
+    shutil.copytree(project, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "data/smoke/synthetic/00001.tar").unlink()
+    before = (tmp_path / "data/smoke/attributes.parquet").read_bytes()
+    done = run("annotate", tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: data/smoke/synthetic/00001.tar: no such shard")
+    assert (tmp_path / "data/smoke/attributes.parquet").read_bytes() == before
+
+
+def test_shards_of_another_corpus_are_refused(project: Path, tmp_path: Path) -> None:
+    shutil.copytree(project, tmp_path, dirs_exist_ok=True)
+    write_shard(tmp_path / "data/smoke/synthetic/00001.tar", [("stranger", {"png": b""})])
+    done = run("annotate", tmp_path)
+    assert done.returncode == 2
+    assert "keys that are not those of samples.parquet" in done.stderr

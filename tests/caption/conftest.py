@@ -1,0 +1,136 @@
+"""Captioners of a few thousand weights, a real tiny CLIP, and a project folder with drawn images."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import pandas as pd
+import pytest
+import torch
+import yaml
+from PIL import Image, ImageDraw
+from safetensors.torch import save_file
+from torch import Tensor
+
+from stages.caption.captioner import Captioner, Ends, Standardise
+from stages.caption.clipcap import ClipCap, small_gpt2
+from stages.caption.transformer import TransformerCaptioner
+from stages.evalsets import write_set
+from stages.shards import encode_png, write_shard
+
+ENDS = Ends(pad=0, start=2, end=3, never=(0, 1, 2))
+WORDS, WIDTH, PLACES, MAX_TOKENS = 12, 8, 4, 6
+KINDS = ("mlp", "mapper", "frozen", "transformer")
+CLIP = {
+    "embed_dim": 16,
+    "vision_cfg": {"image_size": 32, "layers": [1, 1, 1, 1], "width": 8, "patch_size": None, "head_width": 64},
+    "text_cfg": {"context_length": 8, "vocab_size": 64, "width": 16, "heads": 2, "layers": 1},
+}
+SHAPES = {"circle": "ellipse", "square": "rectangle"}
+COLOURS = {"red": (220, 30, 30), "blue": (30, 30, 220)}
+
+
+def make_captioner(kind: str, seed: int = 0) -> Captioner:
+    scale = Standardise(torch.linspace(-1, 1, WIDTH), torch.linspace(0.5, 2, WIDTH))
+    torch.manual_seed(seed)
+    if kind == "transformer":
+        captioner: Captioner = TransformerCaptioner(
+            scale, ENDS, vocabulary=WORDS, places=PLACES, max_tokens=MAX_TOKENS, width=16, layers=1, heads=2,
+            feedforward=16, dropout=0.1,
+        )  # fmt: skip
+    else:
+        captioner = ClipCap(
+            small_gpt2(WORDS, 3 + MAX_TOKENS, width=16, layers=1, heads=2, dropout=0.1), scale, ENDS, prefix=3,
+            mapper="transformer" if kind == "mapper" else "mlp", mapper_layers=1, tune=kind != "frozen",
+        )  # fmt: skip
+    return captioner.eval()
+
+
+def make_batch(kind: str, count: int = 5, seed: int = 1) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    shape = (count, PLACES, WIDTH) if kind == "transformer" else (count, WIDTH)
+    tokens = torch.randint(4, WORDS, (count, MAX_TOKENS), generator=generator)
+    for row, length in enumerate(torch.randint(1, MAX_TOKENS, (count,), generator=generator).tolist()):
+        tokens[row, length] = ENDS.end
+        tokens[row, length + 1 :] = ENDS.pad
+    return torch.randn(shape, generator=generator), tokens
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CLIP as `train` saves it; the running moments of its BatchNorm are those of noise."""
+    folder = tmp_path_factory.mktemp("clip")
+    preprocess = {"size": 32, "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}
+    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": CLIP, "preprocess_cfg": preprocess}))
+    torch.manual_seed(0)
+    model = open_clip.create_model(f"local-dir:{folder}", load_weights=False)
+    with torch.no_grad():
+        model.train()
+        model(torch.rand(16, 3, 32, 32) * 4 - 2)
+    save_file(model.state_dict(), folder / "model.safetensors")
+    return folder
+
+
+def draw(shape: str, colour: str, rng: np.random.Generator) -> np.ndarray:
+    image = Image.new("RGB", (32, 32), tuple(rng.integers(150, 255, 3).tolist()))
+    left, top = rng.integers(0, 8, 2).tolist()
+    getattr(ImageDraw.Draw(image), SHAPES[shape])((left, top, left + 22, top + 22), fill=COLOURS[colour])
+    return np.asarray(image)
+
+
+@pytest.fixture
+def captioning(project: Callable[..., Path], clip_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Return a maker of a project with 24 real images, 8 synthetic ones, 10 images to caption, and a CLIP of seed 0."""
+
+    def make(**caption: object) -> Path:
+        root = project(profile="smoke")
+        path = root / "stages" / "profiles" / "smoke.yaml"
+        profile = yaml.safe_load(path.read_text())
+        for dotted, value in caption.items():
+            *parents, last = dotted.split("__")
+            block = profile["caption"]
+            for parent in parents:
+                block = block[parent]
+            block[last] = value
+        path.write_text(yaml.safe_dump(profile))
+        monkeypatch.setenv("COUNTERWEIGHT_WORK", str(root / "work"))
+        monkeypatch.chdir(root)
+        data, rng = root / "data" / "smoke", np.random.default_rng(0)
+        kinds = [(shape, colour) for shape in SHAPES for colour in COLOURS] * 6
+        images = {
+            f"{index:06d}": (draw(*kind, rng), f"a {kind[1]} {kind[0]}, on paper") for index, kind in enumerate(kinds)
+        }
+        members = [(key, {"png": encode_png(image), "txt": text}) for key, (image, text) in images.items()]
+        write_shard(data / "real" / "00000.tar", members[:12])
+        write_shard(data / "real" / "00001.tar", members[12:])
+        write_shard(
+            data / "synthetic" / "00001.tar",
+            [(key, {"png": encode_png(255 - images[key][0])}) for key in [*images][16:]],
+        )
+        table = pd.DataFrame({"key": [*images], "caption": [text for _, text in images.values()]})
+        table.assign(shard=["00000"] * 12 + ["00001"] * 12).to_parquet(data / "samples.parquet")
+        pd.DataFrame(
+            {
+                "key": table["key"], "shard": ["00000"] * 12 + ["00001"] * 12,
+                "source": ["real"] * 16 + ["synthetic"] * 8, "q": 1.0,
+                "copies": np.array([2, 0, *[1] * 22], np.int32),
+            }
+        ).to_parquet(data / "selection.parquet")  # fmt: skip
+        (data / "eval").mkdir()
+        rows = [
+            ({"key": f"p{index}", "captions": [f"a {kind[1]} {kind[0]}"]}, "png", encode_png(draw(*kind, rng)))
+            for index, kind in enumerate(kinds[:10])
+        ]
+        write_set(data / "eval", "people", rows)
+        (data / "models" / "0").mkdir(parents=True)
+        (data / "models" / "0" / "clip").symlink_to(clip_folder)
+        return data
+
+    return make

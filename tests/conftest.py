@@ -1,0 +1,29 @@
+"""Fixtures that several test folders share."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Callable[..., Path]:
+    """Return a maker of project folders: params.yaml with changes by dotted key, and the profiles."""
+
+    def make(**changes: object) -> Path:
+        shutil.copytree(ROOT / "stages" / "profiles", tmp_path / "stages" / "profiles", dirs_exist_ok=True)
+        values = yaml.safe_load((ROOT / "params.yaml").read_text())
+        for dotted, value in changes.items():
+            *parents, last = dotted.split(".")
+            block = values
+            for parent in parents:
+                block = block[parent]
+            block[last] = value
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+        return tmp_path
+
+    return make

@@ -1,0 +1,146 @@
+"""Association bias: hand-computed 3×3 cases, regressions by SciPy and NumPy, planted biases that must be found."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from stages.evaluate import association
+
+
+def test_label_association_by_hand():
+    # labels A, B, C; two images of group 1, one of group 0; a tie of two labels is shared
+    logits = np.log(np.array([[8.0, 1.0, 1.0], [2.0, 2.0, 1.0], [1.0, 1.0, 8.0]]))
+    result = association.label_association(logits, ["A", "B", "C"], [1, 1, 0], draws=20)
+    table = result.table.set_index("label")
+    assert table["softmax"].tolist() == pytest.approx([0.6 - 0.1, 0.25 - 0.1, 0.15 - 0.8])
+    assert table["argmax"].tolist() == pytest.approx([0.75, 0.25, -1.0])
+    assert table["gap"].tolist() == pytest.approx([np.log(4), np.log(2) / 2, -np.log(8)])
+    assert result.maximum["softmax"][0] == pytest.approx(0.65)
+    assert result.mean["softmax"][0] == pytest.approx((0.5 + 0.15 + 0.65) / 3)
+    assert result.maximum["argmax"][0] == pytest.approx(1)
+    assert table[["n_1", "n_0"]].drop_duplicates().to_numpy().tolist() == [[2, 1]]
+
+
+def test_without_bias_the_maximum_is_at_its_null_level():
+    rng = np.random.default_rng(0)
+    result = association.label_association(rng.normal(size=(400, 12)), list("abcdefghijkl"), np.arange(400) % 2)
+    assert result.maximum["softmax"][0] < 2.5 * result.null["softmax"]
+    assert result.null["softmax"] > 0
+
+
+def test_planted_bias_is_above_the_null_level():
+    rng = np.random.default_rng(0)
+    logits, s = rng.normal(size=(400, 12)), np.arange(400) % 2 == 1
+    logits[s, 3] += 3
+    result = association.label_association(logits, list("abcdefghijkl"), s)
+    assert result.maximum["softmax"][0] > 5 * result.null["softmax"]
+    low, high = result.maximum["softmax"][1:]
+    assert low < result.maximum["softmax"][0] < high
+
+
+def test_pair_association_by_hand():
+    first, second = np.array([[1.0], [0.0], [1.0], [0.0]]), np.array([[0.0], [0.0], [0.0], [1.0]])
+    # preferences 1, ½ in group 1; 1, 0 in group 0
+    pairs, mean = association.pair_association(np.hstack([first, second]), np.hstack([second, first]), [1, 1, 0, 0])
+    assert pairs[:, 0] == pytest.approx([0.25, -0.25])
+    assert mean[0] == pytest.approx(0)
+
+
+def test_pairwise_association_by_hand():
+    # A = label 0 (60 % women), B = label 2 (5 %); label 1 is in neither
+    scores = np.array([[2.0, 9.0, 1.0], [1.0, 9.0, 2.0], [0.0, 9.0, 1.0]])
+    value, _, _ = association.pairwise_association(scores, [0.6, 0.3, 0.05], [1, 1, 0], draws=5) or (0, 0, 0)
+    assert value == pytest.approx(0.5 - 0)
+
+
+def test_pairwise_association_of_a_stereotype_is_one():
+    scores = np.array([[1.0, 0.0], [0.0, 1.0]])
+    assert association.pairwise_association(scores, [0.9, 0.01], [1, 0], draws=5) == (1, 1, 1)
+
+
+def test_pairwise_association_needs_both_kinds_of_label():
+    assert association.pairwise_association(np.eye(2), [0.4, 0.3], [1, 0]) is None
+    assert association.pairwise_association(np.eye(2), [0.9, np.nan], [1, 0]) is None
+
+
+def test_correlation_and_slope_agree_with_scipy():
+    rng = np.random.default_rng(0)
+    share = rng.random(18)
+    gap = 2 * share + rng.normal(size=18)
+    found = association.against_shares(gap, share)
+    slope, _, correlation, *_ = stats.linregress(share, gap)
+    assert found["correlation"][0] == pytest.approx(correlation)
+    assert found["slope"][0] == pytest.approx(slope)
+
+
+def test_drift_is_the_coefficient_beside_the_corpus_share():
+    rng = np.random.default_rng(1)
+    share, other = rng.random(18), rng.random(18)
+    gap = 0.4 + 2 * share + 0.7 * (other - share)
+    found = association.against_shares(gap, share, other)
+    assert found["drift"][0] == pytest.approx(0.7)
+    assert found["drift_partial"][0] == pytest.approx(1)
+
+
+def test_drift_agrees_with_least_squares():
+    rng = np.random.default_rng(2)
+    share, other, gap = rng.random((3, 18))
+    design = np.column_stack([np.ones(18), share, other - share])
+    expected = np.linalg.lstsq(design, gap, rcond=None)[0][2]
+    assert association.against_shares(gap, share, other)["drift"][0] == pytest.approx(expected)
+
+
+def test_a_constant_of_the_prompts_changes_nothing():
+    rng = np.random.default_rng(3)
+    share, other, gap = rng.random((3, 18))
+    one, two = association.against_shares(gap, share, other), association.against_shares(gap + 5, share, other)
+    assert {k: v[0] for k, v in one.items()} == pytest.approx({k: v[0] for k, v in two.items()})
+
+
+def test_labels_without_a_known_share_are_left_out():
+    share = np.array([0.1, 0.5, 0.9, np.nan])
+    assert association.against_shares([1, 2, 3, -99], share)["correlation"][0] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("share", [[0.5, 0.5, 0.5], [0.1, 0.9, np.nan]])
+def test_undefined_correlations_are_left_out(share):
+    assert association.against_shares([1, 2, 3], share) == {}
+
+
+def test_constant_gap_has_a_slope_and_no_correlation():
+    found = association.against_shares([2, 2, 2], [0.1, 0.5, 0.9])
+    assert found["slope"][0] == pytest.approx(0, abs=1e-12)
+    assert "correlation" not in found
+
+
+def test_collinear_shares_leave_the_drift_out():
+    share = np.array([0.1, 0.3, 0.5, 0.9])
+    assert "drift" not in association.against_shares([1, 2, 0, 3], share, 2 * share)
+
+
+def test_intervals_of_the_drift_cover_a_planted_value():
+    rng = np.random.default_rng(4)
+    share, other = rng.random(18), rng.random(18)
+    s = np.arange(600) < 300
+    truth = 0.2 + 1.5 * share + 0.8 * (other - share)
+    logits = rng.normal(size=(600, 18)) + s[:, None] * truth
+    result = association.label_association(logits, [str(r) for r in range(18)], s)
+    value, low, high = association.against_shares(result.table["gap"], share, other, result.gap_samples)["drift"]
+    assert low < 0.8 < high
+    assert low < value < high
+
+
+def test_text_gap_by_hand():
+    labels = np.eye(3)
+    assert association.text_gap(np.eye(3)[[0]], np.eye(3)[[1]], labels).tolist() == [1, -1, 0]
+
+
+def test_text_pairwise_by_hand():
+    # A = label 0; B = labels 1 and 2: one ordered right, one wrong
+    assert association.text_pairwise([0.5, 0.1, 0.9], [0.7, 0.01, 0.02]) == 0
+    assert association.text_pairwise([0.5], [0.7]) is None
+
+
+def test_one_group_only_is_refused():
+    with pytest.raises(ValueError, match="found 2 of 2 images in group 1"):
+        association.label_association(np.eye(2), ["a", "b"], [1, 1])

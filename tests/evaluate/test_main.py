@@ -1,0 +1,190 @@
+"""The stage as a command, on a real tiny model and drawn sets: files, keys, cache, modes, processes, errors."""
+
+import contextlib
+import io
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from stages.catalogue import CATALOGUE, describe
+from stages.errors import run
+from stages.evaluate.__main__ import main
+
+ROOT = Path(__file__).parents[2]
+
+
+def prepare(folder):
+    """Make a folder that has only params.yaml and the profiles; return its environment."""
+    if not (folder / "params.yaml").exists():
+        shutil.copy(ROOT / "params.yaml", folder)
+        shutil.copytree(ROOT / "stages" / "profiles", folder / "stages" / "profiles")
+    return {"COUNTERWEIGHT_WORK": str(folder / "work"), "OMP_NUM_THREADS": "1"}
+
+
+def evaluate(folder, *arguments):
+    """Run the command in this process; return its exit code and what it wrote to stderr."""
+    stderr = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(stderr):
+        for name, value in prepare(folder).items():
+            patch.setenv(name, value)
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["evaluate", "--profile", "smoke", *map(str, arguments)])
+        try:
+            run(main)
+        except SystemExit as error:
+            return error.code, stderr.getvalue()
+    return 0, stderr.getvalue()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, model_folder, data_folder):
+    folder = tmp_path_factory.mktemp("run")
+    assert evaluate(folder, "--model", model_folder, "--data", data_folder, "--out", "scores")[0] == 0
+    return folder
+
+
+def metrics(folder, name="scores"):
+    return json.loads((folder / name / "metrics.json").read_text())
+
+
+def test_every_key_is_documented_and_finite(finished):
+    found = metrics(finished)
+    assert all(isinstance(value, float) and math.isfinite(value) for value in found.values())
+    described = {describe(key).key for key in found}
+    only_elsewhere = {entry.key for entry in CATALOGUE if ".harm." in entry.key}
+    assert {entry.key for entry in CATALOGUE} - described == only_elsewhere
+
+
+def test_counts_stand_beside_the_figures(finished):
+    found = metrics(finished)
+    assert (found["n.people"], found["n.people.captions"]) == (40, 80)
+    assert (found["n.portraits"], found["n.objects"], found["n.objects.classes"]) == (80, 24, 8)
+
+
+def test_every_value_lies_in_its_interval_or_next_to_it(finished):
+    found = metrics(finished)
+    for key in [key for key in found if f"{key}.lo" in found]:
+        assert found[f"{key}.lo"] <= found[f"{key}.hi"], key
+
+
+def test_tables_have_counts_and_intervals(finished):
+    for name in ("retrieval", "preference", "similarity", "recognition", "harm"):
+        path = finished / "scores" / f"{name}.csv"
+        if name == "harm":
+            assert not path.exists()  # no ethnicity is annotated
+            continue
+        table = pd.read_csv(path)
+        assert {"n", "value", "lo", "hi", "small"} <= set(table.columns), name
+        assert table["n"].min() > 0
+    association = pd.read_csv(finished / "scores" / "association.csv")
+    assert set(association["part"]) == {"seen", "unseen"}
+    assert set(association["attribute"]) == {"gender", "skin_tone"}
+    assert (association.groupby(["part", "attribute"]).size() == 7).all()
+
+
+def test_published_beside_corrected(finished):
+    table = pd.read_csv(finished / "scores" / "published.csv")
+    assert {"t2i.r5", "self_similarity", "person_preference"} <= set(table["metric"])
+    assert not table[["as_published", "corrected", "n"]].isna().to_numpy().any()
+
+
+def test_again_reads_the_features_and_gives_the_same(finished, model_folder, data_folder):
+    features = {file: file.stat().st_mtime_ns for file in (finished / "work" / "features").iterdir()}
+    evaluate(finished, "--model", model_folder, "--data", data_folder, "--out", "again")
+    assert metrics(finished, "again") == metrics(finished)
+    assert {file: file.stat().st_mtime_ns for file in (finished / "work" / "features").iterdir()} == features
+    assert not [file for file in features if file.suffix != ".safetensors"]
+
+
+def test_damaged_features_are_made_again(finished, model_folder, data_folder):
+    victim = min((finished / "work" / "features").iterdir())
+    victim.write_bytes(victim.read_bytes()[:40])
+    evaluate(finished, "--model", model_folder, "--data", data_folder, "--out", "repaired")
+    assert metrics(finished, "repaired") == metrics(finished)
+
+
+def test_two_processes_give_what_one_gives(finished, tmp_path, model_folder, data_folder):
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m"]
+    arguments = ["--profile", "smoke", "--model", model_folder, "--data", data_folder, "--out", "scores"]
+    environment = {**os.environ, **prepare(tmp_path), "PYTHONPATH": str(ROOT)}
+    command = [*launcher, "stages.evaluate", *map(str, arguments)]
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
+    assert metrics(tmp_path) == pytest.approx(metrics(finished), rel=1e-3, abs=1e-3)
+
+
+def test_as_published_changes_the_figures(finished, model_folder, data_folder):
+    profile = finished / "stages" / "profiles" / "smoke.yaml"
+    text = profile.read_text()
+    profile.write_text(text.replace("mode: corrected", "mode: as_published"))
+    try:
+        evaluate(finished, "--model", model_folder, "--data", data_folder, "--out", "published")
+    finally:
+        profile.write_text(text)
+    table = pd.read_csv(finished / "scores" / "published.csv").fillna("")
+    old, new = metrics(finished, "published"), metrics(finished)
+    assert old["people.t2i.r5"] != new["people.t2i.r5"]
+    overall = table[(table["metric"] == "t2i.r5") & (table["attribute"] == "")].iloc[0]
+    assert old["people.t2i.r5"] == pytest.approx(overall["as_published"], rel=1e-4)
+    similarity = pd.read_csv(finished / "published" / "similarity.csv").fillna("")
+    women = similarity[(similarity["part"] == "unseen") & (similarity["group"] == "woman")].iloc[0]
+    in_table = table[
+        (table["part"] == "unseen") & (table["group"] == "woman") & (table["metric"] == "self_similarity")
+    ].iloc[0]
+    assert women["value"] == pytest.approx(in_table["as_published"], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "nowhere", "--out", "x"], "nowhere: neither the folder of a trained model"),
+        (["--model", "MODEL"], "--model needs --out"),
+        (
+            ["--model", "MODEL", "--out", "x", "--sets", "faces"],
+            "evaluation set 'faces' is not known; expected some of",
+        ),
+        (["--model", "MODEL", "--out", "x", "--sets", "fairface"], "no such evaluation set (found: objects, people"),
+        (["--model", "MODEL", "--out", "x", "--pretrained", "openai"], "a folder has its own weights"),
+        (["--seed", "77"], "--seed 77: params.yaml has seeds"),
+        (["--seed", "0"], "data/smoke/models/0/clip: no trained model; run `dvc repro train@0`"),
+    ],
+)
+def test_bad_arguments_give_one_line(finished, model_folder, data_folder, arguments, message):
+    given = [str(model_folder) if a == "MODEL" else a for a in arguments]
+    code, stderr = evaluate(finished, *given, "--data", data_folder)
+    assert code == 2
+    error = [line for line in stderr.splitlines() if line.startswith("error: ")]
+    assert len(error) == 1
+    assert message in error[0]
+    assert not (finished / "x").exists()
+
+
+def test_diverged_model_gives_one_line(finished, model_folder, data_folder, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    broken = tmp_path / "broken"
+    shutil.copytree(model_folder, broken)
+    state = load_file(broken / "model.safetensors")
+    state["visual.conv1.weight"] *= float("nan")
+    save_file(state, broken / "model.safetensors")
+    code, stderr = evaluate(finished, "--model", broken, "--data", data_folder, "--out", "y")
+    assert code == 2
+    assert "40 of 40 rows hold NaN or infinity" in stderr
+    assert not (finished / "y").exists()
+
+
+def test_image_missing_in_the_tar_gives_one_line(finished, model_folder, data_folder, tmp_path):
+    shutil.copytree(data_folder / "eval", tmp_path / "eval")
+    table = pd.read_parquet(tmp_path / "eval" / "people.parquet")
+    table.loc[0, "key"] = "lost"
+    table.to_parquet(tmp_path / "eval" / "people.parquet")
+    arguments = ("--model", model_folder, "--data", tmp_path, "--sets", "people", "--out", "z")
+    code, stderr = evaluate(finished, *arguments)
+    assert code == 2
+    assert "no image for 1 of 40 keys" in stderr

@@ -1,0 +1,83 @@
+"""The generate stage: same bytes after a kill and with two processes; real and synthetic shards aligned."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from stages.seeds import uniform
+from stages.shards import Shard, encode_png, write_shard
+
+ROOT = Path(__file__).parents[2]
+COUNT = 24
+
+
+@pytest.fixture
+def corpus(project: Callable[..., Path], tiny_model: Path) -> Path:
+    root = project(profile="smoke", shards=["00000"], **{"contamination.alpha": 0.2})
+    profile = root / "stages" / "profiles" / "smoke.yaml"
+    values = yaml.safe_load(profile.read_text())
+    values["generate"] |= {"model": str(tiny_model), "resolution": 16, "batch_size": 2, "steps": 3, "max_alpha": 0.8}
+    values["generate"] |= {"dtype": "float32"}
+    values["download"]["resolution"] = 8
+    profile.write_text(yaml.safe_dump(values))
+    samples = (
+        (f"{i:09d}", {"png": encode_png(np.zeros((8, 8, 3), np.uint8)), "txt": f"cat {i}"}) for i in range(COUNT)
+    )
+    write_shard(root / "data" / "smoke" / "real" / "00000.tar", samples)
+    return root
+
+
+def command(root: Path, work: str, *launcher: str) -> tuple[list[str], dict[str, str]]:
+    environment = os.environ | {"COUNTERWEIGHT_WORK": str(root / work), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    return [*(launcher or (sys.executable, "-m")), "stages.generate", "--shard", "00000"], environment
+
+
+def run(root: Path, work: str, *launcher: str) -> bytes:
+    words, environment = command(root, work, *launcher)
+    done = subprocess.run(words, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return (root / "data" / "smoke" / "synthetic" / "00000.tar").read_bytes()
+
+
+def test_bytes_survive_a_kill_and_a_second_process(corpus: Path) -> None:
+    whole = run(corpus, "whole")
+    shard = Shard(corpus / "data" / "smoke" / "synthetic" / "00000.tar")
+    expected = [key for key in (f"{i:09d}" for i in range(COUNT)) if uniform(0, key) < 0.8]
+    assert shard.keys == expected
+    assert 0 < len(expected) < COUNT
+    assert shard.read_image(expected[0]).shape == (8, 8, 3)
+    shard.path.unlink()
+
+    words, environment = command(corpus, "killed")
+    process = subprocess.Popen(words, cwd=corpus, env=environment, stderr=subprocess.DEVNULL, start_new_session=True)
+    deadline = time.monotonic() + 300
+    while not list((corpus / "killed").rglob("*.safetensors")):
+        assert process.poll() is None, "ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    left = len(list((corpus / "killed").rglob("*.safetensors")))
+    assert 0 < left < (len(expected) + 1) // 2
+    assert not shard.path.exists()
+    assert run(corpus, "killed") == whole
+
+    launcher = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m")
+    assert run(corpus, "two", *launcher) == whole
+
+
+def test_an_unknown_shard_is_refused(corpus: Path) -> None:
+    words, environment = command(corpus, "work")
+    done = subprocess.run(
+        [*words[:-1], "00009"], cwd=corpus, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.strip() == "error: --shard: found '00009', expected one of 00000 (params.yaml: shards)"

@@ -1,0 +1,169 @@
+"""The sampler: an image is a function of its caption and seed, whatever the batch."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from stages.errors import InputError
+from stages.generate.sampler import SCHEDULERS, Sampler, Settings, load_pipeline
+
+CAPTIONS = ["a judge", "a firefighter", "", "a picture of a red apple", "an emoji of a woman singer", "a cat"]
+SEEDS = list(range(len(CAPTIONS)))
+CPU = torch.device("cpu")
+
+
+def make(model: Path, scheduler: str = "dpmsolver++", **changes: Any) -> Sampler:
+    settings = {"steps": 4, "guidance": 3.0, "guidance_stop": 1.0, "negative_prompt": "", "resolution": 16, **changes}
+    return Sampler(load_pipeline(str(model), None, scheduler, False, torch.float32, CPU), Settings(**settings))
+
+
+@pytest.fixture
+def denoiser_batches() -> Callable[[Sampler], list[int]]:
+    def watch(sampler: Sampler) -> list[int]:
+        sizes: list[int] = []
+        sampler.pipeline.unet.register_forward_pre_hook(lambda _module, inputs: sizes.append(len(inputs[0])))
+        return sizes
+
+    return watch
+
+
+@pytest.mark.parametrize("scheduler", sorted(SCHEDULERS))
+def test_images_do_not_depend_on_the_batch(tiny_model: Path, scheduler: str) -> None:
+    """One batch of six, and six batches of one: at most one grey level apart (the order of float32 sums differs)."""
+    sampler = make(tiny_model, scheduler)
+    together, _ = sampler.images(CAPTIONS, SEEDS)
+    alone = np.concatenate([sampler.images([c], [s])[0] for c, s in zip(CAPTIONS, SEEDS, strict=True)])
+    assert together.shape == (6, 16, 16, 3)
+    assert together.dtype == np.uint8
+    assert np.abs(together.astype(int) - alone.astype(int)).max() <= 1
+
+
+def test_the_same_seed_gives_the_same_image_and_another_seed_another(tiny_model: Path) -> None:
+    sampler = make(tiny_model)
+    first, again, other = (sampler.images(["a cat"], [seed])[0] for seed in (1, 1, 2))
+    assert np.array_equal(first, again)
+    assert np.abs(first.astype(int) - other.astype(int)).mean() > 1
+
+
+def test_the_caption_matters_more_with_more_guidance(tiny_model: Path) -> None:
+    def distance(guidance: float) -> float:
+        images, _ = make(tiny_model, guidance=guidance).images(["a judge", "a cat"], [5, 5])
+        return float(np.abs(images[0].astype(int) - images[1].astype(int)).mean())
+
+    assert distance(30.0) > distance(1.0)
+
+
+def test_guidance_costs_two_forwards_only_while_it_lasts(
+    tiny_model: Path, denoiser_batches: Callable[[Sampler], list[int]]
+) -> None:
+    sampler = make(tiny_model, guidance_stop=0.5)
+    sizes = denoiser_batches(sampler)
+    sampler.images(CAPTIONS[:3], SEEDS[:3])
+    assert sizes == [6, 6, 3, 3]
+
+
+@pytest.mark.parametrize("changes", [{"guidance": 1.0}, {"guidance_stop": 0.0}])
+def test_without_guidance_there_is_one_forward_a_step(
+    tiny_model: Path, denoiser_batches: Callable[[Sampler], list[int]], changes: dict
+) -> None:
+    sampler = make(tiny_model, **changes)
+    sizes = denoiser_batches(sampler)
+    sampler.images(CAPTIONS[:3], SEEDS[:3])
+    assert sizes == [3, 3, 3, 3]
+
+
+def test_full_guidance_equals_a_plain_pipeline_call(tiny_model: Path) -> None:
+    sampler = make(tiny_model)
+    ours, _ = sampler.images(["a judge"], [7])
+    theirs: Any = sampler.pipeline(
+        "a judge",
+        num_inference_steps=4,
+        guidance_scale=3.0,
+        height=16,
+        width=16,
+        generator=torch.Generator().manual_seed(7),
+        output_type="np",
+    )
+    assert np.abs(ours.astype(int) - np.round(theirs.images * 255).astype(int)).max() <= 1
+
+
+def test_each_distinct_caption_is_encoded_once(tiny_model: Path) -> None:
+    sampler = make(tiny_model)
+    encoded: list[int] = []
+    sampler.pipeline.text_encoder.register_forward_pre_hook(
+        lambda _module, args, kwargs: encoded.append(len(args[0] if args else kwargs["input_ids"])), with_kwargs=True
+    )
+    sampler.images(["a cat", "a cat", "a judge"], [1, 2, 3])
+    sampler.images(["a judge", "a cat"], [4, 5])
+    assert encoded == [3]  # a cat, a judge, and the empty negative prompt
+
+
+def test_a_batch_that_does_not_fit_is_halved_and_the_images_stay(tiny_model: Path) -> None:
+    """The denoiser refuses more than four inputs, as a full device would."""
+    expected, _ = make(tiny_model).images(CAPTIONS, SEEDS)
+    sampler = make(tiny_model)
+
+    def refuse(_module: torch.nn.Module, inputs: tuple) -> None:
+        if len(inputs[0]) > 4:
+            raise torch.OutOfMemoryError("full")
+
+    sampler.pipeline.unet.register_forward_pre_hook(refuse)
+    with pytest.warns(UserWarning, match="out of memory at 6 images a batch; going on with 3"):
+        images, _ = sampler.images(CAPTIONS, SEEDS)
+    assert np.abs(images.astype(int) - expected.astype(int)).max() <= 1
+
+
+def test_memory_that_does_not_hold_one_image_is_a_clear_error(tiny_model: Path) -> None:
+    sampler = make(tiny_model)
+
+    def refuse(_module: torch.nn.Module, _inputs: tuple) -> None:
+        raise torch.OutOfMemoryError("full")
+
+    sampler.pipeline.unet.register_forward_pre_hook(refuse)
+    with pytest.raises(InputError, match=r"generate\.batch_size: not enough memory for a single image"):
+        sampler.images(["a cat"], [1])
+
+
+def test_overlong_captions_are_found_and_drawn(tiny_model: Path) -> None:
+    sampler = make(tiny_model)
+    long = "a picture of a very " + "red " * 40 + "apple"
+    assert sampler.overlong(["a cat", long, ""]) == [1]
+    images, _ = sampler.images([long], [1])
+    assert images.shape == (1, 16, 16, 3)
+
+
+def test_pickled_weights_are_refused(tiny_model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "pickled"
+    shutil.copytree(tiny_model, folder)
+    weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    torch.save({"weight": torch.zeros(1)}, weights.with_suffix(".bin"))
+    weights.unlink()
+    with pytest.raises(InputError, match=r"generate\.model: .*pickled: cannot be loaded .*safetensors"):
+        load_pipeline(str(folder), None, "ddim", False, torch.float32, CPU)
+
+
+def test_a_missing_folder_is_named() -> None:
+    with pytest.raises(InputError, match=r"generate\.model: data/nowhere: no such folder"):
+        load_pipeline("data/nowhere", None, "ddim", False, torch.float32, CPU)
+
+
+def test_a_hub_model_that_cannot_be_reached_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(InputError, match=r"generate\.model: nobody/nothing: cannot be loaded") as caught:
+        load_pipeline("nobody/nothing", None, "ddim", False, torch.float32, CPU)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_revision_of_a_folder_makes_no_sense(tiny_model: Path) -> None:
+    with pytest.raises(InputError, match=r"generate\.revision: found 'main'"):
+        load_pipeline(str(tiny_model), "main", "ddim", False, torch.float32, CPU)
+
+
+def test_a_safety_checker_that_the_model_lacks_is_an_error(tiny_model: Path) -> None:
+    with pytest.raises(InputError, match=r"generate\.safety_checker: true, but"):
+        load_pipeline(str(tiny_model), None, "ddim", True, torch.float32, CPU)

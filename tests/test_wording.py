@@ -1,0 +1,65 @@
+"""Names and numbers of metrics."""
+
+import pytest
+
+from stages.catalogue import CATALOGUE, describe
+from stages.wording import entry, headlines, label, name_and_place, number
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("people.t2i.r5", "text→image R@5 · people"),
+        ("portraits.unseen.ab.max", "association bias · portraits · unseen"),
+        ("people.t2i.r5.gap.skin_tone", "gap in text→image R@5 · people · skin tone"),
+        ("rb.gender", "representation bias · gender"),
+        ("text.drift", "text-only drift"),
+        ("made.up", "made.up"),
+    ],
+)
+def test_label(key, said):
+    assert label(key) == said
+
+
+def test_every_entry_has_a_name_without_braces():
+    for known in CATALOGUE:
+        key = known.key
+        for field, value in {"set": "people", "attribute": "gender", "marked": "gender", "kind": "crime", "k": "5"}.items():
+            key = key.replace(f"{{{field}}}", value)
+        if describe(key) is known:
+            name, _ = name_and_place(key)
+            assert "{" not in name and name
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "text"),
+    [
+        ("people.t2i.r5", 41.666, "41.7 %"),
+        ("n.people", 1220.0, "1,220"),
+        ("rb.gender", 0.12345, "0.123"),
+        ("portraits.unseen.drift", -0.5, "−0.500"),
+    ],
+)
+def test_number(key, value, text):
+    assert number(key, value) == text
+
+
+def test_a_signed_number_has_its_sign():
+    assert number("rb.gender", 0.1, signed=True) == "+0.100"
+
+
+def test_an_unknown_metric_has_no_direction():
+    assert entry("made.up").better == "none"
+
+
+def test_headlines_group_places_unseen_first_text_last():
+    keys = ["text.drift", "portraits.seen.drift", "portraits.unseen.drift", "people.t2i.r5", "people.t2i.r1", "rb.gender"]
+    assert headlines(keys) == [
+        ("quality", ["people.t2i.r5"]),
+        ("bias", ["rb.gender"]),
+        ("bias", ["portraits.unseen.drift", "portraits.seen.drift", "text.drift"]),
+    ]
+
+
+def test_ends_of_intervals_are_no_headline():
+    assert headlines(["people.t2i.r5.lo", "rb.gender.std"]) == []

@@ -1,0 +1,93 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from stages.errors import InputError
+from stages.train import rows
+
+SAMPLES = pd.DataFrame({"key": ["a", "b", "c"], "caption": ["one", "two", "three"]})
+SELECTION = pd.DataFrame(
+    {"key": ["c", "a"], "shard": ["00000", "00000"], "source": ["real", "synthetic"], "copies": [2, 0]}
+)
+
+
+def test_captions_are_joined_by_key_not_by_position() -> None:
+    assert rows.join(SAMPLES, SELECTION, "x").caption.tolist() == ["three", "one"]
+
+
+@pytest.mark.parametrize(
+    ("selection", "message"),
+    [
+        (SELECTION.iloc[:0], "x: no rows"),
+        (SELECTION.drop(columns="copies"), "x: column copies is missing"),
+        (SELECTION.assign(source="drawn"), "source: found 'drawn'"),
+        (SELECTION.assign(key="a"), "'a' comes twice"),
+        (SELECTION.assign(copies=[1, -1]), "copies: found -1"),
+        (SELECTION.assign(key=["c", "z"]), "'z' is not in the samples"),
+    ],
+)
+def test_a_selection_that_does_not_fit_is_refused(selection: pd.DataFrame, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        rows.join(SAMPLES, selection, "x")
+
+
+def table(corpus) -> pd.DataFrame:
+    return rows.join(
+        pd.read_parquet(corpus.data / "samples.parquet"), pd.read_parquet(corpus.data / "selection.parquet"), "selection"
+    )
+
+
+def test_each_row_points_at_the_bytes_of_its_own_source(corpus) -> None:
+    selected = table(corpus)
+    located = rows.locate(selected, corpus.data)
+    assert len(located) == 24
+    for row in (0, 1, 13, 20):
+        path = located.paths[located.shard[row]]
+        assert path == corpus.data / selected.source[row] / f"{selected.shard[row]}.tar"
+        data = path.read_bytes()[located.offset[row] :][: located.size[row]]
+        assert data.startswith(b"\x89PNG")
+        assert data.endswith(b"IEND\xaeB\x60\x82")
+    assert located.captions.to_pylist() == selected.caption.tolist()
+
+
+def test_keep_drops_rows_of_every_column(corpus) -> None:
+    located = rows.locate(table(corpus), corpus.data)
+    kept = located.keep(np.arange(24) % 2 == 1)
+    assert len(kept) == len(kept.captions) == len(kept.offset) == 12
+    assert kept.keys.tolist() == located.keys[1::2].tolist()
+    assert kept.captions.to_pylist() == located.captions.to_pylist()[1::2]
+
+
+def cut(path: Path) -> None:
+    os.truncate(path, path.stat().st_size * 2 // 3)
+
+
+def test_a_shard_that_is_cut_off_is_named_with_the_member(corpus) -> None:
+    path = corpus.data / "real" / "00001.tar"
+    cut(path)
+    with pytest.raises(InputError, match=r"real.00001\.tar: .*0000000\d\d"):
+        rows.locate(table(corpus), corpus.data)
+
+
+def test_a_tolerant_reader_keeps_what_lies_before_the_cut(corpus) -> None:
+    cut(corpus.data / "real" / "00001.tar")
+    located = rows.locate(table(corpus), corpus.data, tolerant=True)
+    lost = located.size == 0
+    assert 0 < lost.sum() < 9
+    assert not lost[:12].any()
+
+
+def test_a_missing_shard_is_named(corpus) -> None:
+    (corpus.data / "synthetic" / "00001.tar").unlink()
+    with pytest.raises(InputError, match=r"synthetic.00001\.tar: no such shard"):
+        rows.locate(table(corpus), corpus.data)
+
+
+def test_an_image_that_was_never_made_is_named(corpus) -> None:
+    selection = pd.read_parquet(corpus.data / "selection.parquet").assign(source="synthetic")
+    corpus.select(selection)
+    with pytest.raises(InputError, match=r"synthetic.00000\.tar: sample 000000001 has no image"):
+        rows.locate(table(corpus), corpus.data)

@@ -1,0 +1,197 @@
+import json
+import multiprocessing
+import multiprocessing.process
+import os
+import shutil
+import signal
+import socket
+import sys
+import time
+
+import numpy as np
+import open_clip
+import pandas as pd
+import pytest
+import torch
+from accelerate.state import AcceleratorState
+from conftest import TINY, TINY_RESNET
+from tokenizers import Tokenizer
+
+from stages.errors import InputError, run
+from stages.train.__main__ import main
+
+def train(monkeypatch: pytest.MonkeyPatch, seed: int = 0) -> None:
+    monkeypatch.setattr(sys, "argv", ["train", "--seed", str(seed)])
+    main()
+
+
+def curve(corpus, name: str) -> list[float]:
+    path = corpus.data / "models" / "0" / "curves" / "plots" / "metrics" / f"{name}.tsv"
+    return pd.read_csv(path, sep="\t")[name].tolist()
+
+
+def test_a_model_and_its_curves_are_written(corpus, monkeypatch, one_thread, capsys) -> None:
+    corpus.configure(model=TINY_RESNET, epochs=20, learning_rate=0.01)
+    train(monkeypatch)
+    clip = corpus.data / "models" / "0" / "clip"
+    model = open_clip.create_model(f"local-dir:{clip}")
+    summary = json.loads((clip / "training.json").read_text())
+    assert summary["parameters"] == sum(parameter.numel() for parameter in model.parameters())
+    assert (summary["steps"], summary["samples"], summary["rows"]) == (60, 480, 24)
+    assert summary["skipped"] == {"count": 0, "keys": []}
+    losses = curve(corpus, "loss")
+    assert len(losses) == 4
+    assert losses[-1] == summary["loss"] < 0.8 * losses[0]
+    for name in ("retrieval_r5", "representation_bias", "association_max", "pairwise_association"):
+        assert len(curve(corpus, name)) == 4
+    assert "samples/s" in capsys.readouterr().out
+    assert not list((corpus.root / ".work" / "train").iterdir())
+
+
+def test_equal_seeds_give_equal_bits_and_other_seeds_others(corpus, monkeypatch, one_thread) -> None:
+    runs = []
+    for seed in (0, 0, 1):
+        train(monkeypatch, seed)
+        runs.append(corpus.weights(seed))
+    assert runs[0] == runs[1] != runs[2]
+
+
+def fork(environment: dict[str, str]) -> multiprocessing.process.BaseProcess:
+    """Start the stage in a process of its own that has everything imported."""
+
+    def child() -> None:
+        os.environ.update(environment)
+        AcceleratorState._reset_state(reset_partial_state=True)
+        torch.set_num_threads(1)
+        main()
+
+    process = multiprocessing.get_context("fork").Process(target=child)
+    process.start()
+    return process
+
+
+def test_a_killed_run_ends_with_the_weights_and_curves_of_one_that_was_not(
+    corpus, monkeypatch, one_thread, capsys
+) -> None:
+    corpus.configure(model=TINY_RESNET, epochs=40, checkpoint_every=0.05)
+    train(monkeypatch)
+    expected, losses = corpus.weights(), curve(corpus, "loss")
+    shutil.rmtree(corpus.data / "models")
+    work = corpus.root / ".work" / "train"
+    process = fork({})
+    while len(list(work.glob("*/step-*"))) < 2 and process.is_alive():
+        time.sleep(0.002)
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert not (corpus.data / "models" / "0" / "clip").exists()
+    train(monkeypatch)
+    assert "going on at step" in capsys.readouterr().out
+    assert corpus.weights() == expected
+    assert curve(corpus, "loss") == losses
+
+
+@pytest.mark.parametrize("loss", ["clip", "siglip"])
+@pytest.mark.parametrize("model", [TINY, TINY_RESNET], ids=["transformer", "resnet"])
+def test_two_processes_train_as_one_does(corpus, monkeypatch, one_thread, model: dict, loss: str) -> None:
+    corpus.configure(model=model, loss=loss, workers=2, epochs=4)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
+    processes = [fork({**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)}) for rank in range(2)]
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0]
+    two = curve(corpus, "loss")
+    shutil.rmtree(corpus.data / "models")
+    corpus.configure(model=model, loss=loss, epochs=4)
+    train(monkeypatch)
+    np.testing.assert_allclose(two, curve(corpus, "loss"), rtol=2e-4)
+
+
+def test_the_schedule_decides_which_rows_are_seen(corpus, monkeypatch, one_thread) -> None:
+    corpus.configure(schedule=[{"data": "mixed", "share": 0.5}, {"data": "balanced", "share": 0.5}])
+    train(monkeypatch)
+    summary = json.loads((corpus.data / "models" / "0" / "clip" / "training.json").read_text())
+    assert summary["phases"] == [
+        {"data": "mixed", "first": 0, "last": 2},
+        {"data": "balanced", "first": 3, "last": 5},
+    ]
+    half = corpus.weights()
+    corpus.configure(schedule=[{"data": "balanced", "share": 0.5}, {"data": "mixed", "share": 0.5}])
+    train(monkeypatch)
+    assert corpus.weights() != half
+
+
+def test_the_quality_filter_drops_the_least_similar_pairs(corpus, monkeypatch, one_thread) -> None:
+    corpus.configure(epochs=20)
+    train(monkeypatch)
+    judge = corpus.root / "judge"
+    (corpus.data / "models" / "0" / "clip").rename(judge)
+    corpus.configure(quality={"model": f"local-dir:{judge}", "quantile": 0.25})
+    train(monkeypatch)
+    clip = corpus.data / "models" / "0" / "clip"
+    scored = pd.read_parquet(clip / "quality.parquet")
+    assert scored["kept"].sum() == 18
+    assert scored["similarity"][scored["kept"]].min() >= scored["similarity"][~scored["kept"]].max()
+    assert json.loads((clip / "training.json").read_text())["rows"] == 18
+
+
+def test_the_vocabulary_knows_the_corpus(corpus, monkeypatch, one_thread) -> None:
+    train(monkeypatch)
+    tokenizer = Tokenizer.from_file(str(corpus.data / "models" / "0" / "clip" / "tokenizer.json"))
+    assert [token.strip("Ġ") for token in tokenizer.encode("a red circle").tokens[:4]] == ["a", "red", "circle", "<eos>"]
+
+
+def refused(monkeypatch: pytest.MonkeyPatch, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        train(monkeypatch)
+
+
+def test_an_empty_selection_is_refused(corpus, monkeypatch) -> None:
+    corpus.select(pd.read_parquet(corpus.data / "selection.parquet").iloc[:0])
+    refused(monkeypatch, r"data.smoke.selection\.parquet: no rows")
+
+
+def test_a_selection_without_copies_is_refused(corpus, monkeypatch) -> None:
+    corpus.select(pd.read_parquet(corpus.data / "selection.parquet").assign(copies=0))
+    refused(monkeypatch, "copies are 0 everywhere")
+
+
+def test_a_missing_selection_names_the_file(corpus, monkeypatch) -> None:
+    (corpus.data / "selection.parquet").unlink()
+    refused(monkeypatch, r"selection\.parquet: no such file")
+
+
+def test_a_batch_that_cannot_be_cut_is_refused(corpus, monkeypatch) -> None:
+    corpus.configure(accumulate=3)
+    refused(monkeypatch, "accumulate: found 3, expected a divisor of batch_size 8")
+
+
+def test_divergence_is_reported_and_leaves_no_model(corpus, monkeypatch, one_thread) -> None:
+    corpus.configure(learning_rate=1e30, warmup=0, epochs=6)
+    refused(monkeypatch, "training has diverged")
+    assert not (corpus.data / "models" / "0" / "clip").exists()
+
+
+def test_unreadable_images_are_skipped_and_counted(corpus, monkeypatch, one_thread) -> None:
+    path = corpus.data / "real" / "00001.tar"
+    os.truncate(path, path.stat().st_size * 2 // 3)
+    corpus.configure(on_bad_sample="skip", schedule=[{"data": "mixed", "share": 1.0}])
+    train(monkeypatch)
+    skipped = json.loads((corpus.data / "models" / "0" / "clip" / "training.json").read_text())["skipped"]
+    assert 0 < skipped["count"] < 12
+    assert all(key > "000000011" for key in skipped["keys"])
+    corpus.configure()
+    refused(monkeypatch, r"real.00001\.tar")
+
+
+def test_an_error_is_one_line_and_exit_code_2(corpus, monkeypatch, capsys) -> None:
+    corpus.configure(model={**TINY, "text_cfg": {"context_length": "long"}})
+    monkeypatch.setattr(sys, "argv", ["train", "--seed", "0"])
+    with pytest.raises(SystemExit) as stopped:
+        run(main)
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err == (
+        "error: train.model: text_cfg.context_length: found 'long', expected a number of at least 2\n"
+    )
