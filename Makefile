@@ -41,7 +41,7 @@ format: install ## Format the code.
 	ruff check --fix .
 
 bench: install ## Measure: ratios side by side, on this machine.
-	for script in tests/bench/bench_*.py; do echo "== $$script"; python -m tests.bench.$$(basename $$script .py) || exit 1; done
+	for script in tests/bench/bench_*.py; do echo "== $$script"; python $$script || exit 1; done
 
 pretrain: install ## Train the small text-to-image model of the default again (hours).
 	python -m stages.pretrain autoencoder

@@ -187,9 +187,38 @@ CATALOGUE = (
         "−1–1",
         "zero",
     ),
+    Entry("captions.{captioner}.bleu_4", "BLEU-4", "4-grams shared with the references", "0–1", "higher"),
+    Entry("captions.{captioner}.rouge_l", "ROUGE-L", "longest common subsequence with a reference", "0–1", "higher"),
+    Entry("captions.{captioner}.cider", "CIDEr", "weighted n-grams shared with the references", "0–10", "higher"),
+    Entry("captions.{captioner}.meteor", "METEOR", "aligned words and synonyms; where Java is there", "0–1", "higher"),
+    Entry("captions.{captioner}.clip_score", "CLIPScore", "fit to the image under the same model", "0–2.5", "higher"),
+    Entry("captions.{captioner}.distinct_{k}", "distinct-{k}", "different {k}-grams over all of them", "0–1", "none"),
+    Entry("captions.{captioner}.unique", "unique captions", "different captions over all of them", "0–1", "none"),
+    Entry("captions.{captioner}.length", "caption length", "mean words a caption", "words", "none"),
+    Entry(
+        "captions.{captioner}.gender_error",
+        "gender error",
+        "captions naming the wrong gender, of those that name exactly one; also by gender of the image",
+        "0–1",
+        "lower",
+    ),
+    Entry("captions.{captioner}.gender_error_{gender}", "gender error", "the same, of its images", "0–1", "lower"),
+    Entry("captions.{captioner}.gender_named", "gender named", "captions that name exactly one gender", "0–1", "none"),
+    Entry("captions.{captioner}.gender_ratio", "gender ratio", "captions naming a woman, over a man", "≥ 0", "none"),
+    Entry(
+        "captions.{captioner}.lic.{attribute}",
+        "LIC",
+        "what captions give away of the attribute beyond human ones, its words masked",
+        "−100–100",
+        "lower",
+    ),
+    Entry("captions.{captioner}.lic_m.{attribute}", "LIC_M", "given away by generated captions", "0–100", "none"),
+    Entry("captions.{captioner}.lic_d.{attribute}", "LIC_D", "given away by human captions", "0–100", "none"),
 )
 
 _FIELDS = {
+    "captioner": r"\w+",
+    "gender": r"woman|man",
     "set": r"(?!text\.)[a-z0-9_]+(?:\.(?:unseen|seen|train|val|test))?",
     "attribute": r"gender|skin_tone|age|ethnicity",
     "marked": r"gender|age|ethnicity",
@@ -246,7 +275,8 @@ def markdown() -> str:
         One row an entry.
     """
     arrows = {"higher": "↑", "lower": "↓", "zero": "→ 0", "half": "→ ½", "none": ""}
-    rows = [f"| `{e.key}` | {e.name} | {e.meaning} | {e.range} | {arrows[e.better]} |" for e in CATALOGUE]
+    cells = [(f"`{e.key}`", e.name, e.meaning, e.range, arrows[e.better]) for e in CATALOGUE]
+    rows = ["| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |" for row in cells]
     return "\n".join(["| key | name | meaning | range | better |", "|---|---|---|---|---|", *rows])
 
 

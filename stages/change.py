@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from scipy import stats
 
-from stages.catalogue import Better, describe
+from stages.wording import entry
 
 LEVEL = 0.95
 
@@ -31,7 +31,7 @@ class Change:
     old, new : float
         Its values.
     worsening : float
-        How far it moved in the worse direction, in its unit; negative: it improved; NaN where no direction is worse.
+        How far it moved in the worse direction, in its unit; negative: it improved; NaN where none is worse or known.
     noise : float
         Half-width of the 95 % interval of the difference, ≥ 0; 0 where neither run states any noise.
     """
@@ -69,16 +69,15 @@ def change(key: str, old: Mapping[str, float], new: Mapping[str, float]) -> Chan
     Raises
     ------
     KeyError
-        If a run lacks the metric, or the catalogue does.
+        If a run lacks the metric.
     """
-    better: Better = describe(key).better
     worsening = {
         "higher": old[key] - new[key],
         "lower": new[key] - old[key],
         "zero": abs(new[key]) - abs(old[key]),
         "half": abs(new[key] - 0.5) - abs(old[key] - 0.5),
         "none": math.nan,
-    }[better]
+    }[entry(key).better]
     half = [(run[f"{key}.hi"] - run[f"{key}.lo"]) / 2 if f"{key}.lo" in run else 0.0 for run in (old, new)]
     seeds = [run.get("seeds", 1) for run in (old, new)]
     t = float(stats.t.ppf(0.5 + LEVEL / 2, max(1, sum(seeds) - 2)))

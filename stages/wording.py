@@ -28,6 +28,16 @@ HEADLINES = (
     ("bias", r"[\w.]+\.lic\.gender"),
     ("bias", r"[\w.]+\.lic\.skin_tone"),
 )
+_DATA = tuple(  # what `plot` takes from balance.json
+    Entry(f"data.{key}.{when}", f"{name}, {said}", meaning, "0–1", better)
+    for when, said in (("before", "before balancing"), ("solved", "as solved"), ("realised", "after balancing"))
+    for key, name, meaning, better in (
+        ("rb", "representation bias of the data", "largest |share of a group − its target|", "lower"),
+        ("ab", "association bias of the data", "largest |difference of a label's share| between groups", "lower"),
+        ("ab_mean", "mean association bias of the data", "mean over groups and labels", "lower"),
+        ("effective_share", "effective sample", "effective sample size over the rows of the mix", "higher"),
+    )
+)
 _ORDER = ("unseen", "seen")  # of the parts; text alone comes last
 
 
@@ -67,12 +77,12 @@ def entry(key: str) -> Entry:
     Returns
     -------
     Entry
-        Of the catalogue; for a key that it lacks, one that knows the key alone.
+        Of the catalogue, or of the data's own figures; for any other key one that knows the key alone.
     """
     try:
         return describe(key)
     except KeyError:
-        return Entry(key, key, "", "", "none")
+        return next((known for known in _DATA if known.key == key), Entry(key, key, "", "", "none"))
 
 
 def label(key: str) -> str:

@@ -52,6 +52,15 @@ def test_equal_runs_are_the_same():
     assert change("rb.gender", {"rb.gender": 0.1}, {"rb.gender": 0.1}).verdict == "same"
 
 
-def test_an_unknown_metric_is_an_error():
-    with pytest.raises(KeyError, match="nonsense"):
-        change("nonsense", {"nonsense": 1}, {"nonsense": 2})
+def test_figures_of_the_data_have_a_direction():
+    key = "data.ab.realised"
+    assert change(key, {key: 0.1}, {key: 0.2}).verdict == "worse"
+
+
+def test_an_unknown_metric_never_worsens():
+    assert math.isnan(change("nonsense", {"nonsense": 1}, {"nonsense": 2}).worsening)
+
+
+def test_a_missing_metric_is_an_error():
+    with pytest.raises(KeyError):
+        change("rb.gender", {"rb.gender": 1}, {})

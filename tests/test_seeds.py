@@ -17,7 +17,7 @@ def test_seed_key_and_purpose_each_matter() -> None:
 
 def test_uniform_numbers_are_uniform() -> None:
     draws = np.sort([uniform(3, f"{i:09d}") for i in range(20_000)])
-    assert 0 <= draws[0]
+    assert draws[0] >= 0
     assert draws[-1] < 1
     assert np.abs(draws - np.linspace(0, 1, len(draws))).max() < 0.0136  # Kolmogorov's bound at p = .001: 1.95 / √n
 

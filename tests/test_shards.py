@@ -53,7 +53,7 @@ def test_equal_samples_give_equal_bytes(tmp_path: Path) -> None:
 def test_a_failure_while_writing_leaves_the_old_shard(shard: Path) -> None:
     before = shard.read_bytes()
 
-    def broken():  # noqa: ANN202
+    def broken():
         yield "000", {"txt": "new"}
         raise RuntimeError("interrupted")
 

@@ -24,7 +24,13 @@ def test_label(key, said):
 def test_every_entry_has_a_name_without_braces():
     for known in CATALOGUE:
         key = known.key
-        for field, value in {"set": "people", "attribute": "gender", "marked": "gender", "kind": "crime", "k": "5"}.items():
+        for field, value in {
+            "set": "people",
+            "attribute": "gender",
+            "marked": "gender",
+            "kind": "crime",
+            "k": "5",
+        }.items():
             key = key.replace(f"{{{field}}}", value)
         if describe(key) is known:
             name, _ = name_and_place(key)
@@ -53,7 +59,14 @@ def test_an_unknown_metric_has_no_direction():
 
 
 def test_headlines_group_places_unseen_first_text_last():
-    keys = ["text.drift", "portraits.seen.drift", "portraits.unseen.drift", "people.t2i.r5", "people.t2i.r1", "rb.gender"]
+    keys = [
+        "text.drift",
+        "portraits.seen.drift",
+        "portraits.unseen.drift",
+        "people.t2i.r5",
+        "people.t2i.r1",
+        "rb.gender",
+    ]
     assert headlines(keys) == [
         ("quality", ["people.t2i.r5"]),
         ("bias", ["rb.gender"]),

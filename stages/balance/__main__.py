@@ -93,6 +93,8 @@ def _labels(path: Path, groups: list[tuple[str, str]], settings: Balance) -> lis
         raise InputError(f"{path}: no such file; run the stage annotate first (`dvc repro annotate`)")
     schema = pq.read_schema(path)
     needed = ["key", "source", *(sensitive_column(*group) for group in groups)]
+    if settings.utility and settings.utility not in pq.read_schema(path.with_name("samples.parquet")).names:
+        raise InputError(f"balance.utility: no column {settings.utility} in samples.parquet; name one, or null")
     if absent := [name for name in needed if name not in schema.names]:
         raise InputError(f"{path}: no column {absent[0]} (balance.attributes: {', '.join(settings.attributes)})")
     labels = [name for name in schema.names if name.startswith("y_")]
@@ -129,6 +131,7 @@ def _connection(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         tempfile.TemporaryDirectory(dir=work_folder("balance")) as spill,
         duckdb.connect(str(Path(spill) / "mix.duckdb"), config={"memory_limit": MEMORY}) as connection,
     ):
+        connection.execute("SET enable_progress_bar = false")
         connection.execute(f"SET temp_directory = {mixing.quoted(spill)}")
         views = (("samples", samples, ", file_row_number = true"), ("attributes", folder / "attributes.parquet", ""))
         for name, path, options in views:

@@ -4,7 +4,7 @@ A cell of n rows with weight q gives the floor or the ceiling of n q of them. Wh
 through the cells in their (lexicographic) order and rounding the running total, so that rounding errors of
 neighbours cancel: the number of rows in any run of consecutive cells misses its expectation by less than 1, where
 independent (Bernoulli) draws would miss it by √n. Where that still breaks a tolerance that the weights themselves
-keep, as it does with a few thousand rows, cells give or take one row more until none is broken (measured: always
+keep, as it does with a few thousand rows, cells exchange single rows until none is broken (measured: always
 possible once the weights leave half a row of room).
 
 Inside a cell the rows come in a fixed hash order and the first ones are taken: what a smaller q selects, a larger q
@@ -107,7 +107,7 @@ def _round(expected: Vector) -> np.ndarray:
 
 
 def _repair(problem: Problem, expected: Vector, total: np.ndarray, most: Vector) -> np.ndarray:
-    """Move one or two cells by a row, the best first, while a moment exceeds an ε that q itself keeps."""
+    """Swap a row of one cell for one of another, the best first, while a moment exceeds an ε that q keeps."""
     if not (problem.names and total.sum() > 0):
         return total
     a, total = problem.matrix, total.copy()
@@ -120,18 +120,14 @@ def _repair(problem: Problem, expected: Vector, total: np.ndarray, most: Vector)
         if not over.any():
             break
         slope = a @ (over * np.sign(sums))
-        gain = np.concatenate([np.where(total < highest, slope, np.inf), np.where(total > lowest, -slope, np.inf)])
-        best = np.argsort(gain, kind="stable")[:_CANDIDATES]
-        best = best[np.isfinite(gain[best])]
-        cell, sign = best % len(total), np.where(best < len(total), 1, -1)
-        change = np.append(0, sign)
-        step = np.vstack([np.zeros(len(sums)), sign[:, None] * a[cell].toarray()])
-        one, other = np.triu_indices(len(step), 1)  # a move with the zero step, or two moves
-        moment = (sums + step[one] + step[other]) / (size + change[one] + change[other])[:, None]
-        loss = (np.maximum(np.abs(moment) - allowed, 0.0) ** 2).sum(axis=1)
-        if not len(best) or loss.min() >= (over**2).sum():
+        up = np.argsort(np.where(total < highest, slope, np.inf), kind="stable")[:_CANDIDATES]
+        down = np.argsort(np.where(total > lowest, -slope, np.inf), kind="stable")[:_CANDIDATES]
+        up, down = up[total[up] < highest[up]], down[total[down] > lowest[down]]
+        swaps = a[up].toarray()[:, None] - a[down].toarray()[None]
+        loss = (np.maximum(np.abs((sums + swaps) / size) - allowed, 0.0) ** 2).sum(axis=2)
+        if not loss.size or loss.min() >= (over**2).sum():
             break
-        for move in (one[loss.argmin()], other[loss.argmin()]):
-            if move:
-                total[cell[move - 1]] += sign[move - 1]
+        more, less = np.unravel_index(loss.argmin(), loss.shape)
+        total[up[more]] += 1
+        total[down[less]] -= 1
     return total

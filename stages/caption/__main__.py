@@ -186,8 +186,10 @@ def _train(name: str, captioner: Captioner, vocabulary: Vocabulary, job: Job, wo
         for step, batch in enumerate(batches(copies, plan, fitting.batch_size, job.seed)):
             if step < trainer.done:
                 continue
+            text = tokens[batch]
+            text = text[:, : int((text != vocabulary.ends.pad).sum(axis=1).max()) + 1].astype(np.int64)
             images = torch.from_numpy(features[batch]).to(job.device)
-            losses.append(trainer.step(images, torch.from_numpy(tokens[batch].astype(np.int64)).to(job.device)))
+            losses.append(trainer.step(images, torch.from_numpy(text).to(job.device)))
             bar.update()
             if not np.isfinite(losses[-1]):
                 raise InputError(

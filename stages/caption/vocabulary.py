@@ -57,8 +57,8 @@ class Vocabulary:
         """
         ids = self.tokenizer(list(captions), add_special_tokens=False)["input_ids"] if len(captions) else []
         array = np.full((len(captions), max_tokens), self.ends.pad, np.int32)
-        for row, caption in enumerate(ids):
-            if not caption:
+        for row, (text, caption) in enumerate(zip(captions, ids, strict=True)):
+            if not text.strip():
                 raise InputError(
                     f"training caption {row + 1} of {len(captions)} is empty; drop its sample from the corpus"
                 )

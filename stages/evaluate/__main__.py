@@ -29,13 +29,15 @@ from tqdm import tqdm
 
 from stages.errors import InputError, run
 from stages.evalsets import EvalSet, read_set
-from stages.evaluate import embed, suite
+from stages.evaluate import captioning, embed, suite
 from stages.evaluate.scores import Scores
 from stages.evaluate.suite import SetFeatures, Settings, Suite
-from stages.params import Evaluate, load
+from stages.params import Evaluate, Params, load
 from stages.workdir import work_folder
 
 Features = NDArray[np.float32]
+Captions = dict[str, dict[str, str]]
+CAPTIONED = "people"
 
 
 def main() -> None:
@@ -61,13 +63,19 @@ def main() -> None:
         sets = [read_set(data / "eval", name) for name in names]
         for evalset in sets:
             stack.enter_context(evalset.images)
-        scores = _evaluate(model, pretrained, sets, _occupations(data / "occupations.csv"), params.evaluate)
+        captions = _captions(params, arguments.seed) if arguments.seed is not None else {}
+        scores = _evaluate(model, pretrained, sets, _occupations(data / "occupations.csv"), captions, params.evaluate)
     if scores is not None:
         _write(scores, out)
 
 
 def _evaluate(
-    model: str, pretrained: str | None, sets: Sequence[EvalSet], occupations: pd.DataFrame | None, evaluate: Evaluate
+    model: str,
+    pretrained: str | None,
+    sets: Sequence[EvalSet],
+    occupations: pd.DataFrame | None,
+    captions: Captions,
+    evaluate: Evaluate,
 ) -> Scores | None:
     """Encode and measure; None in every process but the first."""
     settings = _settings(evaluate)
@@ -77,7 +85,22 @@ def _evaluate(
         features = [_features(encoder, evalset, settings, evaluate.batch_size, state) for evalset in sets]
         if not state.is_main_process:
             return None
-        return Suite(partial(_cached_texts, encoder), encoder.logit_scale, occupations, settings).run(features)
+        texts = partial(_cached_texts, encoder)
+        scores = Suite(texts, encoder.logit_scale, occupations, settings).run(features)
+        for evalset in features:
+            if evalset.name == CAPTIONED and captions:
+                scores.update(
+                    captioning.measure(
+                        captions,
+                        evalset.table,
+                        evalset.images,
+                        texts,
+                        evaluate.leakage,
+                        draws=evaluate.draws,
+                        meteor=evaluate.meteor,
+                    )
+                )
+        return scores
     except ValueError as error:
         raise InputError(f"{model}: {error}") from error
 
@@ -95,6 +118,18 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--profile", help="another profile than the one params.yaml names")
     parser.add_argument("--out", type=Path, help="with --model: folder for metrics.json and the tables")
     return parser
+
+
+def _captions(params: Params, seed: int) -> Captions:
+    """Read what the captioners of a seed say of the captioned set."""
+    found: Captions = {}
+    for captioner in params.caption.captioners:
+        path = params.folder / "captions" / str(seed) / f"{captioner}.parquet"
+        if not path.is_file():
+            raise InputError(f"{path}: no captions; run `dvc repro caption@{seed}`")
+        table = pd.read_parquet(path)
+        found[captioner] = dict(zip(table["key"], table["caption"], strict=True))
+    return found
 
 
 def _settings(evaluate: Evaluate) -> Settings:

@@ -90,10 +90,12 @@ def label_association(
         Names.
     s : array_like of bool, (N,)
         Group 1 or 0; leave out images in neither.
-    draws, seed : int
-        Bootstrap over images.
+    draws : int
+        Bootstrap samples of the images.
     permutations : int
         Of s, for the null level.
+    seed : int
+        Of both.
 
     Returns
     -------

@@ -10,9 +10,11 @@ Efron, Tibshirani: An Introduction to the Bootstrap, 1993, chapter 13 (percentil
 
 import math
 from collections.abc import Iterator
+from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
 
 LEVEL = 0.95
 BLOCK = 2**22  # counts held at a time
@@ -45,15 +47,17 @@ def resamples(n: int, draws: int, seed: int) -> Iterator[NDArray[np.float64]]:
         yield np.bincount(index.ravel(), minlength=block * n).reshape(block, n).astype(float)
 
 
-def ratios(numerator: ArrayLike, denominator: ArrayLike, draws: int, seed: int) -> NDArray[np.float64]:
+def ratios(
+    numerator: ArrayLike | sparse.csc_array, denominator: ArrayLike | sparse.csc_array, draws: int, seed: int
+) -> NDArray[np.float64]:
     """
     Resample Σ numerator / Σ denominator.
 
     Parameters
     ----------
-    numerator, denominator : array_like, (N,) or (N, M)
+    numerator, denominator : array_like or sparse, (N,) or (N, M)
         Contributions of each image to M statistics. A group mean has the value times the membership above, and the
-        membership below.
+        membership below: mostly zeros.
     draws : int
         B.
     seed : int
@@ -67,8 +71,9 @@ def ratios(numerator: ArrayLike, denominator: ArrayLike, draws: int, seed: int) 
     top, bottom = _columns(numerator), _columns(denominator)
     if top.shape != bottom.shape:
         raise ValueError(f"numerator {top.shape} and denominator {bottom.shape} differ in shape")
-    parts = [_divide(counts @ top, counts @ bottom) for counts in resamples(len(top), draws, seed)]
-    return np.concatenate(parts) if parts else np.empty((0, top.shape[1]))
+    n, statistics = cast(tuple[int, int], top.shape)
+    parts = [_divide(counts @ top, counts @ bottom) for counts in resamples(n, draws, seed)]
+    return np.concatenate(parts) if parts else np.empty((0, statistics))
 
 
 def means(values: ArrayLike, draws: int, seed: int) -> NDArray[np.float64]:
@@ -89,7 +94,8 @@ def means(values: ArrayLike, draws: int, seed: int) -> NDArray[np.float64]:
     ndarray, (B, M)
         `ratios` with a denominator of one an image.
     """
-    columns = _columns(values)
+    array = np.asarray(values, float)
+    columns = array[:, None] if array.ndim == 1 else array
     parts = [counts @ columns for counts in resamples(len(columns), draws, seed)]
     return np.concatenate(parts) / len(columns) if parts else np.empty((0, columns.shape[1]))
 
@@ -119,7 +125,9 @@ def interval(samples: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float6
     return low, high
 
 
-def _columns(values: ArrayLike) -> NDArray[np.float64]:
+def _columns(values: ArrayLike | sparse.csc_array) -> NDArray[np.float64] | sparse.csc_array:
+    if isinstance(values, sparse.csc_array):
+        return values
     array = np.asarray(values, float)
     return array[:, None] if array.ndim == 1 else array
 

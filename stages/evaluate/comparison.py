@@ -1,4 +1,8 @@
-"""The published definition of a figure beside the corrected one, same model, same images."""
+"""The published definition of a figure beside the corrected one, same model, same images.
+
+Beside both stand figures with one defect alone, so that a reader sees which one changes what: ``only_a`` (images
+divided by the norm of the first), ``only_d`` (sampling loops), ``only_e`` (batch normalisation in train mode).
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,9 +17,14 @@ from stages.evaluate.groups import Group, means
 Array = NDArray[np.float64]
 
 
+COLUMNS = (
+    "metric", "attribute", "group", "n", "as_published", "only_a", "only_d", "only_e", "corrected", "difference",
+)  # fmt: skip
+
+
 def retrieval_table(
-    images: NDArray[np.float32],
-    as_published: NDArray[np.float32],
+    images: NDArray[np.floating],
+    as_published: NDArray[np.floating],
     captions: Array,
     owner: NDArray[np.int64],
     groups: Sequence[Group],
@@ -37,9 +46,14 @@ def retrieval_table(
     Returns
     -------
     DataFrame
-        ``metric, attribute, group, n, as_published, corrected, difference``; percent.
+        `COLUMNS`; percent; ``only_d`` is empty, since nothing is sampled.
     """
-    variants = {"as_published": published.normalised_by_first(as_published), "corrected": unit(images)}
+    variants = {
+        "as_published": published.normalised_by_first(as_published),
+        "only_a": published.normalised_by_first(images),
+        "only_e": unit(as_published),
+        "corrected": unit(images),
+    }
     ranks = {name: retrieval.text_to_image_ranks(captions, rows, owner) for name, rows in variants.items()}
     parts = []
     for k in retrieval.KS:
@@ -54,8 +68,8 @@ def retrieval_table(
 
 
 def persons_table(
-    images: NDArray[np.float32],
-    as_published: NDArray[np.float32],
+    images: NDArray[np.floating],
+    as_published: NDArray[np.floating],
     prompts: Mapping[str, Array],
     groups: Sequence[Group],
     iterations: int,
@@ -77,30 +91,27 @@ def persons_table(
     Returns
     -------
     DataFrame
-        ``metric, attribute, group, n, as_published, corrected, difference``; preference in percent.
+        `COLUMNS`; preference in percent; ``only_a`` is empty, since the published code normalises these rows.
     """
     old, new = unit(as_published), unit(images)
-    looped = published.self_similarity_loop(old, groups, iterations)
-    rows = [
-        ("self_similarity", g.attribute, g.value, g.n, looped[g.attribute, g.value], _alike(new, g)) for g in groups
-    ]
+    rows = []
+    loops = [published.self_similarity_loop(features, groups, iterations) for features in (old, new)]
+    for g in groups:
+        drawn = [loop[g.attribute, g.value] for loop in loops]
+        exact = [similarity.without_replacement(features[g.members]) for features in (old, new)]
+        rows.append(("self_similarity", g.attribute, g.value, g.n, *drawn, *exact))
     for attribute, embedded in prompts.items():
         own = [group for group in groups if group.attribute == attribute]
         if not own:
             continue
-        before, after = (preference.unmarked(features, embedded[0], embedded[1:]) for features in (old, new))
-        drawn = published.preference_loop(before, own, iterations)
-        rows += [
-            ("person_preference", attribute, g.value, g.n, 100 * drawn[g.value], 100 * after[g.members].mean())
-            for g in own
-        ]
-    table = pd.DataFrame(rows, columns=pd.Index(["metric", "attribute", "group", "n", "as_published", "corrected"]))
-    return _with_difference(table)
-
-
-def _alike(features: Array, group: Group) -> float:
-    return similarity.without_replacement(features[group.members])
+        chosen = [preference.unmarked(features, embedded[0], embedded[1:]) for features in (old, new)]
+        shares = [published.preference_loop(unmarked, own, iterations) for unmarked in chosen]
+        for g in own:
+            figures = [share[g.value] for share in shares] + [unmarked[g.members].mean() for unmarked in chosen]
+            rows.append(("person_preference", attribute, g.value, g.n, *(100 * figure for figure in figures)))
+    columns = ["metric", "attribute", "group", "n", "as_published", "only_d", "only_e", "corrected"]
+    return _with_difference(pd.DataFrame(rows, columns=pd.Index(columns)))
 
 
 def _with_difference(table: pd.DataFrame) -> pd.DataFrame:
-    return table.assign(difference=table["as_published"] - table["corrected"])
+    return table.assign(difference=table["as_published"] - table["corrected"]).reindex(columns=list(COLUMNS))

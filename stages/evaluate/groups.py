@@ -11,6 +11,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
 
 from stages.attributes import tone_group
 from stages.evaluate import bootstrap
@@ -157,13 +158,16 @@ def means(
         raise ValueError(f"total {values.shape}, count {queries.shape} and the groups' members must have one length")
     if not np.isfinite(values).all():
         raise ValueError(f"{np.count_nonzero(~np.isfinite(values))} of {len(values)} values are not finite")
-    members = np.column_stack([np.ones(len(values), bool), *(group.members for group in groups)])
-    top, bottom = values[:, None] * members, queries[:, None] * members
-    sums = bottom.sum(axis=0)
+    members = sparse.csc_array(np.column_stack([np.ones(len(values), bool), *(group.members for group in groups)]))
+    rows = members.indices
+    top, bottom = (
+        sparse.csc_array((figures[rows], rows, members.indptr), shape=members.shape) for figures in (values, queries)
+    )
+    sums = np.asarray(bottom.sum(axis=0), float)
     value = np.divide(top.sum(axis=0), sums, out=np.full(len(sums), np.nan), where=sums > 0)
     samples = bootstrap.ratios(top, bottom, draws, seed)
     low, high = bootstrap.interval(samples)
-    n = members.sum(axis=0)
+    n = np.diff(members.indptr)
     table = pd.DataFrame(
         {
             "attribute": ["", *(group.attribute for group in groups)],

@@ -49,3 +49,9 @@ class Scores:
         for position, (column, value) in enumerate(where.items()):
             rows.insert(position, column, value)
         self.tables.setdefault(name, []).append(rows)
+
+    def update(self, other: "Scores") -> None:
+        """Take over what was measured elsewhere."""
+        self.metrics |= other.metrics
+        for name, parts in other.tables.items():
+            self.tables.setdefault(name, []).extend(parts)

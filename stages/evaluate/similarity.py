@@ -28,7 +28,7 @@ from stages.evaluate import bootstrap
 from stages.evaluate.features import checked
 from stages.evaluate.groups import Group, GroupFigures, spread
 
-BLOCK = 4096  # rows summed before the sum goes on in double precision
+BLOCK = 4096  # rows taken at a time; their sum goes on in double precision
 
 
 def with_replacement(features: ArrayLike) -> float:
@@ -102,7 +102,8 @@ def by_group(
     samples = np.full((draws, len(groups)), np.nan)
     for column in np.flatnonzero(n > 1).tolist() if draws else ():
         mean = (sums[column] / n[column]).astype(rows.dtype)
-        projection = np.asarray(rows[groups[column].members] @ mean, float)
+        own = np.array_split(np.flatnonzero(groups[column].members), -(-n[column] // BLOCK))
+        projection = np.concatenate([rows[part] @ mean for part in own]).astype(float)
         means = bootstrap.means(projection, draws, seed + column)[:, 0]
         samples[:, column] = value[column] + 2 * (means - projection.mean())
     low, high = bootstrap.interval(samples)

@@ -324,7 +324,7 @@ class Suite:
             self.scores.add(f"{prefix}ab.{infix}mean", *found.mean[kind])
             self.scores.add(f"{prefix}ab.{infix}null", found.null[kind])
         table = found.table
-        if corpus is not None and generator is not None:
+        if attribute == "gender" and corpus is not None:
             table = table.assign(women_corpus=corpus, women_generator=generator)
         self.scores.tabulate("association", table, set=name, part=part, attribute=attribute)
         pairs = _stereotypes(labels, generator)

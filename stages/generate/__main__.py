@@ -115,7 +115,8 @@ def main() -> None:
             for index in mine:
                 texts = [captions[key] for key in parts[index]]
                 images, flagged = sampler.images(texts, [derive(ours.seed, key, "noise") for key in parts[index]])
-                images = np.stack([square(image, settings.download.resolution) for image in images])
+                side = settings.download.resolution
+                images = np.ascontiguousarray([square(image, side) for image in images])  # safetensors ignores strides
                 partial = files[index].with_suffix(f".{state.process_index}.partial")
                 save_file({"images": images, "flagged": flagged}, partial)
                 partial.replace(files[index])

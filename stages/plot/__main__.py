@@ -22,12 +22,13 @@ from rich.console import Console
 from rich.table import Table
 
 from stages import wording
+from stages.canvas import Panel, png
 from stages.errors import InputError, run
 from stages.evalsets import read_set
 from stages.params import Params, load
 from stages.plot import aggregate, figures, provenance, sheets
-from stages.plot.canvas import Panel, png
 from stages.plot.report import Content, interval, render
+from stages.repository import git
 from stages.shards import Shard
 
 CAPTIONED = "people"
@@ -266,7 +267,8 @@ class Reader:
 
     def _previous(self) -> dict[str, float]:
         """Read metrics.json of the last commit; nothing where there is none."""
-        text = provenance.git(Path(), "show", f"HEAD:{(self.folder / 'results' / 'metrics.json').as_posix()}")
+        path = self.folder / "results" / "metrics.json"
+        text = git(Path(), "show", f"HEAD:./{path.as_posix()}")
         try:
             return dict(json.loads(text)) if text else {}
         except ValueError:

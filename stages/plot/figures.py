@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from stages.canvas import AFTER, BEFORE, INK, MAN, MUTED, PAPER, PLAIN, REAL, SYNTHETIC, WOMAN, Panel
 from stages.plot import names
-from stages.plot.canvas import AFTER, BEFORE, INK, MAN, MUTED, PAPER, PLAIN, REAL, SYNTHETIC, WOMAN, Panel
 
 GROUP_COLOURS = {"woman": WOMAN, "man": MAN, "lighter": "#c8ab4e", "darker": "#4f6690"}
 GROUP_COLOURS |= dict(zip("12345", ("#d3bf5a", "#b3a36c", "#8f8a78", "#6b7690", "#4a5f92"), strict=True))

@@ -1,11 +1,12 @@
 """Where a report comes from: commit, parameters, versions, hashes of what the stages wrote."""
 
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from stages.repository import git
 
 PACKAGES = (
     "torch", "open_clip_torch", "diffusers", "transformers", "accelerate", "numpy", "scipy", "pandas", "pyarrow",
@@ -49,29 +50,6 @@ def commit(root: Path) -> Commit:
         return Commit("", ())
     changed = git(root, "status", "--porcelain", "--untracked-files=no") or ""
     return Commit(name.strip(), tuple(sorted(line[3:] for line in changed.splitlines())))
-
-
-def git(root: Path, *arguments: str) -> str | None:
-    """
-    Ask git.
-
-    Parameters
-    ----------
-    root : Path
-        Folder it runs in.
-    *arguments : str
-        Command and options.
-
-    Returns
-    -------
-    str or None
-        What it prints; None if it fails or is not there.
-    """
-    try:
-        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=False)
-    except OSError:
-        return None
-    return done.stdout if done.returncode == 0 else None
 
 
 def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:

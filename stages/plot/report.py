@@ -6,17 +6,19 @@ from html import escape
 from typing import Any
 
 import jinja2
+import numpy as np
 import pandas as pd
 import yaml
 from markupsafe import Markup
 
 from stages import wording
+from stages.canvas import Panel, svg
 from stages.change import change
 from stages.plot import names
-from stages.plot.canvas import Panel, svg
 from stages.plot.provenance import Commit
 from stages.plot.sheets import Described, Pair, data_uri
 
+SECTIONS = ("data", "occupations", "groups", "more_groups", "crossed", "curves", "published")  # with panels
 MAX_ROWS = 400  # of a table in the page; the CSV files hold all
 
 
@@ -44,7 +46,7 @@ class Content:
     described : sequence of Described
         Held-out images and their captions.
     panels : mapping of str to sequence of Panel
-        By section: data, occupations, groups, crossed, curves, published.
+        By section, see `SECTIONS`.
     groups, published : DataFrame
         All figures by group; published definitions beside corrected ones.
     commit : Commit
@@ -96,7 +98,7 @@ def render(content: Content) -> str:
     environment.globals["picture"] = data_uri
     loader = environment.loader
     assert loader is not None
-    sections = {name: [_figure(panel) for panel in panels] for name, panels in content.panels.items()}
+    sections = {name: [_figure(panel) for panel in content.panels.get(name, ())] for name in SECTIONS}
     return environment.get_template("report.html").render(
         content=content,
         cards=cards(content.metrics, content.previous),
@@ -336,7 +338,8 @@ def table(frame: pd.DataFrame, name: str, digits: int = 3) -> Markup:
     Markup
         An HTML table; cells hold their exact value for sorting.
     """
-    numeric = [pd.api.types.is_numeric_dtype(frame[column]) for column in frame]
+    types = pd.api.types
+    numeric = [types.is_numeric_dtype(frame[name]) and not types.is_bool_dtype(frame[name]) for name in frame]
     classes = [' class="number"' if is_number else "" for is_number in numeric]
     head = "".join(
         f'<th scope="col"{of} aria-sort="none"><button>{escape(str(column))}</button></th>'
@@ -355,7 +358,8 @@ def table(frame: pd.DataFrame, name: str, digits: int = 3) -> Markup:
 
 def _cell(value: Any, is_number: bool, digits: int) -> str:
     if not is_number:
-        return f"<td>{escape(str(value))}</td>"
+        text = {True: "yes", False: "no"}[bool(value)] if isinstance(value, (bool, np.bool_)) else str(value)
+        return f"<td>{escape(text)}</td>"
     if value != value:
         return '<td class="number" data-value="">–</td>'
     text = f"{int(value):,}" if float(value).is_integer() else f"{value:.{digits}f}"

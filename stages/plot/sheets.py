@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from stages.plot.canvas import INK, MUTED, REAL, SYNTHETIC
+from stages.canvas import INK, MUTED, REAL, SYNTHETIC
 from stages.seeds import derive
 
 Picture = NDArray[np.uint8]

@@ -1,1 +1,1 @@
-"""CLIP on the selected rows: any open_clip model, one process or many, resumable to the bit, watched while it learns."""
+"""CLIP on the selected rows: any open_clip model, one process or many, resumable to the bit, watched as it learns."""

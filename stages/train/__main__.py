@@ -47,7 +47,7 @@ def main() -> None:
         description=(__doc__ or "").strip(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--seed", type=int, required=True, help="seed of the initial weights and the order; one of seeds")
+    parser.add_argument("--seed", type=int, required=True, help="of weights and order; one of seeds")
     seed = parser.parse_args().seed
     everything = params.load()
     section, folder = everything.train, everything.folder
@@ -56,6 +56,8 @@ def main() -> None:
     if section.threads:
         torch.set_num_threads(section.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
+    if section.precision == "float16" and not torch.cuda.is_available():
+        raise InputError("train.precision: found float16, which needs a GPU; expected float32 or bfloat16 on a CPU")
     accelerator = Accelerator(
         mixed_precision={"float32": "no", "float16": "fp16", "bfloat16": "bf16"}[section.precision],
         cpu=not torch.cuda.is_available(),
@@ -91,7 +93,7 @@ class Run:
         pieces = accelerator.num_processes * section.accumulate
         if section.batch_size % pieces:
             raise InputError(
-                f"train.batch_size: found {section.batch_size}, expected a multiple of processes × accumulate = {pieces}"
+                f"train.batch_size: found {section.batch_size}, expected a multiple of processes × accumulate: {pieces}"
             )
         samples = _parquet(folder / "samples.parquet", ["key", "caption"])
         self.table = rows.join(samples, _parquet(folder / "selection.parquet"), str(folder / "selection.parquet"))
@@ -129,8 +131,9 @@ class Run:
             similarity, kept = self._filter(located)
             located = located.keep(kept)
         shape = self._architecture(located)
-        model = models.create(shape, section.pretrained, self.seed, self.work / f"design-{self.accelerator.process_index}")
-        tokenize = models.tokenizer(shape, self.work / f"design-{self.accelerator.process_index}")
+        design = self.work / f"design-{self.accelerator.process_index}"
+        model = models.create(shape, section.pretrained, self.seed, design)
+        tokenize = models.tokenizer(shape, design)
         preprocess = cast(Any, model.visual).preprocess_cfg
         memory = int(section.memory * GIGABYTE)
         images = data.Images(located, memory, section.on_bad_sample)
@@ -175,11 +178,13 @@ class Run:
                 raise InputError(f"train.quality.model {wanted.model!r}: {str(error)[:300]}") from None
             model = model.to(self.accelerator.device).eval()
             images = data.Images(located, 0, self.section.on_bad_sample)
-            mine = np.array_split(np.arange(len(located)), self.accelerator.num_processes)[self.accelerator.process_index]
             parts = []
+            shares = np.array_split(np.arange(len(located)), self.accelerator.num_processes)
+            mine = shares[self.accelerator.process_index]
             for part in self._bar("quality")(np.array_split(mine, max(1, len(mine) // 256))):
                 texts = tokenize(located.captions.take(part).to_pylist())
-                parts.append(quality.similarity(model, cast(Any, preprocess), [images.read(int(r)) for r in part], texts))
+                pictures = [images.read(int(row)) for row in part]
+                parts.append(quality.similarity(model, cast(Any, preprocess), pictures, texts))
             images.close()
             similarity = np.concatenate([part for of_one in _gathered(parts) for part in of_one])
             if self.main:
@@ -198,7 +203,8 @@ class Run:
         copies = {"mixed": np.ones(len(located), np.int32), "balanced": located.copies}
         streams = {name: data.Stream(copies[name], self.seed, name) for name in {span.data for span in plan}}
         if empty := [name for name, stream in streams.items() if not len(stream)]:
-            raise InputError(f"{self.folder / 'selection.parquet'}: copies are 0 everywhere; nothing to train on ({empty[0]})")
+            path = self.folder / "selection.parquet"
+            raise InputError(f"{path}: copies are 0 everywhere; nothing to train on ({empty[0]})")
         return plan, streams
 
     def _trainer(self, model: torch.nn.Module, preprocess: dict) -> tuple[loop.Trainer, list[dict[str, float]], int]:
@@ -244,29 +250,27 @@ class Run:
         """Read the fixed images behind the curves: the same for every seed, evenly taken from each set."""
         if not self.section.probe or not self.main:
             return None
-        transform = image_transform_v2(PreprocessCfg(**preprocess), is_train=False)
-        sets: dict[str, evalsets.EvalSet | None] = {}
-        chosen: dict[str, pd.DataFrame] = {}
+        transform = cast(Any, image_transform_v2(PreprocessCfg(**preprocess), is_train=False))
         pictures: dict[str, torch.Tensor] = {}
+        chosen: dict[str, pd.DataFrame] = {}
         for role, name in (("pairs", "people"), ("persons", "portraits"), ("neutral", "objects")):
-            found = (self.folder / "eval" / f"{name}.parquet").exists()
-            sets[role] = evalsets.read_set(self.folder / "eval", name) if found else None
-            table = cast(evalsets.EvalSet, sets[role]).table if found else pd.DataFrame(columns=["key", "captions", "gender"])
-            if role == "persons":
-                table = table[table["gender"] != ""]
-            chosen[role] = table.iloc[np.unique(np.linspace(0, len(table) - 1, min(self.section.probe, len(table))).astype(int))]
-            images = [transform(Image.fromarray(cast(evalsets.EvalSet, sets[role]).images.read_image(key))) for key in chosen[role]["key"]]
-            size = _square(preprocess["size"])
-            pictures[role] = torch.stack(cast(list, images)) if images else torch.empty(0, 3, *size)
-            if found:
-                cast(evalsets.EvalSet, sets[role]).images.close()
-        return probe.prepare(
-            pictures,
-            [captions[0] for captions in chosen["pairs"]["captions"]],
-            list(chosen["persons"]["gender"]),
-            self._shares(),
-            tokenize,
-        )
+            chosen[role], images = self._sample(name, only_gendered=role == "persons")
+            pixels = [transform(Image.fromarray(image)) for image in images]
+            pictures[role] = torch.stack(pixels) if pixels else torch.empty(0, 3, *_square(preprocess["size"]))
+        captions = [texts[0] for texts in chosen["pairs"]["captions"]]
+        return probe.prepare(pictures, captions, list(chosen["persons"]["gender"]), self._shares(), tokenize)
+
+    def _sample(self, name: str, only_gendered: bool) -> tuple[pd.DataFrame, list[np.ndarray]]:
+        """Take `train.probe` rows of an evaluation set with their images; none where the profile has no such set."""
+        folder = self.folder / "eval"
+        if not (folder / f"{name}.parquet").exists():
+            return pd.DataFrame(columns=["key", "captions", "gender"]), []
+        found = evalsets.read_set(folder, name)
+        table = found.table[found.table["gender"] != ""] if only_gendered else found.table
+        places = np.linspace(0, len(table) - 1, min(self.section.probe, len(table))).astype(int)
+        table = table.iloc[np.unique(places)]
+        with found.images as images:
+            return table, [images.read_image(key) for key in table["key"]]
 
     def _shares(self) -> dict[str, float]:
         """Read the shares of women by which occupations are paired: the generator's, the most pronounced."""
@@ -295,7 +299,8 @@ class Run:
             with trainer.clock("probe"):
                 values = probe.measure(trainer.bare, images) if images is not None else {}
             curves.add(done, {"loss": loss, **values})
-            self._say(f"step {done} of {steps}: " + ", ".join(f"{k} {v:.3f}" for k, v in curves.points[-1].items() if k != "step"))
+            said = ", ".join(f"{name} {value:.3f}" for name, value in {"loss": loss, **values}.items())
+            self._say(f"step {done} of {steps}: {said}")
 
         def on_keep(done: int) -> None:
             if done < steps and self.main:
@@ -339,7 +344,10 @@ class Run:
         if steps > first:
             self._say(
                 f"{(steps - first) * section.batch_size / spent:.0f} samples/s: "
-                + ", ".join(f"{name} {100 * value / spent:.0f} %" for name, value in seconds.most_common())
+                + ", ".join(
+                    f"{name} {100 * value / spent:.0f} %"
+                    for name, value in sorted(seconds.items(), key=lambda item: -item[1])
+                )
             )
         self.points = curves.points if curves is not None else []
         return skipped

@@ -1,8 +1,8 @@
 """Random changes of training images, in law those of open_clip's own transform, from an explicit generator.
 
-Random resized crop (torchvision's law: area uniform in `scale`, log aspect uniform in log `ratio`, ten attempts, then the
-central crop), and optionally colour jitter and loss of colour. Parameters are drawn for a whole batch at once, before it
-is cut among processes, so neither processes nor workers change them.
+Random resized crop (torchvision's law: area uniform in `scale`, log aspect uniform in log `ratio`, ten attempts, then
+the central crop), and optionally colour jitter and loss of colour. Parameters are drawn for a whole batch at once,
+before it is cut among processes, so neither processes nor workers change them.
 
 References
 ----------
@@ -122,7 +122,9 @@ def boxes(changes: Changes, height: NDArray[np.int64], width: NDArray[np.int64],
     return np.concatenate([corner, h, w], axis=1)
 
 
-def apply(images: Sequence[NDArray[np.uint8]], changes: Changes, ratio: tuple[float, float], size: tuple[int, int]) -> Tensor:
+def apply(
+    images: Sequence[NDArray[np.uint8]], changes: Changes, ratio: tuple[float, float], size: tuple[int, int]
+) -> Tensor:
     """
     Change a batch.
 
@@ -150,7 +152,14 @@ def apply(images: Sequence[NDArray[np.uint8]], changes: Changes, ratio: tuple[fl
         top, left, h, w = corners[i].tolist()
         # the bicubic filter of Pillow, in torch, on uint8: three times as fast, equal but for rounding
         pixels = functional.resized_crop(
-            torch.from_numpy(image).permute(2, 0, 1), top, left, h, w, list(size), InterpolationMode.BICUBIC, antialias=True
+            torch.from_numpy(image).permute(2, 0, 1),
+            top,
+            left,
+            h,
+            w,
+            list(size),
+            InterpolationMode.BICUBIC,
+            antialias=True,
         )
         out[i] = pixels if plain[i] else _recolour(pixels, changes.jitter[i], changes.order[i], bool(changes.gray[i]))
     return out

@@ -1,8 +1,8 @@
 """Checkpoints: complete or absent, the last k kept.
 
 A checkpoint is a folder `step-<n>`: weights in safetensors, the trainer's state (optimiser, loss scaler, points of the
-curves) beside them. It is written under another name, flushed to the disk and renamed, so that a kill at any moment leaves
-either the checkpoint or none of it.
+curves) beside them. It is written under another name, flushed to the disk and renamed, so that a kill at any moment
+leaves either the checkpoint or none of it.
 """
 
 import os
@@ -63,8 +63,8 @@ def save(folder: Path, step: int, weights: Mapping[str, Tensor], trainer: Mappin
         shutil.rmtree(partial, ignore_errors=True)
         free = shutil.disk_usage(folder).free / 1e6
         raise InputError(
-            f"{folder}: the checkpoint at step {step} cannot be written ({error}; {free:.0f} MB free); make room or set "
-            "COUNTERWEIGHT_WORK to another disk, and run again: it goes on from the last checkpoint"
+            f"{folder}: the checkpoint at step {step} cannot be written ({error}; {free:.0f} MB free); make room or "
+            "set COUNTERWEIGHT_WORK to another disk, and run again: it goes on from the last checkpoint"
         ) from None
     for old in _all(folder)[:-keep]:
         shutil.rmtree(old)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
-from dvclive import Live
+from dvclive.live import Live
 from scmrepo.exceptions import SCMError
 
 from stages.errors import InputError

@@ -1,16 +1,16 @@
 """Batches of images and tokens as a pure function of the step.
 
-One endless, seeded stream of rows a kind of data (`Stream`), cut into batches; a process takes its slice of each batch.
-So no row is lost or seen beyond its copies in an epoch, whatever the number of processes and workers, and a run that was
-killed goes on with the very batch that it would have seen. Images come from memory as far as the budget goes, the others
-from their shard.
+One endless, seeded stream of rows a kind of data (`Stream`), cut into batches; a process takes its slice of each
+batch. So no row is lost or seen beyond its copies in an epoch, whatever the number of processes and workers, and a run
+that was killed goes on with the very batch that it would have seen. Images come from memory as far as the budget goes,
+the others from their shard.
 """
 
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -261,7 +261,8 @@ class Batches(Dataset[Batch]):
                 rows[i] = stream.instances[place]
                 image = self._images.read(int(rows[i]))
             if image is None:
-                raise InputError(f"{self._images.rows.paths[0].parent}: no readable image at all; make the shards again")
+                folder = self._images.rows.paths[0].parent
+                raise InputError(f"{folder}: no readable image at all; make the shards again")
             images.append(image)
         return rows, images, skipped
 
@@ -289,6 +290,19 @@ class Tokens:
             self._held = tokenize(rows.captions.to_pylist()).to(torch.int32)
 
     def __call__(self, rows: NDArray[np.int64]) -> Tensor:
+        """
+        Look up.
+
+        Parameters
+        ----------
+        rows : ndarray, (n,)
+            Rows.
+
+        Returns
+        -------
+        Tensor, int64, (n, context)
+            Of their captions.
+        """
         if self._held is not None:
             return self._held[torch.from_numpy(rows)].long()
         return self._tokenize(self._captions.take(rows).to_pylist())
@@ -317,7 +331,7 @@ def loader(batches: Batches, start: int, workers: int) -> DataLoader[Batch]:
         batch_size=None,
         sampler=range(start, len(batches)),
         num_workers=workers,
-        collate_fn=_as_is,
+        collate_fn=cast(Any, _as_is),
         pin_memory=False,
     )
 

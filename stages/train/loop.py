@@ -12,7 +12,7 @@ open_clip 3.3.0, `open_clip.ClipLoss`, `SigLipLoss`; `open_clip_train.train` (te
 
 import math
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -40,12 +40,12 @@ class Clock:
 
     Attributes
     ----------
-    seconds : Counter
+    seconds : dict of str to float
         By part: data, forward, backward, optimiser, probe, checkpoint. On an accelerator, whose work is asynchronous,
         only their sum means anything.
     """
 
-    seconds: Counter[str] = field(default_factory=Counter)
+    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
 
     @contextmanager
     def __call__(self, part: str) -> Iterator[None]:

@@ -110,8 +110,8 @@ def architecture(model: str | Mapping[str, Any], loss: Literal["clip", "siglip"]
             raise InputError(f"train.model: {model}: {error}") from None
         if config is None:
             raise InputError(
-                f"train.model: open_clip has no model {model!r}; expected a name of open_clip.list_models() such as RN50, "
-                "an id hf-hub:<owner>/<name>, local-dir:<folder>, or a configuration"
+                f"train.model: open_clip has no model {model!r}; expected a name of open_clip.list_models() such as "
+                "RN50, an id hf-hub:<owner>/<name>, local-dir:<folder>, or a configuration"
             )
     else:
         config = deepcopy(dict(model))
@@ -196,8 +196,8 @@ def tokenizer(shape: Architecture, scratch: Path) -> Any:
         return open_clip.get_tokenizer(shape.name)
     except (OSError, ValueError, RuntimeError) as error:
         raise InputError(
-            f"train.tokenizer: the vocabulary of {shape.name!r} cannot be loaded ({str(error)[:120]}); without a way to the "
-            "hub use train.tokenizer: corpus"
+            f"train.tokenizer: the vocabulary of {shape.name!r} cannot be loaded ({str(error)[:120]}); without a way "
+            "to the hub use train.tokenizer: corpus"
         ) from None
 
 
@@ -247,7 +247,7 @@ def portable(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """
-    Split the parameters as open_clip's trainer does: matrices decay, gains, biases, norms and the temperature do not [P].
+    Split the parameters as open_clip's trainer does [P]: matrices decay; gains, biases, norms and temperature do not.
 
     Parameters
     ----------
@@ -274,11 +274,11 @@ class GlobalBatchNorm(nn.BatchNorm2d):
     """
     Batch normalisation over the images of all processes, on any device.
 
-    torch's `SyncBatchNorm` runs on accelerators only. Equal to one process that has all images; the gradient flows through
-    the sums of the other processes.
+    torch's `SyncBatchNorm` runs on accelerators only. Equal to one process that has all images; the gradient flows
+    through the sums of the other processes.
     """
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+    def forward(self, input: Tensor) -> Tensor:
         """
         Normalise.
 

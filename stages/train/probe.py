@@ -117,8 +117,9 @@ def measure(model: nn.Module, probe: Probe, batch_size: int = 128) -> dict[str, 
     Returns
     -------
     dict of str to float
-        What the probe's images allow of `retrieval_r5` (text to image, share), `representation_bias`, `association_max`,
-        `association_mean` (|AB| over occupations), `pairwise_association`; and the `temperature` 1 / logit scale.
+        What the probe's images allow of `retrieval_r5` (text to image, share), `representation_bias`,
+        `association_max`, `association_mean` (|AB| over occupations), `pairwise_association`; and the `temperature`,
+        1 / logit scale.
     """
     training = model.training
     model.eval()
@@ -183,9 +184,9 @@ def association(
     Returns
     -------
     dict of str to float
-        `association_max` and `association_mean` over labels r of |E[f_r | woman] − E[f_r | man]|, f = softmax; and, where
-        known shares allow it, `pairwise_association`, the mean over pairs (A with a majority of women, B with few) of
-        P(A preferred | woman) − P(A preferred | man).
+        `association_max` and `association_mean` over labels r of |E[f_r | woman] − E[f_r | man]|, f = softmax; and,
+        where known shares allow it, `pairwise_association`, the mean over pairs (A with a majority of women, B with
+        few) of P(A preferred | woman) − P(A preferred | man).
     """
     f = np.exp(logits - logits.max(axis=1, keepdims=True))
     f /= f.sum(axis=1, keepdims=True)

@@ -2,8 +2,8 @@
 
 References
 ----------
-Alabdulmohsin et al., ICLR 2024, arXiv 2403.04547: a quality filter on image-text similarity offsets the cost of balancing
-[P, abstract]; which model and threshold the paper used is not known here [?].
+Alabdulmohsin et al., ICLR 2024, arXiv 2403.04547: a quality filter on image-text similarity offsets the cost of
+balancing [P, abstract]; which model and threshold the paper used is not known here [?].
 """
 
 from collections.abc import Callable, Sequence

@@ -103,19 +103,20 @@ def join(samples: pd.DataFrame, selection: pd.DataFrame, where: str) -> pd.DataF
         raise InputError(f"{where}: no rows; nothing to train on")
     if other := set(selection["source"]) - set(SOURCES):
         raise InputError(f"{where}: source: found {min(other)!r}, expected real or synthetic")
-    if selection["key"].duplicated().any():
-        twice = selection["key"][selection["key"].duplicated()].iloc[0]
-        raise InputError(f"{where}: key {twice!r} comes twice; expected one row a key")
+    keys, known = selection["key"].to_numpy(str), samples["key"].to_numpy(str)
+    distinct, counts = np.unique(keys, return_counts=True)
+    if len(distinct) < len(keys):
+        raise InputError(f"{where}: key '{distinct[counts > 1][0]}' comes twice; expected one row a key")
     if (selection["copies"] < 0).any():
         raise InputError(f"{where}: copies: found {selection['copies'].min()}, expected 0 or more")
-    captions = samples.set_index("key")["caption"]
-    known = selection["key"].isin(captions.index)
-    if not known.all():
+    order = np.argsort(known, kind="stable")
+    place = np.searchsorted(known, keys, sorter=order).clip(max=len(known) - 1)
+    found = known[order[place]] == keys
+    if not found.all():
         raise InputError(
-            f"{where}: key {selection['key'][~known].iloc[0]!r} is not in the samples ({int((~known).sum())} such keys); "
-            "balance again (`dvc repro balance`)"
+            f"{where}: key '{keys[~found][0]}' is not in the samples ({int((~found).sum())} such keys); balance again (`dvc repro balance`)"
         )
-    return selection.assign(caption=captions.loc[selection["key"]].to_numpy())
+    return selection.assign(caption=samples["caption"].to_numpy()[order[place]])
 
 
 def locate(
@@ -148,7 +149,7 @@ def locate(
     groups = table.groupby(["source", "shard"], sort=True).indices
     shard = np.zeros(len(table), np.int32)
     offset, size = np.zeros((2, len(table)), np.int64)
-    keys = table["key"].to_numpy(str)
+    keys: list[str] = table["key"].tolist()
     paths = []
     for (source, name), rows in progress(groups.items()):
         with Shard(folder / source / f"{name}.tar", tolerant=tolerant) as tar:
@@ -160,7 +161,7 @@ def locate(
             shard[rows] = len(paths)
             paths.append(tar.path)
     return Rows(
-        keys=keys,
+        keys=np.array(keys),
         captions=pa.array(table["caption"].to_numpy(), pa.string()),
         paths=tuple(paths),
         shard=shard,

@@ -1,8 +1,8 @@
-"""What is trained on, and how fast, at each optimisation step: pure functions of the step, so a resume needs nothing else.
+"""What is trained on, and how fast, at each optimisation step: functions of the step, so a resume needs nothing else.
 
 A schedule is a list of phases (data, share of the steps). Each of the data (the mix, its balanced selection) is one
-endless stream of batches; a phase goes on where the last phase on the same data stopped, so the rows seen in an epoch are
-exact whatever the order of the phases.
+endless stream of batches; a phase goes on where the last phase on the same data stopped, so the rows seen in an epoch
+are exact whatever the order of the phases.
 """
 
 import math

@@ -6,6 +6,7 @@ the time is multiplied by 500.
 
 import contextlib
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -122,15 +123,15 @@ def closed_forms() -> None:
 def memory() -> None:
     """Print the peak of each metric's own memory by number of rows."""
     print(f"\n{'peak memory beside the features, MB':<40}" + "".join(f"{n:>12,}" for n in (N // 4, N // 2, N)))
-    peaks: dict[str, list[float]] = {"self-similarity": [], "person preference": [], "group means, 1,000 draws": []}
+    peaks: dict[str, list[float]] = {"self-similarity": [], "person preference": [], "group means, 100 draws": []}
     for n in (N // 4, N // 2, N):
         table, features = faces(n)
         every = groups.partition(table, list(VALUES))
         prompts = unit(np.random.default_rng(1).normal(size=(11, WIDTH)).astype(np.float32))
         works: dict[str, Callable[[], object]] = {
-            "self-similarity": lambda f=features, g=every: similarity.by_group(f, g, 100),
+            "self-similarity": lambda f=features, g=every: similarity.by_group(f, g, 20),
             "person preference": lambda f=features, p=prompts: preference.unmarked(f, p[0], p[1:]),
-            "group means, 1,000 draws": lambda v=np.ones(n), g=every: groups.means(v, g),  # noqa: B008
+            "group means, 100 draws": lambda v=np.ones(n), g=every: groups.means(v, g, draws=100),  # noqa: B008
         }
         for name, work in works.items():
             tracemalloc.start()
@@ -156,13 +157,16 @@ def whole() -> None:
         print()
         for what in ("features and metrics", "metrics, features kept"):
             environment = {**os.environ, "COUNTERWEIGHT_WORK": folder}
-            start = time.perf_counter()
+            start, before = time.perf_counter(), os.times()
             subprocess.run([*command, f"{folder}/scores"], cwd=ROOT, env=environment, check=True, capture_output=True)
-            print(f"whole evaluation of the default, {what:<26}{time.perf_counter() - start:>8.1f} s")
+            wall, after = time.perf_counter() - start, os.times()
+            processor = after.children_user - before.children_user + after.children_system - before.children_system
+            print(f"whole evaluation of the default, {what:<26}{wall:>8.1f} s, {processor:.1f} s of processor time")
 
 
 def main() -> None:
     """Run all."""
+    logging.disable()
     with contextlib.suppress(AttributeError):
         print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n")
     closed_forms()

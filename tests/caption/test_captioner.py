@@ -7,7 +7,7 @@ from torch import Tensor
 from stages.caption.captioner import Captioner, Standardise, decoding_arguments, token_loss
 from stages.caption.clipcap import ClipCap
 from stages.caption.transformer import TransformerCaptioner
-from tests.caption.conftest import ENDS, MAX_TOKENS, PLACES, WORDS, make_batch, make_captioner
+from tests.caption.conftest import ENDS, MAX_TOKENS, WORDS, make_batch, make_captioner
 
 
 def test_features_are_standardised_and_a_constant_one_stays_finite() -> None:
@@ -84,7 +84,11 @@ def test_a_captioner_that_wants_to_end_at_once_still_says_a_word(kind: str) -> N
     head = head_of(captioner)
     bias = torch.zeros(WORDS)
     bias[ENDS.end] = 50.0
-    head.register_forward_hook(lambda _module, _input, output: output + bias)
+
+    def prefer_the_end(_module: torch.nn.Module, _input: tuple, output: Tensor) -> Tensor:
+        return output + bias
+
+    head.register_forward_hook(prefer_the_end)
     for beams in (1, 3):
         assert all(len(said) == 2 and said[1] == ENDS.end for said in _said(captioner, images, beams))
 

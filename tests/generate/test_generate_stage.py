@@ -10,9 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
-from stages.seeds import uniform
+from stages.generate.sampler import Sampler, Settings, load_pipeline
+from stages.images import square
+from stages.seeds import derive, uniform
 from stages.shards import Shard, encode_png, write_shard
 
 ROOT = Path(__file__).parents[2]
@@ -47,13 +50,18 @@ def run(root: Path, work: str, *launcher: str) -> bytes:
     return (root / "data" / "smoke" / "synthetic" / "00000.tar").read_bytes()
 
 
-def test_bytes_survive_a_kill_and_a_second_process(corpus: Path) -> None:
+def test_bytes_survive_a_kill_and_a_second_process(corpus: Path, tiny_model: Path) -> None:
     whole = run(corpus, "whole")
     shard = Shard(corpus / "data" / "smoke" / "synthetic" / "00000.tar")
     expected = [key for key in (f"{i:09d}" for i in range(COUNT)) if uniform(0, key) < 0.8]
     assert shard.keys == expected
     assert 0 < len(expected) < COUNT
-    assert shard.read_image(expected[0]).shape == (8, 8, 3)
+    settings = Settings(steps=3, guidance=3.0, guidance_stop=0.5, negative_prompt="", resolution=16)
+    pipeline = load_pipeline(str(tiny_model), None, "dpmsolver++", False, torch.float32, torch.device("cpu"))
+    alone, _ = Sampler(pipeline, settings).images([f"cat {int(expected[1])}"], [derive(123, expected[1], "noise")])
+    stored = shard.read_image(expected[1])
+    assert stored.shape == (8, 8, 3)
+    assert np.abs(stored.astype(int) - square(alone[0], 8)).max() <= 1
     shard.path.unlink()
 
     words, environment = command(corpus, "killed")

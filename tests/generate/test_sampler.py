@@ -104,12 +104,12 @@ def test_each_distinct_caption_is_encoded_once(tiny_model: Path) -> None:
 
 
 def test_a_batch_that_does_not_fit_is_halved_and_the_images_stay(tiny_model: Path) -> None:
-    """The denoiser refuses more than four inputs, as a full device would."""
+    """The denoiser refuses more than six inputs, three guided images, as a full device would."""
     expected, _ = make(tiny_model).images(CAPTIONS, SEEDS)
     sampler = make(tiny_model)
 
     def refuse(_module: torch.nn.Module, inputs: tuple) -> None:
-        if len(inputs[0]) > 4:
+        if len(inputs[0]) > 6:
             raise torch.OutOfMemoryError("full")
 
     sampler.pipeline.unet.register_forward_pre_hook(refuse)

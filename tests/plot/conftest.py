@@ -60,7 +60,9 @@ def write_corpus(folder: Path, shards: Sequence[str], samples: int, people: int)
     table.to_parquet(folder / "samples.parquet", index=False)
     for shard, own in table.groupby("shard"):
         records = own.to_dict("records")
-        real = [(r["key"], {"png": encode_png(drawing(r["gender"], int(r["key"]))), "txt": r["caption"]}) for r in records]
+        real = [
+            (r["key"], {"png": encode_png(drawing(r["gender"], int(r["key"]))), "txt": r["caption"]}) for r in records
+        ]
         made = [(r["key"], {"png": encode_png(255 - drawing(r["gender"], int(r["key"])))}) for r in records]
         write_shard(folder / "real" / f"{shard}.tar", real)
         write_shard(folder / "synthetic" / f"{shard}.tar", made)
@@ -76,11 +78,13 @@ def write_corpus(folder: Path, shards: Sequence[str], samples: int, people: int)
             yield row, "png", encode_png(drawing(gender, i))
 
     write_set(folder / "eval", "people", images("people", people))
-    write_set(folder / "eval", "portraits", [*images("portraits", people, "unseen"), *images("portraits", people, "seen")])
-    write_set(folder / "eval", "objects", images("objects", people))
-    pd.DataFrame({"occupation": list(SHARES), "women_corpus": SHARES.values(), "women_generator": GENERATOR.values()}).to_csv(
-        folder / "occupations.csv", index=False
+    write_set(
+        folder / "eval", "portraits", [*images("portraits", people, "unseen"), *images("portraits", people, "seen")]
     )
+    write_set(folder / "eval", "objects", images("objects", people))
+    pd.DataFrame(
+        {"occupation": list(SHARES), "women_corpus": SHARES.values(), "women_generator": GENERATOR.values()}
+    ).to_csv(folder / "occupations.csv", index=False)
 
 
 def text_features(texts: Sequence[str]) -> np.ndarray:
@@ -147,9 +151,15 @@ def write_seed(folder: Path, params: Params, seed: int) -> None:
         if name == "people":
             images = np.stack([text_features(list(captions)).mean(axis=0) for captions in table["captions"]])
         if name == "portraits":
-            lean = {"woman": occupations["women_corpus"], "man": 1 - occupations["women_corpus"], "": occupations["women_corpus"] * 0}
+            lean = {
+                "woman": occupations["women_corpus"],
+                "man": 1 - occupations["women_corpus"],
+                "": occupations["women_corpus"] * 0,
+            }
             jobs = text_features(list(occupations["occupation"]))
-            images = 0.5 * images + np.stack([lean[g].fillna(0.5).to_numpy() @ jobs for g in table["gender"]]) / len(jobs)
+            images = 0.5 * images + np.stack([lean[g].fillna(0.5).to_numpy() @ jobs for g in table["gender"]]) / len(
+                jobs
+            )
         images = images + 0.6 * rng.standard_normal(images.shape)
         features.append(
             SetFeatures(
@@ -157,7 +167,9 @@ def write_seed(folder: Path, params: Params, seed: int) -> None:
                 table,
                 images.astype(np.float32),
                 text_features(texts) if texts else np.empty((0, 0), np.float32),
-                (1.3 * images + 0.4 * rng.standard_normal(images.shape)).astype(np.float32) if name != "objects" else None,
+                (1.3 * images + 0.4 * rng.standard_normal(images.shape)).astype(np.float32)
+                if name != "objects"
+                else None,
             )
         )
         of.images.close()

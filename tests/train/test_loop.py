@@ -6,7 +6,7 @@ import open_clip
 import pytest
 import torch
 from accelerate import Accelerator
-from conftest import TINY, TINY_RESNET
+from shapes import TINY, TINY_RESNET
 
 from stages.errors import InputError
 from stages.train import loop, models
@@ -28,14 +28,13 @@ def trainer(config=TINY, loss="clip", **changes: object) -> loop.Trainer:
     accelerator = Accelerator(cpu=True)
     optimizer = torch.optim.AdamW(models.parameter_groups(model, 0.1), lr=1e-3)
     model, optimizer = accelerator.prepare(model, optimizer)
-    made = loop.Trainer(
-        accelerator, model, optimizer, loop.contrastive_loss(loss, accelerator), 0, 1, None, MEAN, STD
-    )
+    made = loop.Trainer(accelerator, model, optimizer, loop.contrastive_loss(loss, accelerator), 0, 1, None, MEAN, STD)
     return replace(made, **changes)
 
 
 def gradients(made: loop.Trainer) -> dict[str, torch.Tensor]:
-    return {name: parameter.grad.clone() for name, parameter in made.model.named_parameters() if parameter.grad is not None}
+    named = made.model.named_parameters()
+    return {name: parameter.grad.clone() for name, parameter in named if parameter.grad is not None}
 
 
 @pytest.mark.parametrize("loss", ["clip", "siglip"])

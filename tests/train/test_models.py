@@ -6,9 +6,9 @@ import numpy as np
 import open_clip
 import pytest
 import torch
-from conftest import TINY, TINY_RESNET
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
+from shapes import TINY, TINY_RESNET
 
 from stages.errors import InputError
 from stages.train import models, tokens
@@ -103,7 +103,7 @@ def test_a_model_that_does_not_exist_is_refused(tmp_path: Path, model, message: 
 
 
 def test_weights_that_do_not_exist_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="RN50.*no_such_tag"):
+    with pytest.raises(InputError, match=r"RN50.*no_such_tag"):
         models.create(models.architecture("RN50", "clip"), "no_such_tag", 0, tmp_path)
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import open_clip
 import pytest
 import torch
-from conftest import TINY_RESNET
+from shapes import TINY_RESNET
 
 from stages.train import models, probe, tokens
 
@@ -58,7 +58,8 @@ def test_a_model_is_left_in_train_mode_with_its_running_moments() -> None:
     assert model.training
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert set(values) == {
-        "temperature", "retrieval_r5", "representation_bias", "association_max", "association_mean", "pairwise_association",
+        "temperature", "retrieval_r5", "representation_bias", "association_max", "association_mean",
+        "pairwise_association",
     }  # fmt: skip
     assert values["temperature"] == pytest.approx(0.07)
 

@@ -35,9 +35,8 @@ def test_a_selection_that_does_not_fit_is_refused(selection: pd.DataFrame, messa
 
 
 def table(corpus) -> pd.DataFrame:
-    return rows.join(
-        pd.read_parquet(corpus.data / "samples.parquet"), pd.read_parquet(corpus.data / "selection.parquet"), "selection"
-    )
+    samples, selection = (pd.read_parquet(corpus.data / f"{name}.parquet") for name in ("samples", "selection"))
+    return rows.join(samples, selection, "selection")
 
 
 def test_each_row_points_at_the_bytes_of_its_own_source(corpus) -> None:

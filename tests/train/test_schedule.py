@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -43,7 +45,7 @@ def test_phases_fill_the_run_without_gaps(phases: list[float]) -> None:
     plan = schedule.spans([("mixed", share) for share in phases], 997)
     assert plan[0].start == 0
     assert plan[-1].stop == 997
-    assert all(a.stop == b.start for a, b in zip(plan, plan[1:], strict=False))
+    assert all(a.stop == b.start for a, b in pairwise(plan))
 
 
 def test_learning_rate_is_open_clips() -> None:

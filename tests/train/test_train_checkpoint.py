@@ -11,13 +11,14 @@ WEIGHTS = {"a": torch.arange(6.0).view(2, 3), "b": torch.tensor(3)}
 
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
-    checkpoint.save(tmp_path, 7, WEIGHTS, {"optimizer": {"state": {0: {"step": torch.tensor(2.0)}}}, "points": [{"x": 1.5}]}, 2)
+    state = {"optimizer": {"state": {0: {"step": torch.tensor(2.0)}}}, "points": [{"x": 1.5}]}
+    checkpoint.save(tmp_path, 7, WEIGHTS, state, 2)
     found = checkpoint.load(tmp_path)
     assert found is not None
     step, weights, trainer = found
     assert step == 7
     assert all(torch.equal(weights[name], WEIGHTS[name]) for name in WEIGHTS)
-    assert trainer == {"optimizer": {"state": {0: {"step": torch.tensor(2.0)}}}, "points": [{"x": 1.5}]}
+    assert trainer == state
 
 
 def test_nothing_to_load(tmp_path: Path) -> None:

@@ -2,8 +2,8 @@ import numpy as np
 import open_clip
 import pytest
 import torch
-from conftest import TINY
 from PIL import Image
+from shapes import TINY
 from torchvision.transforms.functional import resize, to_tensor
 
 from stages.train import quality

@@ -14,11 +14,12 @@ import pandas as pd
 import pytest
 import torch
 from accelerate.state import AcceleratorState
-from conftest import TINY, TINY_RESNET
+from shapes import TINY, TINY_RESNET
 from tokenizers import Tokenizer
 
 from stages.errors import InputError, run
 from stages.train.__main__ import main
+
 
 def train(monkeypatch: pytest.MonkeyPatch, seed: int = 0) -> None:
     monkeypatch.setattr(sys, "argv", ["train", "--seed", str(seed)])
@@ -60,6 +61,7 @@ def fork(environment: dict[str, str]) -> multiprocessing.process.BaseProcess:
     """Start the stage in a process of its own that has everything imported."""
 
     def child() -> None:
+        sys.argv = ["train", "--seed", "0"]
         os.environ.update(environment)
         AcceleratorState._reset_state(reset_partial_state=True)
         torch.set_num_threads(1)
@@ -73,7 +75,7 @@ def fork(environment: dict[str, str]) -> multiprocessing.process.BaseProcess:
 def test_a_killed_run_ends_with_the_weights_and_curves_of_one_that_was_not(
     corpus, monkeypatch, one_thread, capsys
 ) -> None:
-    corpus.configure(model=TINY_RESNET, epochs=40, checkpoint_every=0.05)
+    corpus.configure(model=TINY_RESNET, epochs=16, checkpoint_every=0.1)
     train(monkeypatch)
     expected, losses = corpus.weights(), curve(corpus, "loss")
     shutil.rmtree(corpus.data / "models")
@@ -140,7 +142,8 @@ def test_the_quality_filter_drops_the_least_similar_pairs(corpus, monkeypatch, o
 def test_the_vocabulary_knows_the_corpus(corpus, monkeypatch, one_thread) -> None:
     train(monkeypatch)
     tokenizer = Tokenizer.from_file(str(corpus.data / "models" / "0" / "clip" / "tokenizer.json"))
-    assert [token.strip("Ġ") for token in tokenizer.encode("a red circle").tokens[:4]] == ["a", "red", "circle", "<eos>"]
+    found = [token.strip("Ġ") for token in tokenizer.encode("a red circle").tokens]
+    assert found[:4] == ["a", "red", "circle", "<eos>"]
 
 
 def refused(monkeypatch: pytest.MonkeyPatch, message: str) -> None:
@@ -166,6 +169,12 @@ def test_a_missing_selection_names_the_file(corpus, monkeypatch) -> None:
 def test_a_batch_that_cannot_be_cut_is_refused(corpus, monkeypatch) -> None:
     corpus.configure(accumulate=3)
     refused(monkeypatch, "accumulate: found 3, expected a divisor of batch_size 8")
+
+
+def test_half_precision_without_a_gpu_is_refused(corpus, monkeypatch) -> None:
+    corpus.configure(precision="float16")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    refused(monkeypatch, "train.precision: found float16, which needs a GPU")
 
 
 def test_divergence_is_reported_and_leaves_no_model(corpus, monkeypatch, one_thread) -> None:

@@ -1,0 +1,1 @@
+"""`compare`: many runs on one page."""

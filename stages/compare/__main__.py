@@ -1,0 +1,129 @@
+"""Many runs on one page: each metric against α, a line a balancing method, tests between methods paired by seed.
+
+    python -m stages.compare                              HEAD and the DVC experiments that start from it
+    python -m stages.compare --all-commits                the experiments of every commit
+    python -m stages.compare --revs main sweep-1 sweep-2  only these revisions
+
+Reads params.yaml, the profile and `results/tables/seeds.csv` of each run from git, and writes
+`data/<profile>/results/study/`: runs.csv (tidy: run, α, method, seed, metric, value), comparisons.csv, trends.csv,
+study.png and findings.md.
+
+Runs at the same α and seed share initial weights and, mixes being nested, most images; so methods are compared by the
+differences of such pairs (`stages.compare.differences`).
+"""
+
+import argparse
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from stages.canvas import png
+from stages.compare.differences import compare, trends
+from stages.compare.findings import panels, sentences
+from stages.compare.runs import Run, experiments, flatten, tabulate
+from stages.errors import InputError, run
+from stages.params import Params, load
+from stages.repository import show
+from stages.wording import headlines
+
+
+def main() -> None:
+    """Compare the runs of a sweep."""
+    parser = argparse.ArgumentParser(
+        prog="python -m stages.compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--revs", nargs="+", metavar="REV", help="only these git revisions or experiments")
+    parser.add_argument("--all-commits", action="store_true", help="experiments of every commit, not of HEAD alone")
+    parser.add_argument("--metrics", nargs="+", metavar="KEY", help="metrics to draw (default: the headline)")
+    parser.add_argument("--reference", default="none", help="line that the others are compared with (default: none)")
+    parser.add_argument("--out", type=Path, help="folder (default: data/<profile>/results/study)")
+    arguments = parser.parse_args()
+    params = load()
+    if arguments.revs:
+        runs = [_read_run(revision, revision, params) for revision in arguments.revs]
+    else:
+        runs = _sweep(params, arguments.all_commits)
+    table = tabulate(runs)
+    metrics = arguments.metrics or [key for _, family in headlines(list(table["metric"].unique())) for key in family]
+    if unknown := sorted(set(metrics) - set(table["metric"])):
+        raise InputError(f"--metrics {unknown[0]}: no run has it (e.g. {table['metric'].iloc[0]})")
+    methods = sorted(table["method"].unique())
+    if arguments.reference not in methods:
+        raise InputError(f"--reference {arguments.reference}: found {', '.join(methods)}; name one of these")
+    shown = table.loc[table["metric"].isin(metrics), :]
+    comparisons, changes = compare(shown, arguments.reference), trends(shown)
+    found = sentences(comparisons, changes, metrics)
+    counts = table.groupby(["alpha", "method"])["seed"].nunique()
+    head = f"{len(runs)} runs: {table['alpha'].nunique()} α, {len(methods)} lines, up to {counts.max()} seeds each."
+    study = png(
+        panels(table, metrics), columns=3, title=f"{params.profile}: each metric against α; band: ± 1 SD between seeds"
+    )
+    _write(
+        arguments.out or params.folder / "results" / "study",
+        {
+            "runs.csv": _csv(table),
+            "comparisons.csv": _csv(comparisons),
+            "trends.csv": _csv(changes),
+            "study.png": study,
+            "findings.md": "\n".join([head, "", *(f"- {line}" for line in found)]).encode() + b"\n",
+        },
+    )
+    print("\n".join([head, *found]))
+
+
+def _read_run(name: str, revision: str, params: Params) -> Run:
+    """Read parameters and scores of a run from git."""
+    science = yaml.safe_load(show(Path(), revision, Path("params.yaml")))
+    if science.get("profile") != params.profile:
+        raise InputError(f"{name}: profile {science.get('profile')!r}, expected {params.profile!r} as in params.yaml")
+    scale = yaml.safe_load(show(Path(), revision, Path("stages") / "profiles" / f"{params.profile}.yaml"))
+    values = pd.read_csv(io.StringIO(show(Path(), revision, params.folder / "results" / "tables" / "seeds.csv")))
+    settings = flatten(scale) | flatten(science)
+    return Run(name, {key: value for key, value in settings.items() if key not in ("seeds", "profile")}, values)
+
+
+def _sweep(params: Params, all_commits: bool) -> list[Run]:
+    command = [sys.executable, "-m", "dvc", "exp", "show", "--json", *(["--all-commits"] if all_commits else [])]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = done.stderr.strip().splitlines()[-1:] or ["no message"]
+        raise InputError(f"dvc exp show: {reason[0]}; or name revisions by --revs")
+    finished, unfinished = experiments(json.loads(done.stdout))
+    runs = []
+    for name, revision in finished:
+        try:
+            runs.append(_read_run(name, revision, params))
+        except InputError as error:
+            print(f"left out: {name}: {error}", file=sys.stderr)
+    for name in unfinished:
+        print(f"left out: {name}: queued, running or failed", file=sys.stderr)
+    return runs
+
+
+def _csv(table: pd.DataFrame) -> bytes:
+    return table.to_csv(index=False, float_format="%.6g", lineterminator="\n").encode()
+
+
+def _write(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write everything beside the folder, then put it in place."""
+    staging = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    staging.mkdir(parents=True)
+    try:
+        for name, content in files.items():
+            (staging / name).write_bytes(content)
+        shutil.rmtree(folder, ignore_errors=True)
+        staging.replace(folder)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    run(main)

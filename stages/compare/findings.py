@@ -1,0 +1,129 @@
+"""What a sweep shows: a sentence and a chart a metric."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from stages.canvas import AFTER, BEFORE, MAN, PLAIN, SYNTHETIC, WOMAN, Panel
+from stages.wording import ARROWS, WISHES, entry, label, number
+
+LOOKS = {  # of a method: colour and mark
+    "none": (BEFORE, "o"),
+    "random": (PLAIN, "s"),
+    "reweighing": (MAN, "^"),
+    "m4_sgd": (WOMAN, "D"),
+    "m4": (AFTER, "v"),
+}
+
+
+def sentences(comparisons: pd.DataFrame, changes: pd.DataFrame, metrics: Sequence[str]) -> list[str]:
+    """
+    Say what was found, a sentence a metric and method.
+
+    Parameters
+    ----------
+    comparisons, changes : DataFrame
+        From `compare` and `trends`.
+    metrics : sequence of str
+        Which, in order.
+
+    Returns
+    -------
+    list of str
+        Markdown.
+    """
+    said = []
+    for metric in metrics:
+        parts = [_compared(row) for row in _records(comparisons, metric)] + [
+            _changed(row) for row in _records(changes, metric)
+        ]
+        if parts:
+            said.append(f"**{label(metric)}** ({WISHES[entry(metric).better]}): {'; '.join(parts)}.")
+    return said
+
+
+def _records(table: pd.DataFrame, metric: str) -> list[dict[str, Any]]:
+    if table.empty:
+        return []
+    return cast(list[dict[str, Any]], table.loc[table["metric"] == metric, :].to_dict("records"))
+
+
+def _compared(row: Mapping[str, Any]) -> str:
+    of = f"{row['pairs']} pairs of α and seed" if row["pairs"] > 1 else "one pair"
+    moved, clear = _moved(row)
+    where = ", at every α" if clear and row["everywhere"] and row["alphas"] > 1 else ""
+    test = f"; Wilcoxon, Holm p = {row['p_holm']:.2g}" if row["p_holm"] == row["p_holm"] else ""
+    return f"{row['method']} {moved} against {row['reference']}{where} ({of}{test})"
+
+
+def _changed(row: Mapping[str, Any]) -> str:
+    moved, _ = _moved(row)
+    seeds = f"{row['seeds']} seeds" if row["seeds"] > 1 else "one seed"
+    return f"from α = {row['alpha_from']:g} to {row['alpha_to']:g}, {row['method']} {moved} ({seeds})"
+
+
+def _moved(row: Mapping[str, Any]) -> tuple[str, bool]:
+    """Say a difference; tell whether its interval leaves out 0."""
+    key, difference = row["metric"], row["difference"]
+    size = number(key, abs(difference))
+    if row["lo"] != row["lo"]:
+        return f"{'raises' if difference > 0 else 'lowers'} it by {size} (no interval)", False
+    clear = row["lo"] > 0 or row["hi"] < 0
+    if not clear:
+        ends = f"[{number(key, row['lo'], signed=True)}, {number(key, row['hi'], signed=True)}]"
+        return f"changes it by {number(key, difference, signed=True)} {ends}, which may be nothing", False
+    near, far = sorted((abs(row["lo"]), abs(row["hi"])))
+    return f"{'raises' if difference > 0 else 'lowers'} it by {size} [{number(key, near)}, {number(key, far)}]", True
+
+
+def panels(table: pd.DataFrame, metrics: Sequence[str]) -> list[Panel]:
+    """
+    Draw each metric against α.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `tabulate`.
+    metrics : sequence of str
+        Which, in order.
+
+    Returns
+    -------
+    list of Panel
+        One a metric: a line a method (mean over seeds), a band of ± one standard deviation between seeds.
+    """
+    methods = sorted(table["method"].unique(), key=lambda name: (_look(name, 0)[2], name))
+    return [_panel(metric, table.loc[table["metric"] == metric, :], methods) for metric in metrics]
+
+
+def _look(method: str, place: int) -> tuple[str, str, int]:
+    """Choose colour, mark and order of a line: by its method, where it is the only one of it."""
+    first = method.split(",")[0]
+    if first in LOOKS:
+        return (*LOOKS[first], list(LOOKS).index(first))
+    return (PLAIN, SYNTHETIC, BEFORE)[place % 3], "oPX"[place % 3], len(LOOKS)
+
+
+def _panel(metric: str, table: pd.DataFrame, methods: Sequence[str]) -> Panel:
+    def draw(axes: Axes) -> None:
+        dashes = {}
+        for place, method in enumerate(methods):
+            rows = table.loc[table["method"] == method, :].groupby("alpha")["value"].agg(["mean", "std"])
+            colour, mark, kind = _look(method, place)
+            dashes[kind] = dashes.get(kind, -1) + 1
+            style = ("-", (0, (4, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))[dashes[kind] % 4]
+            x, mean = rows.index.to_numpy(float), rows["mean"].to_numpy(float)
+            spread = rows["std"].fillna(0.0).to_numpy(float)
+            axes.fill_between(x, mean - spread, mean + spread, color=colour, alpha=0.16, linewidth=0)
+            axes.plot(x, mean, color=colour, marker=mark, markersize=4.5, linewidth=1.6, linestyle=style, label=method)
+        if entry(metric).better == "zero":
+            axes.axhline(0, color=BEFORE, linewidth=0.8)
+        name, _, place_of = label(metric).partition(" · ")
+        axes.set_title(f"{name} {ARROWS[entry(metric).better]}\n{place_of}".rstrip())
+        axes.set(xlabel="α, share of generated images", ylabel=entry(metric).range)
+        axes.set_xticks(sorted(table["alpha"].unique()))
+        axes.legend(loc="best", fontsize=7.5)
+
+    return Panel(f"study-{metric}", f"{label(metric)} against α, a line a balancing method", draw, height=3.2)

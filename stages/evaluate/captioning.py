@@ -1,0 +1,98 @@
+"""What a captioner says of the evaluation set: quality, gender error, leakage."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from stages.attributes import tone_group
+from stages.evaluate import bootstrap, caption_quality, leakage
+from stages.evaluate.scores import Scores
+from stages.params import Leakage
+
+Texts = Callable[[Sequence[str]], NDArray[np.floating]]
+
+
+def measure(
+    captions: Mapping[str, Mapping[str, str]],
+    table: pd.DataFrame,
+    images: NDArray[np.floating],
+    texts: Texts,
+    settings: Leakage,
+    draws: int,
+    meteor: bool = False,
+) -> Scores:
+    """
+    Measure captioners on one evaluation set.
+
+    Parameters
+    ----------
+    captions : mapping, captioner → key → caption
+        One caption an image of the set.
+    table : DataFrame
+        Rows of the set: key, captions, gender, skin_tone.
+    images : (N, D) array
+        Features of the images, in the table's order.
+    texts : callable
+        Captions to features, for CLIPScore.
+    settings : Leakage
+        Reader and seeds of LIC.
+    draws : int
+        Bootstrap samples behind each interval.
+    meteor : bool
+        Whether to measure METEOR.
+
+    Returns
+    -------
+    Scores
+        Keys ``captions.<captioner>.…``; the tables `captions` (quality and gender error) and `leakage` (a row a seed).
+
+    Raises
+    ------
+    InputError
+        If a captioner left an image out, or a caption is empty.
+    """
+    scores = Scores()
+    keys = table["key"].tolist()
+    references = dict(zip(keys, table["captions"].map(list), strict=True))
+    gender = dict(zip(keys, table["gender"], strict=True))
+    labels = {"gender": gender, "skin_tone": dict(zip(keys, table["skin_tone"].map(tone_group), strict=True))}
+    most_frequent = caption_quality.majority([text for group in references.values() for text in group])
+    baseline = caption_quality.score(dict.fromkeys(keys, most_frequent), references)
+    scores.add("captions.majority.cider", baseline["cider"])
+    for captioner, said in captions.items():
+        prefix = f"captions.{captioner}"
+        for name, value in caption_quality.score(said, references, meteor=meteor).items():
+            scores.add(f"{prefix}.{name}", value)
+        alike = caption_quality.clip_score(images, texts([said[key] for key in keys]))
+        low, high = bootstrap.interval(bootstrap.means(alike, draws, seed=0))
+        scores.add(f"{prefix}.clip_score", float(alike.mean()), float(low), float(high))
+        error = leakage.gender_named(said, gender, draws=draws)
+        for name, value in error.metrics().items():
+            scores.add(f"{prefix}.{name}", value)
+        scores.tabulate("captions", error.error, captioner=captioner, metric="gender_error")
+        for attribute in settings.attributes:
+            leaked = leakage.lic(
+                said,
+                references,
+                labels[attribute],
+                masked=leakage.ATTRIBUTE_WORDS[attribute] | set(settings.masked.get(attribute, [])),
+                classifier=_reader(settings),
+                seeds=settings.seeds,
+                test_share=settings.test_share,
+                draws=draws,
+            )
+            for name, row in leaked.summary.iterrows():
+                scores.add(f"{prefix}.{name}.{attribute}", row["value"], row["lo"], row["hi"])
+            scores.tabulate("leakage", leaked.seeds, captioner=captioner, attribute=attribute)
+    return scores
+
+
+def _reader(settings: Leakage) -> leakage.Classifier:
+    return leakage.Classifier(
+        kind=settings.classifier,
+        **settings.model_dump(include={"embedding", "hidden", "layers", "dropout", "learning_rate", "epochs"}),
+        batch_size=settings.batch_size,
+        folder=settings.folder,
+    )

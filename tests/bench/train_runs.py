@@ -1,0 +1,126 @@
+"""Training runs for the benchmarks: this project's stage and open_clip's own trainer, on the same images."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from stages import params
+from stages.shards import Shard
+
+ROOT = Path(__file__).resolve().parents[2]
+THEIRS = Path(__file__).with_name("open_clip_run.py")
+INPUTS = ("real", "synthetic", "eval", "samples.parquet", "occupations.csv")
+
+
+def environment(threads: int) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(threads), "DVCLIVE_LOGLEVEL": "ERROR"}
+
+
+def project(
+    folder: Path,
+    train: Mapping[str, Any],
+    profile: str = "emoji",
+    selection: Path | None = None,
+    rows: int | None = None,
+) -> Path:
+    """
+    Make a project folder that trains on the data of this one.
+
+    `train` changes keys of its section. Without a selection, the first `rows` real images are trained on, each once.
+    """
+    science = yaml.safe_load((ROOT / "params.yaml").read_text()) | {"profile": profile}
+    profiles, data = folder / "stages" / "profiles", folder / "data" / profile
+    profiles.mkdir(parents=True)
+    data.mkdir(parents=True)
+    scale = yaml.safe_load((ROOT / "stages" / "profiles" / f"{profile}.yaml").read_text())
+    for key, value in train.items():
+        (science["train"] if key in ("loss", "schedule", "quality") else scale["train"])[key] = value
+    (folder / "params.yaml").write_text(yaml.safe_dump(science))
+    (profiles / f"{profile}.yaml").write_text(yaml.safe_dump(scale))
+    for name in INPUTS:
+        source = ROOT / "data" / profile / name
+        if source.exists():
+            (data / name).symlink_to(source)
+    if selection is None:
+        samples = pd.read_parquet(data / "samples.parquet", columns=["key", "shard"])[:rows]
+        samples.assign(source="real", q=1.0, copies=np.int32(1)).to_parquet(data / "selection.parquet", index=False)
+    else:
+        (data / "selection.parquet").symlink_to(selection.resolve())
+    git = ["git", "-c", "user.name=bench", "-c", "user.email=bench@example.org"]
+    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "bench"], cwd=folder, check=True)
+    (folder / ".dvc").mkdir()
+    (folder / ".dvc" / "config").write_text("[core]\n    analytics = false\n")
+    return folder
+
+
+def ours(folder: Path, seed: int, threads: int) -> tuple[float, str]:
+    """Train a project; return seconds of the whole process and its last line, the throughput."""
+    start = time.perf_counter()
+    command = [sys.executable, "-m", "stages.train", "--seed", str(seed)]
+    done = subprocess.run(command, cwd=folder, env=environment(threads), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.stderr[-2000:])
+    return time.perf_counter() - start, [line for line in done.stdout.splitlines() if "samples/s" in line][-1]
+
+
+def export(folder: Path) -> Path:
+    """Write the training images of a project as files and a csv, which is what open_clip's trainer reads."""
+    section = params.load(folder)
+    data = folder / section.folder
+    samples = pd.read_parquet(data / "samples.parquet", columns=["key", "shard", "caption"])
+    samples = samples[samples["key"].isin(pd.read_parquet(data / "selection.parquet", columns=["key"])["key"])]
+    images = folder / "images"
+    images.mkdir()
+    for shard, part in samples.groupby("shard"):
+        with Shard(data / "real" / f"{shard}.tar") as tar:
+            for key in part["key"]:
+                member = tar.image_member(key)
+                (images / f"{key}.png").write_bytes(tar.read(key, member.name.partition(".")[2]))
+    paths = [str(images / f"{key}.png") for key in samples["key"]]
+    pd.DataFrame({"filepath": paths, "title": samples["caption"]}).to_csv(folder / "train.csv", sep="\t", index=False)
+    return folder / "train.csv"
+
+
+def theirs(folder: Path, csv: Path, clip: Path, seed: int, threads: int, workers: int) -> tuple[float, float, Path]:
+    """
+    Train with `open_clip_train.main` under the settings of a project.
+
+    `clip` is a folder that the stage has written: its configuration and vocabulary are used, not its weights. Returns
+    seconds of the whole process, samples/s of the epochs, and the checkpoint.
+    """
+    train = params.load(folder).train
+    rows = len(pd.read_csv(csv, sep="\t"))
+    epochs = round(train.epochs)
+    config = json.loads((clip / "model_config.json").read_text())
+    config["text_cfg"]["hf_tokenizer_name"] = str(clip)
+    named = folder / "bench-model.json"
+    named.write_text(json.dumps(config))
+    precision = {"float32": "fp32", "bfloat16": "amp_bf16", "float16": "amp"}[train.precision]
+    arguments = {
+        "train-data": csv, "dataset-type": "csv", "csv-separator": "\t", "model": "bench-model", "device": "cpu",
+        "batch-size": train.batch_size, "epochs": epochs, "lr": train.learning_rate, "warmup": train.warmup,
+        "beta1": train.betas[0], "beta2": train.betas[1], "eps": train.epsilon, "wd": train.weight_decay,
+        "precision": precision, "workers": workers, "seed": seed,
+        "logs": folder / "logs", "name": f"run-{seed}-{workers}",
+        "zeroshot-frequency": 0, "save-frequency": epochs, "log-every-n-steps": 10**6,
+    }  # fmt: skip
+    command = [sys.executable, str(THEIRS), str(named), str(threads)]
+    command += [part for key, value in arguments.items() for part in (f"--{key}", str(value))]
+    start = time.perf_counter()
+    done = subprocess.run(command, cwd=folder, env=environment(threads), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.stderr[-2000:])
+    whole = time.perf_counter() - start
+    seconds = float(done.stdout.split("seconds in epochs:")[1].split()[0])
+    checkpoint = folder / "logs" / f"run-{seed}-{workers}" / "checkpoints" / f"epoch_{epochs}.pt"
+    return whole, rows // train.batch_size * train.batch_size * epochs / seconds, checkpoint

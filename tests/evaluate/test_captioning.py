@@ -1,0 +1,64 @@
+"""Captioners on one set: every figure finds its place, and its captions are joined by key."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from stages.catalogue import describe
+from stages.errors import InputError
+from stages.evaluate import captioning
+from stages.params import Leakage
+
+N = 48
+SETTINGS = Leakage(attributes=["gender"], seeds=[0, 1], classifier="lstm", embedding=8, hidden=8, layers=1, epochs=2)
+
+
+def people() -> pd.DataFrame:
+    gender = np.where(np.arange(N) % 2, "woman", "man")
+    captions = [[f"a {g} with a hat", f"a {g} number {i % 5}"] for i, g in enumerate(gender)]
+    return pd.DataFrame(
+        {"key": [f"k{i:02d}" for i in range(N)], "captions": captions, "gender": gender, "skin_tone": "1"}
+    )
+
+
+def texts(captions) -> np.ndarray:
+    return np.stack([np.random.default_rng(sum(map(ord, text))).normal(size=4) for text in captions])
+
+
+def measure(said: dict[str, str]):
+    table = people()
+    return captioning.measure({"clipcap": said}, table, texts([said[key] for key in table["key"]]), texts, SETTINGS, 50)
+
+
+def test_every_key_is_in_the_catalogue() -> None:
+    table = people()
+    scores = measure({key: group[0] for key, group in zip(table["key"], table["captions"], strict=True)})
+    for key in scores.metrics:
+        assert describe(key)
+    assert {"captions.clipcap.cider", "captions.clipcap.lic.gender", "captions.majority.cider"} <= scores.metrics.keys()
+    assert scores.metrics["captions.clipcap.gender_error"] == 0
+    assert scores.metrics["captions.clipcap.clip_score"] == pytest.approx(2.5)
+    assert set(scores.tables) == {"captions", "leakage"}
+    assert len(scores.tables["leakage"][0]) == 2
+
+
+def test_captions_are_joined_by_key_not_by_position() -> None:
+    table = people()
+    said = {key: group[0] for key, group in zip(table["key"], table["captions"], strict=True)}
+    shuffled = dict(sorted(said.items(), reverse=True))
+    assert measure(shuffled).metrics == measure(said).metrics
+
+
+def test_the_opposite_gender_everywhere_is_an_error_of_one() -> None:
+    table = people()
+    said = {
+        key: f"a {'man' if g == 'woman' else 'woman'}" for key, g in zip(table["key"], table["gender"], strict=True)
+    }
+    assert measure(said).metrics["captions.clipcap.gender_error"] == 1
+
+
+def test_a_left_out_image_is_named() -> None:
+    table = people()
+    said = dict.fromkeys(table["key"][1:], "a man")
+    with pytest.raises((InputError, KeyError), match="k00"):
+        measure({**said, "k99": "a man"})

@@ -1,0 +1,197 @@
+"""What is drawn is what the tables say."""
+
+import io
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+
+from stages import canvas
+from stages.canvas import Panel
+from stages.plot import figures
+
+CURVES = pd.DataFrame(
+    [
+        (seed, step, name, step * (seed + 1) / 10)
+        for seed in (0, 1)
+        for step in (10, 20)
+        for name in ("loss", "odd_one")
+    ],
+    columns=["seed", "step", "metric", "value"],
+)
+GROUPS = pd.DataFrame(
+    [
+        ("retrieval.t2i.5", "people", "", "", "all", 30, 50.0, 45.0, 55.0, 0),
+        ("retrieval.t2i.5", "people", "", "gender", "man", 10, 40.0, 30.0, 52.0, 0),
+        ("retrieval.t2i.5", "people", "", "gender", "woman", 20, 55.0, 50.0, 61.0, 1),
+        ("retrieval.t2i.5", "people", "", "gender x skin_tone", "man x 1", 5, 40.0, 30.0, 52.0, 0),
+        ("retrieval.t2i.5", "people", "", "gender x skin_tone", "woman x 1", 5, 41.0, 30.0, 52.0, 0),
+    ],
+    columns=["metric", "set", "part", "attribute", "group", "n", "value", "lo", "hi", "small"],
+)
+PAIRS = pd.DataFrame(
+    [
+        ("gender", "woman", "y_occupation_judge", -0.04, -0.01),
+        ("gender", "woman", "y_occupation_health_worker", 0.07, 0.002),
+        ("gender", "man", "y_occupation_judge", 0.04, 0.01),
+        ("gender", "man", "y_occupation_health_worker", -0.07, -0.002),
+        ("gender", "woman", "y_proxy_veil", 0.02, np.nan),
+    ],
+    columns=["attribute", "group", "label", "before", "realised"],
+)
+JOBS = pd.DataFrame(
+    {
+        "part": "unseen",
+        "label": ["judge", "teacher", "student", "pilot"],
+        "gap": [0.1, 0.9, 0.0, -0.4],
+        "gap_lo": [0.0, 0.7, -0.1, -0.6],
+        "gap_hi": [0.2, 1.2, 0.1, -0.2],
+        "women_corpus": [0.3, 0.76, np.nan, 0.04],
+        "women_generator": [0.001, 0.9, np.nan, 0.0],
+    }
+)
+
+
+def drawn(panel: Panel) -> Axes:
+    axes = Figure(layout="constrained").add_subplot()
+    panel.draw(axes)
+    return axes
+
+
+def test_a_curve_shows_each_seed_and_their_mean():
+    panel = next(panel for panel in figures.curves(CURVES, []) if panel.name == "curve-loss")
+    lines = [line.get_ydata() for line in drawn(panel).lines]
+    assert [list(map(float, line)) for line in lines] == [[1, 2], [2, 4], [1.5, 3]]
+
+
+def test_curves_known_by_name_come_first():
+    assert [panel.name for panel in figures.curves(CURVES, [])] == ["curve-loss", "curve-odd_one"]
+
+
+def test_a_change_of_data_is_marked_where_it_happens():
+    axes = drawn(figures.curves(CURVES, [("mixed", 0, 9), ("balanced", 10, 19)])[0])
+    assert [text.get_text() for text in axes.texts] == ["mixed", "balanced"]
+    assert [list(line.get_xdata()) for line in axes.lines if len(set(line.get_xdata())) == 1] == [[10, 10]]
+
+
+def test_one_phase_needs_no_mark():
+    assert not drawn(figures.curves(CURVES, [("balanced", 0, 19)])[0]).texts
+
+
+def test_bars_show_value_interval_and_n_women_first():
+    (panel,) = figures.groups(GROUPS)
+    axes = drawn(panel)
+    assert [float(bar.get_width()) for bar in axes.patches] == [40, 55]  # from below
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["man\nn 10", "woman *\nn 20"]
+    whiskers = axes.collections[0].get_segments()
+    assert [[float(x) for x, _ in segment] for segment in whiskers] == [[30, 52], [50, 61]]
+
+
+def test_small_groups_are_pale():
+    assert [bar.get_alpha() for bar in drawn(figures.groups(GROUPS)[0]).patches] == [1, 0.35]
+
+
+def test_intersections_are_apart():
+    assert [panel.name for panel in figures.groups(GROUPS, crossed=True)] == [
+        "group-retrieval.t2i.5-people-gender x skin_tone"
+    ]
+
+
+def test_heat_map_holds_the_associations_of_women_in_points():
+    occupations, proxies = figures.data_bias(PAIRS)
+    assert np.allclose(drawn(occupations).collections[0].get_array(), [[7, 0.2], [-4, -1]])
+    assert [label.get_text() for label in drawn(occupations).get_yticklabels()] == ["health worker", "judge"]
+    assert proxies.name == "data-gender-woman-proxy"
+
+
+def test_heat_map_leaves_empty_pairs_blank():
+    axes = drawn(figures.data_bias(PAIRS)[1])
+    assert np.ma.getmaskarray(axes.collections[0].get_array()).tolist() == [[False, True]]
+    assert [text.get_text() for text in axes.texts] == ["+2.0", "–"]
+
+
+def test_heat_maps_share_one_scale():
+    scales = {drawn(panel).collections[0].get_clim() for panel in figures.data_bias(PAIRS)}
+    assert scales == {(-7.000000000000001, 7.000000000000001)}
+
+
+def test_no_association_at_all_can_be_drawn():
+    assert canvas.svg(figures.data_bias(PAIRS.assign(before=0.0, realised=0.0))[0])
+
+
+def test_occupations_without_a_census_row_are_left_out():
+    shares, gaps, against = figures.occupations(JOBS)
+    for panel in (shares, gaps):
+        assert [label.get_text() for label in drawn(panel).get_yticklabels()] == ["pilot", "judge", "teacher"]
+    expected = np.corrcoef([0.04, 0.3, 0.76], [-0.4, 0.1, 0.9])[0, 1]
+    assert f"r = {expected:.2f}" in drawn(against).get_title()
+
+
+def test_gaps_are_relative_to_their_mean():
+    axes = drawn(figures.occupations(JOBS)[1])
+    points = axes.collections[-1].get_offsets()
+    assert np.allclose(points[:, 0], np.array([-0.4, 0.1, 0.9]) - 0.2)
+
+
+def test_names_of_points_do_not_overlap():
+    rng = np.random.default_rng(0)
+    crowd = pd.DataFrame({"part": "seen", "label": [f"occupation {i}" for i in range(30)], "gap": rng.normal(size=30)})
+    crowd = crowd.assign(gap_lo=crowd["gap"] - 0.1, gap_hi=crowd["gap"] + 0.1, women_corpus=rng.random(30))
+    figure = Figure(figsize=(4.3, 3.4), layout="constrained")
+    axes = figure.add_subplot()
+    figures.occupations(crowd.assign(women_generator=0.5))[2].draw(axes)
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert len(boxes) > 3
+    assert not [1 for i, a in enumerate(boxes) for b in boxes[:i] if a.shrunk(0.9, 0.7).overlaps(b.shrunk(0.9, 0.7))]
+
+
+def test_published_and_corrected_share_a_row():
+    table = pd.DataFrame(
+        {
+            "set": "people", "part": "", "metric": "t2i.r5", "attribute": ["", "gender"], "group": ["all", "man"],
+            "n": [9, 4], "as_published": [10.0, 11.0], "corrected": [20.0, 22.0],
+        }
+    )  # fmt: skip
+    old, new = drawn(figures.published(table)[0]).lines
+    assert (list(old.get_xdata()), list(new.get_xdata())) == ([11, 10], [22, 20])
+    assert list(old.get_ydata()) == list(new.get_ydata())
+
+
+def dot(axes: Axes) -> None:
+    axes.plot([0, 1], [0, 1], color=canvas.REAL)
+    axes.set(title="A & <b>", xlabel="unit")
+
+
+@pytest.fixture
+def panel() -> Panel:
+    return Panel("dots", 'says "<so>" & more', dot)
+
+
+def test_svg_is_the_same_twice(panel):
+    assert canvas.svg(panel) == canvas.svg(panel)
+
+
+def test_svg_follows_the_page_and_refers_to_nothing_else(panel):
+    text = canvas.svg(panel)
+    assert "currentColor" in text and "var(--sans)" in text and canvas.INK not in text
+    assert canvas.REAL in text
+    assert "DejaVu" not in text and "<metadata" not in text and "2026" not in text
+    assert 'aria-label="says &quot;&lt;so>&quot; &amp; more"' in text
+
+
+def test_svg_keeps_the_identifiers_that_are_referred_to(panel):
+    text = canvas.svg(panel)
+    for target in re.findall(r'(?:url\(#|xlink:href="#)([^")]+)', text):
+        assert f'id="{target}"' in text
+    assert 'id="axes_1"' not in text
+
+
+def test_png_puts_panels_side_by_side_and_is_the_same_twice(panel):
+    one, two = canvas.png([panel], 3), canvas.png([panel, panel], 3)
+    assert two == canvas.png([panel, panel], 3)
+    sizes = [Image.open(io.BytesIO(data)).size for data in (one, two)]
+    assert sizes[1][0] == pytest.approx(2 * sizes[0][0], abs=2) and sizes[1][1] == sizes[0][1]

@@ -1,0 +1,286 @@
+"""The comparison of runs: statistics against scipy and by hand, sentences, and real DVC experiments."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from matplotlib.figure import Figure
+from PIL import Image
+from scipy import stats
+
+from stages.compare.differences import compare, holm, mean_interval, trends
+from stages.compare.findings import panels, sentences
+from stages.compare.runs import Run, experiments, flatten, lines, tabulate
+from stages.errors import InputError
+
+ROOT = Path(__file__).parents[1]
+KEY = "portraits.unseen.ab.max"
+ALPHAS, SEEDS = (0.0, 0.4, 0.8), (0, 1, 2)
+
+
+def run_of(name, alpha, method, target="equal", seeds=SEEDS, value=0.0, **more):
+    settings = {"contamination.alpha": alpha, "balance.method": method, "balance.target": target, **more}
+    rng = np.random.default_rng(0)  # the same noise of a seed in every run: what pairing takes away
+    noise = {seed: float(rng.normal(0, 0.05)) for seed in SEEDS}
+    rows = [(KEY, seed, 0.3 + noise[seed] + 0.1 * alpha + value) for seed in seeds]
+    return Run(name, settings, pd.DataFrame(rows, columns=["metric", "seed", "value"]))
+
+
+@pytest.fixture
+def table():
+    effect = {"none": 0.0, "random": 0.0, "m4": -0.2}
+    jitter = np.random.default_rng(1)
+    runs = [
+        run_of(f"{method}-{alpha}", alpha, method, value=effect[method] + jitter.normal(0, 0.004))
+        for method in effect
+        for alpha in ALPHAS
+    ]
+    return tabulate(runs)
+
+
+def row(found, **where):
+    for name, value in where.items():
+        found = found[found[name] == value]
+    return found.iloc[0]
+
+
+def test_flatten_joins_keys_and_writes_lists():
+    assert flatten({"a": {"b": 1, "c": [1, 2]}, "d": "x"}) == {"a.b": 1, "a.c": "[1, 2]", "d": "x"}
+
+
+def test_lines_are_named_by_what_differs():
+    runs = [run_of("a", 0, "m4", "equal"), run_of("b", 0, "m4", "observed"), run_of("c", 0.4, "random", "equal")]
+    assert lines(runs) == ["m4, equal", "m4, observed", "random, equal"]
+
+
+def test_lines_of_one_target_are_the_methods():
+    assert lines([run_of("a", 0, "m4"), run_of("b", 0.4, "none", "none")]) == ["m4", "none"]
+
+
+def test_other_parameters_come_with_their_names():
+    runs = [run_of("a", 0, "m4", **{"train.loss": "clip"}), run_of("b", 0, "m4", **{"train.loss": "siglip"})]
+    assert lines(runs) == ["m4, train.loss clip", "m4, train.loss siglip"]
+
+
+def test_parameters_that_no_score_depends_on_make_no_line():
+    runs = [run_of("a", 0, "m4", **{"gate.metrics.x": 1, "plot.pairs": 8}), run_of("b", 0, "m4", **{"plot.pairs": 24})]
+    assert lines(runs) == ["m4", "m4"]
+
+
+def test_a_repeated_point_counts_once_the_newest():
+    table = tabulate([run_of("old", 0, "m4"), run_of("new", 0, "m4", value=1.0)])
+    assert len(table) == len(SEEDS) and set(table["run"]) == {"new"}
+
+
+def test_no_run_is_refused():
+    with pytest.raises(InputError, match="run a sweep first"):
+        tabulate([])
+
+
+def test_holm_by_hand():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+def test_holm_leaves_out_what_is_not_tested():
+    assert holm([0.01, np.nan, 0.04])[0] == 0.02 and np.isnan(holm([0.01, np.nan])[1])
+
+
+def test_holm_never_exceeds_one():
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+
+
+def test_mean_interval_is_students():
+    d = np.array([0.1, 0.3, 0.2, 0.6])
+    expected = stats.ttest_1samp(d, 0).confidence_interval(0.95)
+    assert mean_interval(d) == pytest.approx((0.3, expected.low, expected.high))
+
+
+def test_one_value_has_no_interval():
+    mean, low, high = mean_interval(np.array([0.2]))
+    assert mean == 0.2 and np.isnan(low) and np.isnan(high)
+
+
+def test_pairing_finds_what_the_spread_of_seeds_hides(table):
+    found = row(compare(table, "none"), method="m4")
+    assert (found["pairs"], found["seeds"], found["alphas"]) == (9, 3, 3)
+    assert found["difference"] == pytest.approx(-0.2, abs=0.01) and found["hi"] < -0.15
+    assert found["everywhere"] == 1
+
+
+def test_p_is_scipys_wilcoxon_of_the_pairs(table):
+    wide = table.pivot(index=["alpha", "seed"], columns="method", values="value")
+    expected = stats.wilcoxon(wide["m4"] - wide["none"]).pvalue
+    found = row(compare(table, "none"), method="m4")
+    assert found["p"] == pytest.approx(expected) and found["p_holm"] == pytest.approx(2 * expected)
+
+
+def test_few_pairs_are_not_tested(table):
+    found = row(compare(table[table["alpha"] == 0.0], "none"), method="m4")
+    assert found["pairs"] == 3 and np.isnan(found["p"]) and np.isnan(found["p_holm"])
+
+
+def test_equal_methods_do_not_differ():
+    same = tabulate([run_of(f"{m}{a}", a, m) for m in ("none", "random") for a in ALPHAS])
+    found = row(compare(same, "none"), method="random")
+    assert (found["difference"], found["p"]) == (0, 1)
+
+
+def test_only_common_points_are_paired():
+    runs = [run_of("a", 0, "none"), run_of("b", 0.4, "none"), run_of("c", 0.4, "m4", seeds=(1, 2))]
+    assert row(compare(tabulate(runs), "none"), method="m4")["pairs"] == 2
+
+
+def test_trend_is_the_paired_change_over_alpha(table):
+    found = row(trends(table), method="none")
+    assert (found["alpha_from"], found["alpha_to"], found["seeds"]) == (0.0, 0.8, 3)
+    assert found["difference"] == pytest.approx(0.08, abs=0.02)
+    assert found["hi"] - found["lo"] < 0.01  # the noise of the seeds is taken away
+
+
+def test_one_alpha_has_no_trend(table):
+    assert trends(table[table["alpha"] == 0.4]).empty
+
+
+def test_a_sentence_says_size_interval_and_test(table):
+    (said,) = sentences(compare(table, "none"), trends(table), [KEY])
+    assert said.startswith("**association bias · portraits · unseen** (lower is better): m4 lowers it by 0.2")
+    assert "against none, at every α (9 pairs of α and seed; Wilcoxon, Holm p = 0.0" in said
+    assert "from α = 0 to 0.8, none raises it by 0.0" in said
+
+
+def test_a_sentence_does_not_claim_what_noise_allows(table):
+    (said,) = sentences(compare(table, "none"), trends(table).iloc[:0], [KEY])
+    assert "random changes it by" in said and "which may be nothing" in said
+
+
+def test_a_panel_draws_the_means_over_seeds(table):
+    (panel,) = panels(table, [KEY])
+    axes = Figure().add_subplot()
+    panel.draw(axes)
+    drawn = {line.get_label(): line.get_ydata() for line in axes.lines if not str(line.get_label()).startswith("_")}
+    expected = table.groupby(["method", "alpha"])["value"].mean()
+    assert set(drawn) == {"none", "random", "m4"}
+    for method, values in drawn.items():
+        assert np.allclose(values, expected[method])
+
+
+def test_experiments_are_listed_oldest_first_unfinished_apart():
+    def commit(rev, name, when, **more):
+        return {"rev": rev, "name": name, "data": {"timestamp": when}, "error": None, "experiments": None, **more}
+
+    children = [
+        {"name": "b", "revs": [commit("r3", "b", "2026-01-03")], "executor": None},
+        {"name": "a", "revs": [commit("r2", "a", "2026-01-02")], "executor": None},
+        {"name": "queued", "revs": [{"rev": "r9", "data": None, "error": None}], "executor": {"state": "queued"}},
+    ]
+    shown = [commit("workspace", None, None), commit("r1", "main", "2026-01-01", experiments=children)]
+    assert experiments(shown) == ([("main", "r1"), ("a", "r2"), ("b", "r3")], ["queued"])
+
+
+STAGE = """
+import yaml, json, pathlib
+p = yaml.safe_load(open("params.yaml"))
+alpha, method = p["contamination"]["alpha"], p["balance"]["method"]
+folder = pathlib.Path("data/smoke/results/tables"); folder.mkdir(parents=True, exist_ok=True)
+rows = [f"rb.gender,{s},{0.2 + 0.1 * alpha - (0.15 if method == 'm4' else 0) + 0.01 * s}" for s in p["seeds"]]
+(folder / "seeds.csv").write_text("\\n".join(["metric,seed,value", *rows]) + "\\n")
+"""
+
+
+def command(folder, *arguments, ok=True):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "DVC_NO_ANALYTICS": "1"}
+    done = subprocess.run([*map(str, arguments)], cwd=folder, env=environment, capture_output=True, text=True)
+    assert not ok or done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    """Return a DVC repository with three experiments, made by `dvc exp run` itself."""
+    folder = tmp_path_factory.mktemp("sweep")
+    command(folder, "cp", "-r", ROOT / "stages" / "profiles", folder)
+    (folder / "stages").mkdir()
+    (folder / "profiles").rename(folder / "stages" / "profiles")
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params |= {"profile": "smoke", "seeds": [0, 1], "contamination": {"alpha": 0.0}}
+    params["balance"] |= {"method": "none", "target": "equal"}
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    (folder / "stage.py").write_text(STAGE)
+    stage = {
+        "cmd": f"{sys.executable} stage.py",
+        "params": ["contamination", "balance", "seeds"],
+        "outs": [{"data/smoke/results/tables": {"cache": False}}],
+    }
+    (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"plot": stage}}))
+    command(folder, "git", "init", "-q")
+    command(folder, "git", "config", "user.name", "tester")
+    command(folder, "git", "config", "user.email", "tester@localhost")
+    dvc = [sys.executable, "-m", "dvc"]
+    command(folder, *dvc, "init", "-q")
+    command(folder, *dvc, "repro", "-q")
+    command(folder, "git", "add", ".")
+    command(folder, "git", "commit", "-qm", "start")
+    for name, alpha, method in (("far", 0.8, "none"), ("m4-near", 0.0, "m4"), ("m4-far", 0.8, "m4")):
+        change = ["-S", f"contamination.alpha={alpha}", "-S", f"balance.method={method}"]
+        command(folder, *dvc, "exp", "run", "-q", "-n", name, *change)
+    command(folder, "git", "checkout", "-q", "--", ".")
+    return folder
+
+
+def compared(folder, *arguments, ok=True):
+    return command(folder, sys.executable, "-m", "stages.compare", *arguments, ok=ok)
+
+
+def test_real_experiments_become_table_figure_and_findings(swept):
+    done = compared(swept)
+    study = swept / "data" / "smoke" / "results" / "study"
+    assert "4 runs: 2 α, 2 lines, up to 2 seeds each." in done.stdout
+    assert "m4 lowers it by 0.150 [0.150, 0.150] against none" in done.stdout
+    runs = pd.read_csv(study / "runs.csv")
+    found = runs.pivot_table(index=["alpha", "method"], columns="seed", values="value")
+    assert found.loc[(0.8, "m4")].tolist() == pytest.approx([0.13, 0.14])
+    assert set(runs["run"]) >= {"far", "m4-near", "m4-far"}
+    with Image.open(io.BytesIO((study / "study.png").read_bytes())) as image:
+        assert image.width > 300
+    assert done.stdout.splitlines()[1] in (study / "findings.md").read_text()
+
+
+def test_a_second_time_gives_the_same_files(swept):
+    study = swept / "data" / "smoke" / "results" / "study"
+    compared(swept)
+    before = {path.name: path.read_bytes() for path in study.iterdir()}
+    compared(swept)
+    assert {path.name: path.read_bytes() for path in study.iterdir()} == before
+
+
+def test_named_revisions_alone(swept, tmp_path):
+    done = compared(swept, "--revs", "HEAD", "m4-near", "--out", tmp_path / "two")
+    assert "2 runs: 1 α, 2 lines" in done.stdout
+    assert set(pd.read_csv(tmp_path / "two" / "runs.csv")["run"]) == {"HEAD", "m4-near"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--revs", "nowhere"], "nowhere: no such revision"),
+        (["--reference", "m5"], "--reference m5: found m4, none"),
+        (["--metrics", "made.up"], "--metrics made.up: no run has it"),
+    ],
+)
+def test_bad_input_is_one_line(swept, tmp_path, arguments, said):
+    done = compared(swept, *arguments, "--out", tmp_path / "none", ok=False)
+    assert done.returncode == 2 and said in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "none").exists()
+
+
+def test_shown_json_is_what_the_installed_dvc_prints(swept):
+    done = command(swept, sys.executable, "-m", "dvc", "exp", "show", "--json")
+    finished, unfinished = experiments(json.loads(done.stdout))
+    assert [name for name, _ in finished[1:]] == ["far", "m4-near", "m4-far"] and unfinished == []
