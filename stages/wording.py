@@ -2,7 +2,7 @@
 
 import re
 
-from stages.catalogue import Entry, describe
+from stages.catalogue import Better, Entry, describe
 
 ARROWS = {"higher": "↑", "lower": "↓", "zero": "→ 0", "half": "→ ½", "none": ""}
 WISHES = {
@@ -18,27 +18,29 @@ HEADLINES = (
     ("quality", r"\w+\.t2i\.r5"),
     ("quality", r"\w+\.i2t\.r5"),
     ("quality", r"\w+\.acc1"),
-    ("quality", r"[\w.]+\.cider"),
+    ("quality", r"captions\.\w+\.cider"),
     ("quality", r"[\w.]+\.recognition\.gender"),
     ("bias", r"(?:\w+\.)?rb\.gender"),
     ("bias", r"\w+(?:\.(?:un)?seen)?\.ab\.max"),
     ("bias", r"[\w.]+\.pairwise_association"),
     ("bias", r"[\w.]+\.census_correlation"),
     ("bias", r"[\w.]+\.drift"),
-    ("bias", r"[\w.]+\.lic\.gender"),
-    ("bias", r"[\w.]+\.lic\.skin_tone"),
+    ("bias", r"captions\.\w+\.gender_error"),
+    ("bias", r"captions\.\w+\.lic\.\w+"),
 )
-_DATA = tuple(  # what `plot` takes from balance.json
+_MEASURES: tuple[tuple[str, str, str, Better], ...] = (  # of the data, by `balance`
+    ("rb", "representation bias of the data", "largest |share of a group − its target|", "lower"),
+    ("ab", "association bias of the data", "largest |difference of a label's share| between groups", "lower"),
+    ("ab_mean", "mean association bias of the data", "mean over groups and labels", "lower"),
+    ("effective_share", "effective sample", "effective sample size over the rows of the mix", "higher"),
+)
+_DATA = tuple(
     Entry(f"data.{key}.{when}", f"{name}, {said}", meaning, "0–1", better)
     for when, said in (("before", "before balancing"), ("solved", "as solved"), ("realised", "after balancing"))
-    for key, name, meaning, better in (
-        ("rb", "representation bias of the data", "largest |share of a group − its target|", "lower"),
-        ("ab", "association bias of the data", "largest |difference of a label's share| between groups", "lower"),
-        ("ab_mean", "mean association bias of the data", "mean over groups and labels", "lower"),
-        ("effective_share", "effective sample", "effective sample size over the rows of the mix", "higher"),
-    )
+    for key, name, meaning, better in _MEASURES
 )
-_ORDER = ("unseen", "seen")  # of the parts; text alone comes last
+_ORDER = ("unseen", "seen")  # of the parts
+LAST = ("text.", "captions.majority.")
 
 
 def headlines(keys: list[str]) -> list[tuple[str, list[str]]]:
@@ -59,7 +61,7 @@ def headlines(keys: list[str]) -> list[tuple[str, list[str]]]:
 
     def place(key: str) -> tuple[bool, int]:
         parts = [i for i, part in enumerate(_ORDER) if f".{part}." in key]
-        return key.startswith("text."), parts[0] if parts else len(_ORDER)
+        return key.startswith(LAST), parts[0] if parts else len(_ORDER)
 
     families = [(kind, sorted((k for k in keys if re.fullmatch(p, k)), key=place)) for kind, p in HEADLINES]
     return [(kind, family) for kind, family in families if family]

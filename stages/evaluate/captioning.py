@@ -67,7 +67,7 @@ def measure(
             scores.add(f"{prefix}.{name}", value)
         alike = caption_quality.clip_score(images, texts([said[key] for key in keys]))
         low, high = bootstrap.interval(bootstrap.means(alike, draws, seed=0))
-        scores.add(f"{prefix}.clip_score", float(alike.mean()), float(low), float(high))
+        scores.add(f"{prefix}.clip_score", alike.mean().item(), low.item(), high.item())
         error = leakage.gender_named(said, gender, draws=draws)
         for name, value in error.metrics().items():
             scores.add(f"{prefix}.{name}", value)

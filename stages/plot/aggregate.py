@@ -10,8 +10,11 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
+from stages.attributes import GROUPS
+
 ENDS = (".lo", ".hi")
 GROUP_COLUMNS = ("attribute", "group", "n", "value")
+TEXT = ("set", "part", "attribute", "group")  # where all are empty, pandas reads numbers
 WEIGHTINGS = ("before", "solved", "realised")
 MEASURED = ("n", "value", "lo", "hi", "small")
 
@@ -157,6 +160,14 @@ def pool(tables: Mapping[int, pd.DataFrame], keys: Sequence[str], spread: str = 
     return pooled.reset_index()
 
 
+def _with_attribute(table: pd.DataFrame) -> pd.DataFrame:
+    """Add the column attribute where the names of the groups say it."""
+    if "group" not in table or "attribute" in table:
+        return table
+    of = {group: attribute for attribute, names in GROUPS.items() for group in names}
+    return table.assign(attribute=table["group"].map(of).fillna(""))
+
+
 def groups(tables: Mapping[str, Mapping[int, pd.DataFrame]]) -> pd.DataFrame:
     """
     Collect every figure by group into one table.
@@ -164,8 +175,8 @@ def groups(tables: Mapping[str, Mapping[int, pd.DataFrame]]) -> pd.DataFrame:
     Parameters
     ----------
     tables : mapping of str to mapping of int to DataFrame
-        By name of the table, then seed. Tables without the columns attribute, group, n and value are left out. Columns
-        beside these and lo, hi, small say what the figure is.
+        By name of the table, then seed. Tables without the columns group, n and value are left out; attribute is added
+        where the group says it. Columns beside these and lo, hi, small that hold no decimals say what the figure is.
 
     Returns
     -------
@@ -175,13 +186,17 @@ def groups(tables: Mapping[str, Mapping[int, pd.DataFrame]]) -> pd.DataFrame:
     """
     parts = []
     for name, of_seed in tables.items():
+        of_seed = {seed: _with_attribute(table) for seed, table in of_seed.items()}
         first = next(iter(of_seed.values()))
         if not set(GROUP_COLUMNS) <= set(first.columns):
             continue
-        keys = [column for column in first.columns if column not in MEASURED]
+        floats = set(first.select_dtypes("float").columns)
+        keys = [
+            column for column in first.columns if column not in MEASURED and (column in TEXT or column not in floats)
+        ]
         flagged = {s: t.assign(small=t.get("small", False)).astype({"small": float}) for s, t in of_seed.items()}
         rows = pool(flagged, keys, spread="value")
-        variants = [column for column in keys if column not in ("set", "part", "attribute", "group")]
+        variants = [column for column in keys if column not in TEXT]
         metric = [".".join([name, *(str(v) for v in row if v != "")]) for row in rows[variants].to_numpy()]
         parts.append(
             pd.DataFrame(

@@ -38,6 +38,11 @@ _FIGURES = {
     "recognition": ("Recognised by prompts", "share of images, chance ½"),
     "similarity": ("Self-similarity", "mean cosine of distinct images"),
     "preference": ("“A person” preferred to prompts of {}", "images, %"),
+    "captions.clipcap.gender_error": ("Wrong gender in captions, ClipCap", "captions that name one gender, share"),
+    "captions.transformer.gender_error": (
+        "Wrong gender in captions, Transformer",
+        "captions that name one gender, share",
+    ),
     "harm": ("Harm class {}", "images, %"),
     "published.t2i.r": ("Text→image R@{}", "captions whose image is in the top {}, %"),
     "published.self_similarity": ("Self-similarity", "mean cosine"),

@@ -28,6 +28,7 @@ import pandas as pd
 import torch
 from accelerate import Accelerator
 from open_clip.transform import PreprocessCfg, image_transform_v2
+from pandas.util import hash_pandas_object
 from PIL import Image
 from tqdm import tqdm
 
@@ -109,7 +110,7 @@ class Run:
                 raise InputError(f"{path}: no such shard; run the stage that writes it (`dvc repro`)")
             stats.append((str(path), path.stat().st_size, path.stat().st_mtime_ns))
         code = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
-        content = pd.util.hash_pandas_object(self.table, index=False).to_numpy().tobytes()
+        content = hash_pandas_object(self.table, index=False).to_numpy().tobytes()
         return {
             "train": self.section.model_dump(mode="json"),
             "profile": everything.profile,
@@ -217,7 +218,7 @@ class Run:
         stored = checkpoint.load(self.work)
         if stored is not None:
             model.load_state_dict(stored[1])
-        model = model.to(accelerator.device, memory_format=torch.channels_last)
+        model = cast(Any, model).to(accelerator.device, memory_format=torch.channels_last)
         optimizer = torch.optim.AdamW(
             models.parameter_groups(model, section.weight_decay),
             lr=section.learning_rate,
@@ -264,7 +265,7 @@ class Run:
         """Take `train.probe` rows of an evaluation set with their images; none where the profile has no such set."""
         folder = self.folder / "eval"
         if not (folder / f"{name}.parquet").exists():
-            return pd.DataFrame(columns=["key", "captions", "gender"]), []
+            return pd.DataFrame({"key": [], "captions": [], "gender": []}), []
         found = evalsets.read_set(folder, name)
         table = found.table[found.table["gender"] != ""] if only_gendered else found.table
         places = np.linspace(0, len(table) - 1, min(self.section.probe, len(table))).astype(int)

@@ -103,20 +103,16 @@ def join(samples: pd.DataFrame, selection: pd.DataFrame, where: str) -> pd.DataF
         raise InputError(f"{where}: no rows; nothing to train on")
     if other := set(selection["source"]) - set(SOURCES):
         raise InputError(f"{where}: source: found {min(other)!r}, expected real or synthetic")
-    keys, known = selection["key"].to_numpy(str), samples["key"].to_numpy(str)
-    distinct, counts = np.unique(keys, return_counts=True)
-    if len(distinct) < len(keys):
-        raise InputError(f"{where}: key '{distinct[counts > 1][0]}' comes twice; expected one row a key")
+    if twice := selection.loc[selection["key"].duplicated(), "key"].tolist():
+        raise InputError(f"{where}: key {twice[0]!r} comes twice; expected one row a key")
     if (selection["copies"] < 0).any():
         raise InputError(f"{where}: copies: found {selection['copies'].min()}, expected 0 or more")
-    order = np.argsort(known, kind="stable")
-    place = np.searchsorted(known, keys, sorter=order).clip(max=len(known) - 1)
-    found = known[order[place]] == keys
-    if not found.all():
+    joined = selection.merge(samples[["key", "caption"]], on="key", how="left")
+    if lost := joined.loc[joined["caption"].isna(), "key"].tolist():
         raise InputError(
-            f"{where}: key '{keys[~found][0]}' is not in the samples ({int((~found).sum())} such keys); balance again (`dvc repro balance`)"
+            f"{where}: key {lost[0]!r} is not in the samples ({len(lost)} such keys); balance again (`dvc repro`)"
         )
-    return selection.assign(caption=samples["caption"].to_numpy()[order[place]])
+    return joined
 
 
 def locate(

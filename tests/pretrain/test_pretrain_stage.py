@@ -87,10 +87,14 @@ def test_the_model_in_git_is_small_and_holds_no_pickle() -> None:
     assert {path.suffix for path in files} <= {".safetensors", ".json", ".txt"}
 
 
-def test_the_model_in_git_draws_darker_skin_when_asked() -> None:
+def test_the_model_in_git_draws_what_the_caption_says() -> None:
+    """An apple is redder than a police officer, who is bluer: by the mean colour of six images each."""
     pipeline = load_pipeline(str(MODEL), None, "dpmsolver++", False, torch.float32, torch.device("cpu"))
     sampler = Sampler(pipeline, Settings(6, 3.0, 1.0, "", 64))
-    light, _ = sampler.images(["a portrait of a judge with light skin"] * 6, list(range(6)))
-    dark, _ = sampler.images(["a portrait of a judge with dark skin"] * 6, list(range(6)))
-    centre = (slice(None), slice(24, 40), slice(24, 40))
-    assert light[centre].mean() > dark[centre].mean() + 20
+    centre = (slice(None), slice(16, 48), slice(16, 48))
+    warmth = {}
+    for caption in ("an emoji of a red apple", "an emoji of a police officer"):
+        images, _ = sampler.images([caption] * 6, list(range(6)))
+        red, _, blue = images[centre].astype(float).mean(axis=(0, 1, 2))
+        warmth[caption] = red - blue
+    assert warmth["an emoji of a red apple"] > warmth["an emoji of a police officer"] + 50
