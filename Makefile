@@ -44,9 +44,11 @@ bench: install ## Measure: ratios side by side, on this machine.
 	for script in tests/bench/bench_*.py; do echo "== $$script"; python $$script || exit 1; done
 
 pretrain: install ## Train the small text-to-image model of the default again (hours).
-	python -m stages.pretrain autoencoder
-	python -m stages.pretrain denoiser
+	dvc repro data/pretrained/dvc.yaml
+	rm -rf data/pretrained/emoji-sd
+	cp -r data/pretrained/build/emoji-sd data/pretrained/emoji-sd
 
 clean: ## Remove what runs wrote, but results, the pretrained model and .venv.
 	rm -rf .work .pytest_cache .ruff_cache .hypothesis
+	rm -rf data/pretrained/build
 	find data -mindepth 2 -maxdepth 2 -not -path 'data/pretrained/*' -not -name results -exec rm -rf {} +

@@ -165,7 +165,7 @@ def _with_attribute(table: pd.DataFrame) -> pd.DataFrame:
     if "group" not in table or "attribute" in table:
         return table
     of = {group: attribute for attribute, names in GROUPS.items() for group in names}
-    return table.assign(attribute=table["group"].map(of).fillna(""))
+    return table.assign(attribute=[of.get(group, "") for group in table["group"]])
 
 
 def groups(tables: Mapping[str, Mapping[int, pd.DataFrame]]) -> pd.DataFrame:

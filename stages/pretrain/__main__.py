@@ -23,8 +23,9 @@ from stages.shards import read_images
 from stages.workdir import work_folder
 
 HOME = Path("data/pretrained")
-CORPUS = HOME / "corpus"
-MODEL = HOME / "emoji-sd"
+BUILD = HOME / "build"  # not in git; `make pretrain` moves the finished model from here to data/pretrained/emoji-sd
+CORPUS = BUILD / "corpus"
+MODEL = BUILD / "emoji-sd"
 VAE_WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
@@ -152,7 +153,7 @@ def train_autoencoder(settings: Pretrain) -> None:
     means, deviations = autoencoder.encode(model.eval(), images[: 64 * 64])
     scale = (means.float().var() + deviations.float().square().mean()).rsqrt().item()
     model.register_to_config(scaling_factor=scale)
-    _replace(lambda folder: model.half().save_pretrained(folder), HOME / "autoencoder")
+    _replace(lambda folder: model.half().save_pretrained(folder), BUILD / "autoencoder")
 
 
 def train_denoiser(settings: Pretrain) -> None:
@@ -166,7 +167,7 @@ def train_denoiser(settings: Pretrain) -> None:
     """
     ours = settings.denoiser
     images, captions = load_corpus(settings)
-    vae = AutoencoderKL.from_pretrained(HOME / "autoencoder", torch_dtype=torch.float32).eval()
+    vae = AutoencoderKL.from_pretrained(BUILD / "autoencoder", torch_dtype=torch.float32).eval()
     means, deviations = autoencoder.encode(vae, images)
     words: CLIPTokenizer = denoiser.tokenizer(captions, ours.text.vocabulary, ours.text.length)
     tokens = _tokens(words, captions)
@@ -185,7 +186,7 @@ def train_denoiser(settings: Pretrain) -> None:
         chosen = torch.where(dropped[:, None], empty, tokens[rows])
         return model.loss(latents * vae.config.scaling_factor, chosen, random)
 
-    vae_hash = hashlib.blake2b((HOME / "autoencoder" / VAE_WEIGHTS).read_bytes(), digest_size=8).hexdigest()
+    vae_hash = hashlib.blake2b((BUILD / "autoencoder" / VAE_WEIGHTS).read_bytes(), digest_size=8).hexdigest()
     shape = {"seed": settings.seed, "held_out": settings.held_out, "autoencoder": vae_hash, **_shape(ours)}
     weights = _fit(model, loss, ours.recipe, work_folder("pretrain", shape) / "denoiser.pt", "denoiser")
     model.load_state_dict(weights, strict=False)

@@ -24,6 +24,7 @@ from stages.annotate.table import attribute_rows, groups_of_metadata
 from stages.balance.__main__ import main as balance
 from stages.errors import run
 from stages.evalsets import read_set, write_set
+from stages.evaluate import captioning
 from stages.evaluate.__main__ import _write as write_scores
 from stages.evaluate.suite import SetFeatures, Settings, Suite
 from stages.params import Params, load
@@ -139,8 +140,10 @@ def write_seed(folder: Path, params: Params, seed: int) -> None:
     said = folder / "captions" / str(seed)
     said.mkdir(parents=True, exist_ok=True)
     people = sets["people"].table
+    spoken = {}
     for captioner, words in (("clipcap", 5), ("transformer", 3)):
         captions = [" ".join(str(of[0]).split()[:words]) for of in people["captions"]]
+        spoken[captioner] = dict(zip(people["key"], captions, strict=True))
         pd.DataFrame({"key": people["key"], "caption": captions}).to_parquet(said / f"{captioner}.parquet", index=False)
     occupations = pd.read_csv(folder / "occupations.csv")
     features = []
@@ -177,7 +180,10 @@ def write_seed(folder: Path, params: Params, seed: int) -> None:
         compare=True, draws=params.evaluate.draws, iterations=50, min_group=params.evaluate.min_group, top_k=10,
         templates=("a picture of {}",), person_templates=("a picture of {}",),
     )  # fmt: skip
-    write_scores(Suite(text_features, 12.0, occupations, settings).run(features), folder / "scores" / str(seed))
+    scores = Suite(text_features, 12.0, occupations, settings).run(features)
+    images = features[list(sets).index("people")].images
+    scores.update(captioning.measure(spoken, people, images, text_features, params.evaluate.leakage, draws=50))
+    write_scores(scores, folder / "scores" / str(seed))
 
 
 @pytest.fixture(scope="session")

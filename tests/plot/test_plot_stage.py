@@ -113,39 +113,39 @@ def test_figures_are_pictures_with_something_on_them(plotted):
             assert image.width > 400 and len(image.convert("RGB").getcolors(1 << 24)) > 20
 
 
-def test_the_same_run_gives_the_same_bytes(copy):
-    before = contents(copy)
-    assert plot(copy)[0] == 0
-    assert contents(copy) == before
+@pytest.fixture(scope="module")
+def again(plotted: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, bytes], dict[str, bytes]]:
+    """Return the results before and after another run, at a later commit, among files of others."""
+    root = Path(shutil.copytree(plotted, tmp_path_factory.mktemp("again") / "copy", symlinks=True))
+    before = contents(root)
+    results = root / FOLDER / "results"
+    (results / "study").mkdir()
+    (results / "study" / "runs.csv").write_text("x\n")
+    (results / "tables" / "stale.csv").write_text("x\n")
+    shutil.copytree(root / FOLDER / "scores" / "0", root / FOLDER / "scores" / "99")
+    (root / FOLDER / "scores" / "99" / "metrics.json").write_text("{}")
+    git(root, "add", "-f", str(FOLDER / "results" / "metrics.json"))
+    git(root, "commit", "-qm", "results")
+    assert plot(root)[0] == 0
+    return before, contents(root)
 
 
-def test_a_commit_changes_the_report_alone(copy):
-    before = contents(copy)
-    git(copy, "add", "-f", str(FOLDER / "results" / "metrics.json"))
-    git(copy, "commit", "-qm", "results")
-    assert plot(copy)[0] == 0
-    after = contents(copy)
+def test_another_run_gives_the_same_bytes_but_for_the_report_that_names_the_commit(again):
+    before, after = again
     assert {name for name in before if before[name] != after[name]} == {"report.html"}
+
+
+def test_the_report_compares_with_the_last_commit(again):
     said = "the change against the last commit"
-    assert said not in before["report.html"].decode() and said in after["report.html"].decode()
+    assert said not in again[0]["report.html"].decode() and said in again[1]["report.html"].decode()
 
 
-def test_what_others_keep_in_the_results_stays(copy):
-    study = copy / FOLDER / "results" / "study" / "runs.csv"
-    study.parent.mkdir()
-    study.write_text("x\n")
-    stale = copy / FOLDER / "results" / "tables" / "stale.csv"
-    stale.write_text("x\n")
-    assert plot(copy)[0] == 0
-    assert study.exists() and not stale.exists()
+def test_what_others_keep_in_the_results_stays(again):
+    assert again[1]["study/runs.csv"] == b"x\n"
 
 
-def test_seeds_that_params_do_not_name_are_not_read(copy):
-    shutil.copytree(copy / FOLDER / "scores" / "0", copy / FOLDER / "scores" / "99")
-    (copy / FOLDER / "scores" / "99" / "metrics.json").write_text("{}")
-    before = contents(copy)
-    assert plot(copy)[0] == 0
-    assert contents(copy) == before
+def test_stale_tables_go(again):
+    assert "tables/stale.csv" not in again[1]
 
 
 def test_summary_prints_the_headline_and_writes_nothing(copy):

@@ -34,11 +34,11 @@ def project_with_corpus(tmp_path: Path) -> Path:
     images = rng.integers(0, 256, (8, 16, 16, 3), dtype=np.uint8)
     keys = [f"{i:09d}" for i in range(8)]
     write_shard(
-        home / "corpus" / "real" / "00000.tar",
+        home / "build" / "corpus" / "real" / "00000.tar",
         ((key, {"png": encode_png(image)}) for key, image in zip(keys, images, strict=True)),
     )
     table = {"key": keys, "shard": "00000", "caption": "a judge", "kind": "object", "occupation": "", "skin_tone": ""}
-    pd.DataFrame(table).to_parquet(home / "corpus" / "samples.parquet")
+    pd.DataFrame(table).to_parquet(home / "build" / "corpus" / "samples.parquet")
     return tmp_path
 
 
@@ -50,7 +50,7 @@ def test_both_parts_make_a_pipeline_that_draws(project_with_corpus: Path) -> Non
             command, cwd=project_with_corpus, env=environment, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr[-3000:]
-    made = str(project_with_corpus / "data" / "pretrained" / "emoji-sd")
+    made = str(project_with_corpus / "data" / "pretrained" / "build" / "emoji-sd")
     pipeline = load_pipeline(made, None, "dpmsolver++", False, torch.float32, torch.device("cpu"))
     images, _ = Sampler(pipeline, Settings(2, 2.0, 1.0, "", 16)).images(["a judge"], [0])
     assert images.shape == (1, 16, 16, 3)
