@@ -26,10 +26,10 @@ repro: install ## Run the pipeline (dvc repro) for the profile of params.yaml, a
 	python -m stages.plot --summary
 
 test: install lint ## Everything that guards the project: lint, types, tests, the smoke pipeline end to end.
-	python -m pytest
+	OMP_NUM_THREADS=1 python -m pytest --numprocesses 2 --dist loadfile
 
 test-fast: install ## The tests without the end-to-end run.
-	python -m pytest --ignore tests/test_pipeline.py
+	OMP_NUM_THREADS=1 python -m pytest --numprocesses 2 --dist loadfile --ignore tests/test_pipeline.py
 
 lint: install ## ruff, numpydoc and pyright.
 	ruff check .
@@ -44,9 +44,9 @@ bench: install ## Measure: ratios side by side, on this machine.
 	for script in tests/bench/bench_*.py; do echo "== $$script"; python $$script || exit 1; done
 
 pretrain: install ## Train the small text-to-image model of the default again (hours).
-	dvc repro data/pretrained/dvc.yaml
-	rm -rf data/pretrained/emoji-sd
-	cp -r data/pretrained/build/emoji-sd data/pretrained/emoji-sd
+	dvc unfreeze data/pretrained/dvc.yaml:emoji-sd
+	dvc repro data/pretrained/dvc.yaml:emoji-sd
+	dvc freeze data/pretrained/dvc.yaml:emoji-sd
 
 clean: ## Remove what runs wrote, but results, the pretrained model and .venv.
 	rm -rf .work .pytest_cache .ruff_cache .hypothesis

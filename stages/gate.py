@@ -21,7 +21,7 @@ from stages.change import Change, change
 from stages.errors import InputError, run
 from stages.params import load
 from stages.repository import show
-from stages.wording import ARROWS, entry, label, number
+from stages.wording import ARROWS, difference, entry, label, number
 
 Metrics = Mapping[str, float]
 
@@ -120,9 +120,9 @@ def markdown(checks: Sequence[Check]) -> str:
             ARROWS[entry(key).better],
             number(key, moved.old),
             number(key, moved.new),
-            number(key, moved.new - moved.old, signed=True),
-            f"± {number(key, moved.noise)}",
-            number(key, one.tolerance),
+            difference(key, moved.new - moved.old, signed=True),
+            f"± {difference(key, moved.noise)}",
+            difference(key, one.tolerance),
             said,
         ]
         rows.append(f"| {' | '.join(cells)} |")

@@ -169,3 +169,24 @@ def number(key: str, value: float, signed: bool = False) -> str:
     else:
         text = f"{value:{sign}.3f}" if abs(value) < 100 else f"{value:{sign},.1f}"
     return text.replace("-", "−")
+
+
+def difference(key: str, value: float, signed: bool = False) -> str:
+    """
+    Write a difference of two values of a metric.
+
+    Parameters
+    ----------
+    key : str
+        The metric.
+    value : float
+        Finite.
+    signed : bool
+        Whether a plus sign is written, too.
+
+    Returns
+    -------
+    str
+        As `number`, but of percentages in points: ``"+1.4 points"``.
+    """
+    return number(key, value, signed).replace(" %", " points")

@@ -5,6 +5,7 @@ import pytest
 from stages.catalogue import CATALOGUE, describe, markdown
 
 FILLED = {"set": "people", "attribute": "gender", "marked": "age", "kind": "crime", "k": "5"}
+FILLED |= {"captioner": "clipcap", "gender": "woman"}
 
 
 @pytest.mark.parametrize("entry", CATALOGUE, ids=lambda entry: entry.key)

@@ -116,8 +116,8 @@ def test_nothing_changed_nothing_runs(clone: Clone) -> None:
 def test_alpha_reruns_balance_and_what_follows_and_going_back_runs_only_the_plots(clone: Clone) -> None:
     before = clone.metrics
     assert clone.executed("exp", "run", "--set-param", "contamination.alpha=0.6") == AFTER_ALPHA
-    changed = json.loads(clone.do("dvc", "metrics", "diff", "--json"))["diff"]
-    assert changed, "no metric moved with α"
+    changed = json.loads(clone.do("dvc", "metrics", "diff", "--json"))["data/smoke/results/metrics.json"]
+    assert any(values["diff"] for values in changed.values())
     assert "contamination.alpha" in clone.do("dvc", "params", "diff", "--md")
     assert clone.do("dvc", "plots", "diff", "--json").strip()
     clone.do("git", "checkout", "--quiet", "params.yaml", "dvc.lock")

@@ -103,9 +103,8 @@ def test_something_else_than_a_tar_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_member_says_what_is_there(shard: Path) -> None:
-    with pytest.raises(InputError, match=r"no member 001\.jpg \(found: png, txt, json\)"):
-        with Shard(shard) as opened:
-            opened.read("001", "jpg")
+    with pytest.raises(InputError, match=r"no member 001\.jpg \(found: png, txt, json\)"), Shard(shard) as opened:
+        opened.read("001", "jpg")
 
 
 def test_an_open_shard_travels_to_another_process(shard: Path) -> None:

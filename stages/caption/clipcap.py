@@ -109,7 +109,6 @@ def small_gpt2(vocabulary: int, positions: int, width: int, layers: int, heads: 
             resid_pdrop=dropout,
             embd_pdrop=dropout,
             attn_pdrop=dropout,
-            initializer_range=width**-0.5,  # 0.02 suits GPT-2's 768; at 128 the prefix would go unread for an epoch
             bos_token_id=None,
             eos_token_id=None,
         )

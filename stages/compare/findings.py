@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from stages.canvas import AFTER, BEFORE, MAN, PLAIN, SYNTHETIC, WOMAN, Panel
-from stages.wording import ARROWS, WISHES, entry, label, number
+from stages.wording import ARROWS, WISHES, difference, entry, label
 
 LOOKS = {  # of a method: colour and mark
     "none": (BEFORE, "o"),
@@ -20,7 +20,7 @@ LOOKS = {  # of a method: colour and mark
 
 def sentences(comparisons: pd.DataFrame, changes: pd.DataFrame, metrics: Sequence[str]) -> list[str]:
     """
-    Say what was found, a sentence a metric and method.
+    Say what was found, a line a metric: the methods against the reference, then what contamination changes.
 
     Parameters
     ----------
@@ -36,11 +36,11 @@ def sentences(comparisons: pd.DataFrame, changes: pd.DataFrame, metrics: Sequenc
     """
     said = []
     for metric in metrics:
-        parts = [_compared(row) for row in _records(comparisons, metric)] + [
-            _changed(row) for row in _records(changes, metric)
-        ]
+        methods = "; ".join(_compared(row) for row in _records(comparisons, metric))
+        of_alpha = _changed(_records(changes, metric))
+        parts = [f"{part}." for part in (methods, of_alpha) if part]
         if parts:
-            said.append(f"**{label(metric)}** ({WISHES[entry(metric).better]}): {'; '.join(parts)}.")
+            said.append(f"**{label(metric)}** ({WISHES[entry(metric).better]}). {' '.join(parts)}")
     return said
 
 
@@ -51,31 +51,40 @@ def _records(table: pd.DataFrame, metric: str) -> list[dict[str, Any]]:
 
 
 def _compared(row: Mapping[str, Any]) -> str:
-    of = f"{row['pairs']} pairs of α and seed" if row["pairs"] > 1 else "one pair"
     moved, clear = _moved(row)
-    where = ", at every α" if clear and row["everywhere"] and row["alphas"] > 1 else ""
-    test = f"; Wilcoxon, Holm p = {row['p_holm']:.2g}" if row["p_holm"] == row["p_holm"] else ""
+    where = " at every α" if clear and row["everywhere"] and row["alphas"] > 1 else ""
+    of = f"{row['pairs']} pairs of α and seed" if row["pairs"] > 1 else "one pair"
+    test = f", Wilcoxon with Holm p = {row['p_holm']:.2g}" if row["p_holm"] == row["p_holm"] else ""
     return f"{row['method']} {moved} against {row['reference']}{where} ({of}{test})"
 
 
-def _changed(row: Mapping[str, Any]) -> str:
-    moved, _ = _moved(row)
-    seeds = f"{row['seeds']} seeds" if row["seeds"] > 1 else "one seed"
-    return f"from α = {row['alpha_from']:g} to {row['alpha_to']:g}, {row['method']} {moved} ({seeds})"
+def _changed(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Say what changes from the lowest to the highest α, by method."""
+    spans: dict[tuple[float, float, int], list[str]] = {}
+    for row in rows:
+        span = (row["alpha_from"], row["alpha_to"], row["seeds"])
+        spans.setdefault(span, []).append(f"{row['method']} {_moved(row)[0]}")
+    return "; ".join(
+        f"From α = {low:g} to {high:g} ({seeds} {'seeds' if seeds > 1 else 'seed'}): {', '.join(moves)}"
+        for (low, high, seeds), moves in spans.items()
+    )
 
 
 def _moved(row: Mapping[str, Any]) -> tuple[str, bool]:
     """Say a difference; tell whether its interval leaves out 0."""
-    key, difference = row["metric"], row["difference"]
-    size = number(key, abs(difference))
+    key, value = row["metric"], row["difference"]
+    verb = "raises" if value > 0 else "lowers"
     if row["lo"] != row["lo"]:
-        return f"{'raises' if difference > 0 else 'lowers'} it by {size} (no interval)", False
-    clear = row["lo"] > 0 or row["hi"] < 0
-    if not clear:
-        ends = f"[{number(key, row['lo'], signed=True)}, {number(key, row['hi'], signed=True)}]"
-        return f"changes it by {number(key, difference, signed=True)} {ends}, which may be nothing", False
+        return f"{verb} it by {difference(key, abs(value))} (no interval)", False
     near, far = sorted((abs(row["lo"]), abs(row["hi"])))
-    return f"{'raises' if difference > 0 else 'lowers'} it by {size} [{number(key, near)}, {number(key, far)}]", True
+    if row["lo"] > 0 or row["hi"] < 0:
+        return f"{verb} it by {difference(key, abs(value))} [{_bare(key, near)}, {_bare(key, far)}]", True
+    ends = f"[{_bare(key, row['lo'], True)}, {_bare(key, row['hi'], True)}]"
+    return f"does not clearly change it: {difference(key, value, signed=True)} {ends}", False
+
+
+def _bare(key: str, value: float, signed: bool = False) -> str:
+    return difference(key, value, signed).removesuffix(" points")
 
 
 def panels(table: pd.DataFrame, metrics: Sequence[str]) -> list[Panel]:
@@ -121,9 +130,10 @@ def _panel(metric: str, table: pd.DataFrame, methods: Sequence[str]) -> Panel:
         if entry(metric).better == "zero":
             axes.axhline(0, color=BEFORE, linewidth=0.8)
         name, _, place_of = label(metric).partition(" · ")
-        axes.set_title(f"{name} {ARROWS[entry(metric).better]}\n{place_of}".rstrip())
-        axes.set(xlabel="α, share of generated images", ylabel=entry(metric).range)
+        known = entry(metric)
+        axes.set_title(f"{name[:1].upper()}{name[1:]} {ARROWS[known.better]}\n{place_of}".rstrip(), pad=20)
+        axes.set(xlabel="α, share of generated images", ylabel="%" if "%" in known.range else "")
         axes.set_xticks(sorted(table["alpha"].unique()))
-        axes.legend(loc="best", fontsize=7.5)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 0.99), ncols=4, borderpad=0, handlelength=1.8, columnspacing=1)
 
     return Panel(f"study-{metric}", f"{label(metric)} against α, a line a balancing method", draw, height=3.2)

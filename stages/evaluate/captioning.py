@@ -83,8 +83,8 @@ def measure(
                 test_share=settings.test_share,
                 draws=draws,
             )
-            for name, row in leaked.summary.iterrows():
-                scores.add(f"{prefix}.{name}.{attribute}", row["value"], row["lo"], row["hi"])
+            for name, *figures in leaked.summary[["value", "lo", "hi"]].itertuples():
+                scores.add(f"{prefix}.{name}.{attribute}", *figures)
             scores.tabulate("leakage", leaked.seeds, captioner=captioner, attribute=attribute)
     return scores
 

@@ -101,7 +101,12 @@ def main() -> None:
     mine = [index for index in range(state.process_index, len(parts), state.num_processes) if not files[index].exists()]
     if mine:
         pipeline = load_pipeline(
-            ours.model, ours.revision, ours.scheduler, ours.safety_checker, getattr(torch, ours.dtype), state.device
+            ours.model,
+            ours.revision,
+            ours.scheduler,
+            ours.safety_checker,
+            getattr(torch, ours.dtype),
+            state.device or torch.device("cpu"),
         )
         sampler = Sampler(
             pipeline, Settings(ours.steps, ours.guidance, ours.guidance_stop, ours.negative_prompt, ours.resolution)

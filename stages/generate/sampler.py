@@ -209,6 +209,7 @@ class Sampler:
                 tensors["prompt_embeds"] = tensors["prompt_embeds"].chunk(2)[1]
             return tensors
 
+        callback: Any = drop_guidance
         result: Any = self.pipeline(
             prompt_embeds=prompt,
             negative_prompt_embeds=negative,
@@ -218,7 +219,7 @@ class Sampler:
             width=settings.resolution,
             generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
             output_type="np",
-            callback_on_step_end=drop_guidance,
+            callback_on_step_end=callback,
             callback_on_step_end_tensor_inputs=["prompt_embeds"],
         )
         images = np.round(result.images * 255).astype(np.uint8)

@@ -156,7 +156,7 @@ def _line(key: str, metrics: Mapping[str, float], previous: Mapping[str, float])
     }
     if key in previous and wording.entry(key).better != "none":
         moved = change(key, previous, metrics)
-        line |= {"change": wording.number(key, moved.new - moved.old, signed=True), "verdict": moved.verdict}
+        line |= {"change": wording.difference(key, moved.new - moved.old, signed=True), "verdict": moved.verdict}
     return line
 
 

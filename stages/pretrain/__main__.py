@@ -4,7 +4,7 @@ import argparse
 import hashlib
 import shutil
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -23,9 +23,9 @@ from stages.shards import read_images
 from stages.workdir import work_folder
 
 HOME = Path("data/pretrained")
-BUILD = HOME / "build"  # not in git; `make pretrain` moves the finished model from here to data/pretrained/emoji-sd
+BUILD = HOME / "build"  # not in git
 CORPUS = BUILD / "corpus"
-MODEL = BUILD / "emoji-sd"
+MODEL = HOME / "emoji-sd"
 VAE_WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
@@ -122,7 +122,7 @@ def load_corpus(settings: Pretrain) -> tuple[torch.Tensor, list[str]]:
     images = []
     for shard, rows in samples.groupby("shard", sort=True):
         images += [image for _, image in read_images(CORPUS / "real" / f"{shard}.tar", rows["key"])]
-    order = samples.sort_values(["shard", "key"], kind="stable")
+    order: Any = samples.sort_values(by=["shard", "key"])  # pyright: ignore[reportCallIssue]
     return torch.from_numpy(np.stack(images)), order["caption"].tolist()
 
 
@@ -168,6 +168,7 @@ def train_denoiser(settings: Pretrain) -> None:
     ours = settings.denoiser
     images, captions = load_corpus(settings)
     vae = AutoencoderKL.from_pretrained(BUILD / "autoencoder", torch_dtype=torch.float32).eval()
+    scale: float = vae.config["scaling_factor"]
     means, deviations = autoencoder.encode(vae, images)
     words: CLIPTokenizer = denoiser.tokenizer(captions, ours.text.vocabulary, ours.text.length)
     tokens = _tokens(words, captions)
@@ -184,22 +185,21 @@ def train_denoiser(settings: Pretrain) -> None:
         latents = mean + deviations[rows].float() * torch.randn(mean.shape, generator=random)
         dropped = torch.rand(len(rows), generator=random) < ours.dropout
         chosen = torch.where(dropped[:, None], empty, tokens[rows])
-        return model.loss(latents * vae.config.scaling_factor, chosen, random)
+        return model.loss(latents * scale, chosen, random)
 
     vae_hash = hashlib.blake2b((BUILD / "autoencoder" / VAE_WEIGHTS).read_bytes(), digest_size=8).hexdigest()
     shape = {"seed": settings.seed, "held_out": settings.held_out, "autoencoder": vae_hash, **_shape(ours)}
     weights = _fit(model, loss, ours.recipe, work_folder("pretrain", shape) / "denoiser.pt", "denoiser")
     model.load_state_dict(weights, strict=False)
     unet.set_default_attn_processor()
+    parts: Any = {"safety_checker": None, "feature_extractor": None, "scheduler": denoiser.scheduler()}
     pipeline = StableDiffusionPipeline(
         vae=vae.half(),
         text_encoder=text.half(),
         tokenizer=words,
         unet=unet.half(),
-        scheduler=denoiser.scheduler(),
-        safety_checker=None,
-        feature_extractor=None,
         requires_safety_checker=False,
+        **parts,
     )
     _replace(pipeline.save_pretrained, MODEL)
 

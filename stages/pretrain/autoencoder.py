@@ -4,9 +4,11 @@ Shapes: B images, 3 channels, H = W pixels in [-1, 1]; latents (B, C, H / 8, W /
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKL
+from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from torch.nn import functional
 
 
@@ -28,10 +30,13 @@ def build(channels: Sequence[int], latent_channels: int, resolution: int) -> Aut
     AutoencoderKL
         Random weights from the global generator.
     """
+    blocks: Any = {  # diffusers annotates these as tuples of one
+        "down_block_types": ("DownEncoderBlock2D",) * len(channels),
+        "up_block_types": ("UpDecoderBlock2D",) * len(channels),
+        "block_out_channels": tuple(channels),
+    }
     return AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * len(channels),
-        up_block_types=("UpDecoderBlock2D",) * len(channels),
-        block_out_channels=tuple(channels),
+        **blocks,
         layers_per_block=1,
         latent_channels=latent_channels,
         norm_num_groups=8,
@@ -60,8 +65,10 @@ def loss(model: AutoencoderKL, images: torch.Tensor, noise: torch.Generator, kl_
     Tensor
         Scalar.
     """
-    posterior = model.encode(images).latent_dist
-    decoded = model.decode(posterior.sample(noise)).sample.float()
+    posterior = _posterior(model, images)
+    latents: Any = posterior.sample(noise)
+    decoded: Any = model.decode(latents)
+    decoded = decoded.sample.float()
     pixels = functional.l1_loss(decoded, images)
     edges = sum(
         functional.l1_loss(torch.diff(decoded, dim=axis), torch.diff(images, dim=axis)) for axis in (2, 3)
@@ -91,10 +98,15 @@ def encode(model: AutoencoderKL, images: torch.Tensor, size: int = 256) -> tuple
     """
     means, deviations = [], []
     for chunk in images.split(size):
-        posterior = model.encode(to_signed(chunk)).latent_dist
+        posterior = _posterior(model, to_signed(chunk))
         means.append(posterior.mean.bfloat16())
         deviations.append(posterior.std.bfloat16())
     return torch.cat(means), torch.cat(deviations)
+
+
+def _posterior(model: AutoencoderKL, images: torch.Tensor) -> DiagonalGaussianDistribution:
+    encoded: Any = model.encode(images)
+    return encoded.latent_dist
 
 
 def to_signed(images: torch.Tensor) -> torch.Tensor:

@@ -7,6 +7,7 @@ of a step is min(SNR, 5) / (SNR + 1), Min-SNR for v-prediction (arXiv 2303.09556
 
 import json
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from diffusers import DPMSolverMultistepScheduler, UNet2DConditionModel
@@ -51,7 +52,7 @@ def tokenizer(captions: Iterable[str], vocabulary: int, length: int) -> CLIPToke
     vocab = pairs.get_vocab()
     for character in pre_tokenizers.ByteLevel.alphabet():  # any text can be written, even bytes no caption holds
         vocab.setdefault(f"{character}</w>", len(vocab))
-    merges = [tuple(pair) for pair in json.loads(pairs.to_str())["model"]["merges"]]
+    merges: Any = [tuple(pair) for pair in json.loads(pairs.to_str())["model"]["merges"]]
     return CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=length)
 
 
@@ -75,8 +76,9 @@ def text_encoder(words: CLIPTokenizer, width: int, layers: int, heads: int) -> C
     CLIPTextModel
         Random weights from the global generator.
     """
+    config: Any = CLIPTextConfig  # takes arguments that its signature does not show
     return CLIPTextModel(
-        CLIPTextConfig(
+        config(
             vocab_size=len(words),
             hidden_size=width,
             intermediate_size=4 * width,
@@ -168,7 +170,7 @@ class TextToLatent(nn.Module):
         super().__init__()
         self.text = text
         self.unet = unet
-        self.register_buffer("alphas", scheduler().alphas_cumprod, persistent=False)
+        self.alphas: torch.Tensor = scheduler().alphas_cumprod
 
     def loss(self, latents: torch.Tensor, tokens: torch.Tensor, random: torch.Generator) -> torch.Tensor:
         """

@@ -19,6 +19,8 @@ import shutil
 import sys
 import warnings
 from collections.abc import Iterable
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -56,7 +58,10 @@ def main() -> None:
     warnings.filterwarnings("ignore", message=r".*torch\.distributed\.nn", category=FutureWarning)
     if section.threads:
         torch.set_num_threads(section.threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    if not torch.cuda.is_available():
+        torch.use_deterministic_algorithms(True)
+        deterministic: Any = torch.utils.deterministic
+        deterministic.fill_uninitialized_memory = False  # a debugging aid that writes every tensor twice
     if section.precision == "float16" and not torch.cuda.is_available():
         raise InputError("train.precision: found float16, which needs a GPU; expected float32 or bfloat16 on a CPU")
     accelerator = Accelerator(
@@ -67,6 +72,26 @@ def main() -> None:
         Run(everything, section, folder, seed, accelerator).execute()
     finally:
         accelerator.end_training()
+
+
+@dataclass
+class Progress:
+    """
+    What an interrupted run has done.
+
+    Attributes
+    ----------
+    steps : int
+        Optimisation steps finished.
+    points : list of dict
+        Of the curves.
+    skipped : set of str
+        Keys of unreadable images.
+    """
+
+    steps: int = 0
+    points: list[dict[str, float]] = field(default_factory=list)
+    skipped: set[str] = field(default_factory=set)
 
 
 class Run:
@@ -110,7 +135,8 @@ class Run:
                 raise InputError(f"{path}: no such shard; run the stage that writes it (`dvc repro`)")
             stats.append((str(path), path.stat().st_size, path.stat().st_mtime_ns))
         code = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
-        content = hash_pandas_object(self.table, index=False).to_numpy().tobytes()
+        hash_rows: Any = hash_pandas_object  # its signature hides `index`
+        content = hash_rows(self.table, index=False).to_numpy().tobytes()
         return {
             "train": self.section.model_dump(mode="json"),
             "profile": everything.profile,
@@ -152,12 +178,13 @@ class Run:
             rank=self.accelerator.process_index,
             world=self.accelerator.num_processes,
         )
-        trainer, points, first = self._trainer(model, preprocess)
-        skipped = self._train(trainer, batches, points, first, self._probe(preprocess, tokenize))
+        trainer, before = self._trainer(model, preprocess)
+        with Curves(self.output / "curves", before.points) if self.main else nullcontext() as curves:
+            skipped = self._train(trainer, batches, before, curves, self._probe(preprocess, tokenize))
         images.close()
         skipped = sorted({key for part in _gathered(skipped) for key in part})
-        if self.main:
-            self._write(trainer, shape, tokenize, located, plan, skipped, similarity)
+        if curves is not None:
+            self._write(trainer, shape, tokenize, located, plan, skipped, curves.points[-1]["loss"], similarity)
             shutil.rmtree(self.work)
 
     def _architecture(self, located: rows.Rows) -> models.Architecture:
@@ -208,7 +235,7 @@ class Run:
             raise InputError(f"{path}: copies are 0 everywhere; nothing to train on ({empty[0]})")
         return plan, streams
 
-    def _trainer(self, model: torch.nn.Module, preprocess: dict) -> tuple[loop.Trainer, list[dict[str, float]], int]:
+    def _trainer(self, model: torch.nn.Module, preprocess: dict) -> tuple[loop.Trainer, Progress]:
         """Prepare model and optimiser, from the last checkpoint where there is one."""
         section, accelerator = self.section, self.accelerator
         if section.activation_checkpointing:
@@ -238,14 +265,14 @@ class Run:
             std=tuple(preprocess["std"]),
         )
         if stored is None:
-            return trainer, [], 0
+            return trainer, Progress()
         step, _, state = stored
         optimizer.load_state_dict(state["optimizer"])
         if accelerator.scaler is not None:
             accelerator.scaler.load_state_dict(state["scaler"])
         trainer.loss_sum, trainer.loss_count = state["loss_sum"].to(accelerator.device), state["loss_count"]
         self._say(f"going on at step {step}")
-        return trainer, state["points"], step
+        return trainer, Progress(step, state["points"], set(state["skipped"]))
 
     def _probe(self, preprocess: dict, tokenize: data.Tokenize) -> probe.Probe | None:
         """Read the fixed images behind the curves: the same for every seed, evenly taken from each set."""
@@ -285,13 +312,13 @@ class Run:
         self,
         trainer: loop.Trainer,
         batches: data.Batches,
-        points: list[dict[str, float]],
-        first: int,
+        before: Progress,
+        curves: Curves | None,
         images: probe.Probe | None,
     ) -> set[str]:
-        section, steps = self.section, len(batches)
-        skipped: set[str] = set()
-        curves = Curves(self.output / "curves", points) if self.main else None
+        """Take the steps that are left; return the keys of unreadable images that this process met."""
+        section, steps, first = self.section, len(batches), before.steps
+        skipped = before.skipped
         bar = tqdm(total=steps, initial=first, unit="step", disable=not self.main or not sys.stderr.isatty())
 
         def on_log(done: int, loss: float) -> None:
@@ -304,25 +331,27 @@ class Run:
             self._say(f"step {done} of {steps}: {said}")
 
         def on_keep(done: int) -> None:
-            if done < steps and self.main:
-                with trainer.clock("checkpoint"):
-                    scaler = self.accelerator.scaler
-                    state = {
-                        "optimizer": trainer.optimizer.state_dict(),
-                        "scaler": scaler.state_dict() if scaler is not None else {},
-                        "points": curves.points if curves is not None else [],
-                        "loss_sum": trainer.loss_sum.cpu(),
-                        "loss_count": trainer.loss_count,
-                    }
-                    weights = models.portable(trainer.bare.state_dict())
-                    checkpoint.save(self.work, done, weights, state, section.checkpoints)
+            if done == steps or curves is None:
+                return
+            with trainer.clock("checkpoint"):
+                scaler = self.accelerator.scaler
+                state = {
+                    "optimizer": trainer.optimizer.state_dict(),
+                    "scaler": scaler.state_dict() if scaler is not None else {},
+                    "points": curves.points,
+                    "skipped": sorted(skipped),
+                    "loss_sum": trainer.loss_sum.cpu(),
+                    "loss_count": trainer.loss_count,
+                }
+                weights = models.portable(trainer.bare.state_dict())
+                checkpoint.save(self.work, done, weights, state, section.checkpoints)
 
         def on_step(batch: data.Batch) -> None:
             skipped.update(batch.skipped)
             bar.update()
 
         gc.freeze()  # what is held until the end need not be searched again at each collection
-        try:
+        with bar:
             loop.train(
                 trainer,
                 data.loader(batches, first, section.workers),
@@ -336,21 +365,11 @@ class Run:
                 on_keep=on_keep,
                 on_step=on_step,
             )
-        finally:
-            bar.close()
-            if curves is not None:
-                curves.__exit__(None, None, None)
         seconds = trainer.clock.seconds
         spent = sum(seconds.values())
-        if steps > first:
-            self._say(
-                f"{(steps - first) * section.batch_size / spent:.0f} samples/s: "
-                + ", ".join(
-                    f"{name} {100 * value / spent:.0f} %"
-                    for name, value in sorted(seconds.items(), key=lambda item: -item[1])
-                )
-            )
-        self.points = curves.points if curves is not None else []
+        parts = sorted(seconds.items(), key=lambda item: -item[1])
+        shares = ", ".join(f"{name} {100 * value / spent:.0f} %" for name, value in parts)
+        self._say(f"{(steps - first) * section.batch_size / spent:.3g} samples/s: {shares}")
         return skipped
 
     def _write(
@@ -361,6 +380,7 @@ class Run:
         located: rows.Rows,
         plan: list[schedule.Span],
         skipped: list[str],
+        loss: float,
         similarity: np.ndarray | None,
     ) -> None:
         """Write the model under another name, then give it its own."""
@@ -374,7 +394,7 @@ class Run:
                 "samples": plan[-1].stop * self.section.batch_size,
                 "rows": len(located),
                 "parameters": sum(parameter.numel() for parameter in trainer.bare.parameters()),
-                "loss": self.points[-1]["loss"],
+                "loss": loss,
                 "phases": [{"data": span.data, "first": span.start, "last": span.stop - 1} for span in plan],
                 "skipped": {"count": len(skipped), "keys": skipped[:100]},
             }

@@ -55,7 +55,9 @@ def write(folder: Path, rows: int) -> None:
             "attributes": pa.table({"key": keys, "source": real, **columns}),
         }
         for name, table in tables.items():
-            writers.setdefault(name, pq.ParquetWriter(folder / f"{name}.parquet", table.schema)).write_table(table)
+            if name not in writers:
+                writers[name] = pq.ParquetWriter(folder / f"{name}.parquet", table.schema)
+            writers[name].write_table(table)
     for writer in writers.values():
         writer.close()
 

@@ -27,10 +27,10 @@ def main() -> None:
             if loss == "siglip":
                 settings |= {"tokenizer": "corpus", "vocabulary": 4096}
             folder = project(Path(scratch), settings, profile="smoke", rows=16)
-            seconds, line = ours(folder, 0, 2)
+            speed = ours(folder, 0, 2)
             curves = folder / "data" / "smoke" / "models" / "0" / "curves" / "plots" / "metrics" / "loss.tsv"
             losses = [row.split("\t")[1] for row in curves.read_text().splitlines()[1:]]
-            print(f"{model}: loss at steps 1 and 2: {', '.join(losses)}; {line}; {seconds:.0f} s in all", flush=True)
+            print(f"{model}: loss at steps 1 and 2: {', '.join(losses)}; {speed.account}", flush=True)
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def main() -> None:
             ours(folder, seed, arguments.threads)
             clip = folder / "data" / "emoji" / "models" / str(seed) / "clip"
             found["stages.train"].append(retrieval(clip, clip / "model.safetensors"))
-            _, _, checkpoint = theirs(folder, csv, clip, seed, arguments.threads, 0)
+            _, checkpoint = theirs(folder, csv, clip, seed, arguments.threads, 0)
             found["open_clip_train"].append(retrieval(clip, checkpoint))
             print(seed, {name: values[-1] for name, values in found.items()}, flush=True)
     for metric in ("R@1", "R@5"):

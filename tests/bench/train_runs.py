@@ -4,8 +4,8 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from stages import params
 from stages.shards import Shard
 
 ROOT = Path(__file__).resolve().parents[2]
-THEIRS = Path(__file__).with_name("open_clip_run.py")
+TIMED = Path(__file__).with_name("timed_run.py")
 INPUTS = ("real", "synthetic", "eval", "samples.parquet", "occupations.csv")
 
 
@@ -63,14 +63,36 @@ def project(
     return folder
 
 
-def ours(folder: Path, seed: int, threads: int) -> tuple[float, str]:
-    """Train a project; return seconds of the whole process and its last line, the throughput."""
-    start = time.perf_counter()
-    command = [sys.executable, "-m", "stages.train", "--seed", str(seed)]
-    done = subprocess.run(command, cwd=folder, env=environment(threads), capture_output=True, text=True, check=False)
+@dataclass(frozen=True)
+class Speed:
+    """Samples per second of wall time and of processor time, in the training loop; the stage's own account of it."""
+
+    wall: float
+    processor: float
+    account: str = ""
+
+
+def ours(folder: Path, seed: int, threads: int) -> Speed:
+    """Train a project with the stage."""
+    output = _run([str(TIMED), "ours", "--seed", str(seed)], folder, threads)
+    clip = folder / params.load(folder).folder / "models" / str(seed) / "clip"
+    samples = json.loads((clip / "training.json").read_text())["samples"]
+    return _speed(output, samples)
+
+
+def _run(command: list[str], folder: Path, threads: int) -> str:
+    done = subprocess.run(
+        [sys.executable, *command], cwd=folder, env=environment(threads), capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise SystemExit(done.stderr[-2000:])
-    return time.perf_counter() - start, [line for line in done.stdout.splitlines() if "samples/s" in line][-1]
+    return done.stdout
+
+
+def _speed(output: str, samples: int) -> Speed:
+    wall, processor = (float(part) for part in output.split("seconds:")[1].split())
+    account = [line for line in output.splitlines() if "samples/s" in line]
+    return Speed(samples / wall, samples / processor, account[-1] if account else "")
 
 
 def export(folder: Path) -> Path:
@@ -91,12 +113,12 @@ def export(folder: Path) -> Path:
     return folder / "train.csv"
 
 
-def theirs(folder: Path, csv: Path, clip: Path, seed: int, threads: int, workers: int) -> tuple[float, float, Path]:
+def theirs(folder: Path, csv: Path, clip: Path, seed: int, threads: int, workers: int) -> tuple[Speed, Path]:
     """
     Train with `open_clip_train.main` under the settings of a project.
 
     `clip` is a folder that the stage has written: its configuration and vocabulary are used, not its weights. Returns
-    seconds of the whole process, samples/s of the epochs, and the checkpoint.
+    the speed and the checkpoint.
     """
     train = params.load(folder).train
     rows = len(pd.read_csv(csv, sep="\t"))
@@ -114,13 +136,8 @@ def theirs(folder: Path, csv: Path, clip: Path, seed: int, threads: int, workers
         "logs": folder / "logs", "name": f"run-{seed}-{workers}",
         "zeroshot-frequency": 0, "save-frequency": epochs, "log-every-n-steps": 10**6,
     }  # fmt: skip
-    command = [sys.executable, str(THEIRS), str(named), str(threads)]
+    command = [str(TIMED), "theirs", str(named), str(threads)]
     command += [part for key, value in arguments.items() for part in (f"--{key}", str(value))]
-    start = time.perf_counter()
-    done = subprocess.run(command, cwd=folder, env=environment(threads), capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(done.stderr[-2000:])
-    whole = time.perf_counter() - start
-    seconds = float(done.stdout.split("seconds in epochs:")[1].split()[0])
+    output = _run(command, folder, threads)
     checkpoint = folder / "logs" / f"run-{seed}-{workers}" / "checkpoints" / f"epoch_{epochs}.pt"
-    return whole, rows // train.batch_size * train.batch_size * epochs / seconds, checkpoint
+    return _speed(output, rows // train.batch_size * train.batch_size * epochs), checkpoint

@@ -60,4 +60,4 @@ def test_bfloat16_is_close_to_float32(kind: str) -> None:
         for half in (False, True)
     ]
     assert losses[0] == pytest.approx(losses[1], abs=0.05)
-    assert losses[0] == pytest.approx(math.log(12), abs=0.5)  # nothing known yet: about uniform over twelve words
+    assert math.log(12) - 0.5 < losses[0] < math.log(12) + 1  # nothing known yet: about uniform over twelve words

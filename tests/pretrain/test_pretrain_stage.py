@@ -50,7 +50,7 @@ def test_both_parts_make_a_pipeline_that_draws(project_with_corpus: Path) -> Non
             command, cwd=project_with_corpus, env=environment, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr[-3000:]
-    made = str(project_with_corpus / "data" / "pretrained" / "build" / "emoji-sd")
+    made = str(project_with_corpus / "data" / "pretrained" / "emoji-sd")
     pipeline = load_pipeline(made, None, "dpmsolver++", False, torch.float32, torch.device("cpu"))
     images, _ = Sampler(pipeline, Settings(2, 2.0, 1.0, "", 16)).images(["a judge"], [0])
     assert images.shape == (1, 16, 16, 3)

@@ -58,7 +58,7 @@ def test_every_key_is_documented_and_finite(finished):
     found = metrics(finished)
     assert all(isinstance(value, float) and math.isfinite(value) for value in found.values())
     described = {describe(key).key for key in found}
-    only_elsewhere = {entry.key for entry in CATALOGUE if ".harm." in entry.key}
+    only_elsewhere = {e.key for e in CATALOGUE if ".harm." in e.key or e.key.startswith("captions.")}
     assert {entry.key for entry in CATALOGUE} - described == only_elsewhere
 
 

@@ -1,0 +1,31 @@
+"""README says what the project does now: the table of metrics is the catalogue, its commands exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from stages import catalogue
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_table_of_metrics_is_the_catalogue() -> None:
+    assert catalogue.markdown() in README, "run `python -m stages.catalogue` and put its table into README.md"
+
+
+@pytest.mark.parametrize("module", sorted(set(re.findall(r"python -m (stages\.\w+)", README))))
+def test_every_module_that_it_names_exists(module: str) -> None:
+    path = ROOT / module.replace(".", "/")
+    assert path.with_suffix(".py").exists() or (path / "__main__.py").exists()
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"`?make ([a-z-]+)", README))))
+def test_every_make_target_that_it_names_exists(target: str) -> None:
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\((?!http)([^)#]+)\)", README))))
+def test_every_file_that_it_links_exists(link: str) -> None:
+    assert (ROOT / link).exists()
