@@ -1,6 +1,7 @@
 """What a captioner says of the evaluation set: quality, gender error, leakage."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 
 import numpy as np
 import pandas as pd
@@ -57,6 +58,7 @@ def measure(
     keys = table["key"].tolist()
     references = dict(zip(keys, table["captions"].map(list), strict=True))
     gender = dict(zip(keys, table["gender"], strict=True))
+    reader = _reader(settings)
     labels = {"gender": gender, "skin_tone": dict(zip(keys, table["skin_tone"].map(tone_group), strict=True))}
     most_frequent = caption_quality.majority([text for group in references.values() for text in group])
     baseline = caption_quality.score(dict.fromkeys(keys, most_frequent), references)
@@ -78,7 +80,7 @@ def measure(
                 references,
                 labels[attribute],
                 masked=leakage.ATTRIBUTE_WORDS[attribute] | set(settings.masked.get(attribute, [])),
-                classifier=_reader(settings),
+                classifier=reader,
                 seeds=settings.seeds,
                 test_share=settings.test_share,
                 draws=draws,
@@ -90,9 +92,6 @@ def measure(
 
 
 def _reader(settings: Leakage) -> leakage.Classifier:
-    return leakage.Classifier(
-        kind=settings.classifier,
-        **settings.model_dump(include={"embedding", "hidden", "layers", "dropout", "learning_rate", "epochs"}),
-        batch_size=settings.batch_size,
-        folder=settings.folder,
-    )
+    """Make LIC's reader: its fields are parameters of the same names, but for `kind`."""
+    names = {field.name for field in fields(leakage.Classifier)} - {"kind"}
+    return leakage.Classifier(kind=settings.classifier, **settings.model_dump(include=names))
