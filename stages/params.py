@@ -98,6 +98,7 @@ class Emoji(Section):
     occupation_share: Share = Field(description="share of people at work, shown and named")
     person_share: Share = Field(description="share of other people, as many women as men")
     object_share: Share = Field(description="share of neutral objects; the four shares sum to 1")
+    object_exponent: NonNegative = Field(description="exponent of the objects' Zipf law; 0: all equally frequent")
     neutral_share: Share = Field(description="share of gender-neutral drawings among people")
     census_year: Literal[1950, 2000] | None = Field(description="year of the women's shares; null: one half everywhere")
     census_sharpening: NonNegative = Field(default=1.0, description="factor on the logit of the women's shares")
