@@ -7,7 +7,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 export COUNTERWEIGHT_WORK ?= $(abspath .work)
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test test-fast lint format bench pretrain clean
+.PHONY: help install repro test test-fast lint format bench pretrain quality clean
 
 help: ## This list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -47,6 +47,11 @@ pretrain: install ## Train the small text-to-image model of the default again (h
 	dvc unfreeze data/pretrained/dvc.yaml:emoji-sd
 	dvc repro data/pretrained/dvc.yaml:emoji-sd
 	dvc freeze data/pretrained/dvc.yaml:emoji-sd
+
+quality: install ## Measure the text-to-image model: recognisability, distances, known bias, sheets (minutes).
+	python -m stages.download --params data/pretrained/params.yaml --out data/pretrained/build/corpus
+	python -m stages.download --params data/pretrained/params.yaml --section unseen --out data/pretrained/build/unseen
+	python -m stages.pretrain.quality
 
 clean: ## Remove what runs wrote, but results, the pretrained model and .venv.
 	rm -rf .work .pytest_cache .ruff_cache .hypothesis
