@@ -11,7 +11,7 @@ from stages.errors import InputError
 
 ALPHA = "contamination.alpha"
 METHOD = "balance.method"
-SILENT = ("gate.", "plot.")  # parameters that no score depends on
+SILENT = ("gate.", "plot.", "study.")  # parameters that no score depends on
 
 
 @dataclass(frozen=True)

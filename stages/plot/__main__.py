@@ -10,8 +10,6 @@ Reads what the other stages wrote into `data/<profile>/`, and writes `data/<prof
 
 import argparse
 import json
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +28,7 @@ from stages.plot import aggregate, figures, provenance, sheets
 from stages.plot.report import Content, interval, render
 from stages.repository import git
 from stages.shards import Shard
+from stages.staging import merged
 
 CAPTIONED = "people"
 SHOWN = (r"retrieval\.t2i\.5", "recognition", r"caption\w*(?:\.\w+)*", "leakage.*")  # by group, in this order
@@ -250,6 +249,8 @@ class Reader:
             except FileNotFoundError:
                 raise InputError(f"{path}: no such file; run the stage caption (`dvc repro caption`)") from None
             captions[name] = dict(zip(table["key"], table["caption"], strict=True))
+        if not captions:
+            return []
         people = read_set(self.folder / "eval", CAPTIONED)
         references = dict(zip(people.table["key"], people.table["captions"], strict=True))
         shared = set.intersection(*(set(said) for said in captions.values()), set(references))
@@ -289,20 +290,11 @@ def _to_csv(table: pd.DataFrame) -> bytes:
 
 
 def _write(results: Path, files: dict[str, bytes]) -> None:
-    """Write everything beside the results, then put it in place; what others keep there stays."""
-    staging = results / f".{os.getpid()}.partial"
-    try:
+    """Write everything; what others keep in the folder stays."""
+    with merged(results) as folder:
         for name, content in files.items():
-            path = staging / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-        for top in sorted({Path(name).parts[0] for name in files}):
-            target = results / top
-            if target.is_dir():
-                shutil.rmtree(target)
-            (staging / top).replace(target)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_bytes(content)
 
 
 def _summarise(results: Path) -> None:
