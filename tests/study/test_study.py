@@ -94,7 +94,7 @@ class Project:
 
     def study(self, *arguments: str, **environment: str) -> subprocess.Popen:
         return subprocess.Popen(
-            [sys.executable, "-m", "stages.study", *arguments], cwd=self.folder, env={**self.environment, **environment},
+            [sys.executable, "-m", "stages.study", *arguments], cwd=self.folder, env=self.environment | environment,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
         )  # fmt: skip
 
@@ -143,7 +143,8 @@ def test_the_points_are_compared(project):
 
 
 def test_the_working_tree_stays_as_it_is(project):
-    assert project.do("git", "status", "--porcelain").split() == ["??", f"{RESULTS.parent}/"]
+    assert project.do("git", "status", "--porcelain").split() == ["??", "data/"]
+    assert [path.name for path in (project.folder / "data" / "smoke").iterdir()] == ["results"]
     assert not (project.folder / "dvc.lock").exists()
 
 
