@@ -29,8 +29,8 @@ from stages.errors import InputError, run
 from stages.params import Params, load
 from stages.repository import git
 from stages.study.grid import Point, overrides, points
-from stages.study.workplace import Workplace, experiments
 from stages.workdir import VARIABLE, fingerprint, work_folder
+from stages.workplace import Workplace, experiments
 
 PRESENTATION = "plot"  # the stage that only averages and draws
 SHAPING = ("stages/", "data/pretrained/")  # dependencies in git

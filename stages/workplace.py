@@ -1,8 +1,8 @@
-"""Where points run: a clone of the repository in the work folder that nobody else touches.
+"""Where experiments run without touching the working tree: a clone of the repository in the work folder.
 
-So a study leaves the working tree alone, whatever kills it: `dvc exp run` sets parameters in the clone, which is reset
-before each point. Clone and repository share DVC's cache, so nothing that any of them has made is made twice; finished
-experiments are fetched into the repository, where `dvc exp show --all-commits` and `stages.compare` find them.
+`dvc exp run` sets parameters in the clone, which is reset before each run, whatever killed the last one. Clone and
+repository share DVC's cache, so nothing that any of them has made is made twice; finished experiments can be fetched
+into the repository, where `dvc exp show --all-commits` and `stages.compare` find them.
 """
 
 import os
@@ -40,7 +40,7 @@ def experiments(root: Path) -> dict[str, str]:
 
 class Workplace:
     """
-    A clone in which points run, one after another.
+    A clone in which experiments run, one after another.
 
     Parameters
     ----------
@@ -73,17 +73,17 @@ class Workplace:
         if not self._is_sound(commit):
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder.parent.mkdir(parents=True, exist_ok=True)
-            self._do("git", "clone", "--quiet", "--no-checkout", str(self.root), str(self.folder), folder=self.root)
+            self.do("git", "clone", "--quiet", "--no-checkout", str(self.root), str(self.folder), folder=self.root)
         self._put(commit)
-        for key, value in (("user.name", "study"), ("user.email", "study@localhost")):
+        for key, value in (("user.name", "clip-counterweight"), ("user.email", "clip-counterweight@localhost")):
             if git(self.folder, "config", key) is None:  # DVC commits experiments
-                self._do("git", "config", key, (git(self.root, "config", key) or value).strip())
+                self.do("git", "config", key, (git(self.root, "config", key) or value).strip())
         local = self.root / ".dvc" / "config.local"
         if local.is_file():
             shutil.copyfile(local, self.folder / ".dvc" / "config.local")
         dvc = (sys.executable, "-m", "dvc")
-        cache = self._do(*dvc, "cache", "dir", folder=self.root).strip()
-        self._do(*dvc, "cache", "dir", "--quiet", "--local", str(self.root / cache))
+        cache = self.do(*dvc, "cache", "dir", folder=self.root).strip()
+        self.do(*dvc, "cache", "dir", "--quiet", "--local", str(self.root / cache))
 
     def _is_sound(self, commit: str) -> bool:
         """Take away what a kill may have left; tell whether the clone can go on."""
@@ -100,8 +100,8 @@ class Workplace:
 
     def _put(self, commit: str) -> None:
         """Put tracked files at a commit, and remove others but those that git ignores: the data."""
-        self._do("git", "checkout", "--quiet", "--force", "--detach", commit)
-        self._do("git", "clean", "--quiet", "--force", "-d")
+        self.do("git", "checkout", "--quiet", "--force", "--detach", commit)
+        self.do("git", "clean", "--quiet", "--force", "-d")
 
     def collect(self, names: Sequence[str]) -> None:
         """
@@ -121,11 +121,11 @@ class Workplace:
             return
         found = experiments(self.folder)
         if refs := [f"+{found[name]}:{found[name]}" for name in names if name in found]:
-            self._do("git", "fetch", "--quiet", "--no-write-fetch-head", str(self.folder), *refs, folder=self.root)
+            self.do("git", "fetch", "--quiet", "--no-write-fetch-head", str(self.folder), *refs, folder=self.root)
 
     def run(self, name: str, commit: str, overrides: Sequence[str], log: Path, keep: Sequence[int] = ()) -> bool:
         """
-        Run one point.
+        Run one experiment, from a clean start.
 
         Parameters
         ----------
@@ -160,12 +160,32 @@ class Workplace:
             )
         return name in experiments(self.folder)
 
-    def _do(self, *command: str, folder: Path | None = None) -> str:
+    def do(self, *command: str, folder: Path | None = None) -> str:
+        """
+        Run a command.
+
+        Parameters
+        ----------
+        *command : str
+            With its arguments.
+        folder : Path, optional
+            Where, if not in the clone.
+
+        Returns
+        -------
+        str
+            What it prints.
+
+        Raises
+        ------
+        InputError
+            If it fails.
+        """
         done = subprocess.run(
             command, cwd=folder or self.folder, env=self.environment, capture_output=True, text=True, check=False
         )
         if done.returncode:
             reason = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["no message"]
             shown = "dvc" if "dvc" in command else command[0]
-            raise InputError(f"study: {shown} failed in {folder or self.folder}: {reason[0]}")
+            raise InputError(f"{shown} failed in {folder or self.folder}: {reason[0]}")
         return done.stdout
