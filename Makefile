@@ -27,6 +27,8 @@ repro: install ## Run the pipeline (dvc repro) for the profile of params.yaml, a
 
 study: install ## Run what is missing of the grid in the profile's section study (hours), and compare the points.
 	python -m stages.study --jobs 2
+	dvc repro --quiet
+	dvc repro --quiet --single-item --force plot
 
 AGAINST ?= origin/main
 

@@ -19,10 +19,11 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from stages import wording
+from stages import times, wording
 from stages.canvas import Panel, png
 from stages.errors import InputError, run
 from stages.evalsets import read_set
+from stages.findings import panels as study_panels
 from stages.params import Params, load
 from stages.plot import aggregate, figures, provenance, sheets
 from stages.plot.report import Content, interval, render
@@ -89,6 +90,9 @@ class Reader:
             "curves": figures.curves(curves, phases),
             "published": figures.published(published) if len(published) else [],
         }
+        runs, compared, findings = self._study()
+        if len(runs):
+            panels["study"] = study_panels(runs, list(compared["metric"].unique()))
         pairs, described = self._pairs(), self._described()
         content = Content(
             params=self.params.model_dump(mode="json"),
@@ -102,9 +106,12 @@ class Reader:
             panels=panels,
             groups=by_group,
             published=published,
+            compared=compared,
+            findings=findings,
             commit=provenance.commit(Path()),
             versions=provenance.versions(),
             outputs=provenance.outputs(self._lock(), leave_out="plot"),
+            durations=provenance.durations(self._lock(), times.read(), leave_out="plot"),
         )
         tables = {
             "metrics": summary.assign(name=[wording.label(key) for key in summary["key"]]),
@@ -265,6 +272,15 @@ class Reader:
         ]
         people.images.close()
         return described
+
+    def _study(self) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
+        """Read what `stages.compare` made of a study, where there is one; no stage depends on it."""
+        folder = self.folder / "results" / "study"
+        if not folder.is_dir():
+            return pd.DataFrame(), pd.DataFrame(), []
+        said = (folder / "findings.md").read_text().splitlines()
+        lines = [line.removeprefix("- ") for line in said if line]
+        return self._csv(folder / "runs.csv"), self._csv(folder / "comparisons.csv"), lines
 
     def _previous(self) -> dict[str, float]:
         """Read metrics.json of the last commit; nothing where there is none."""
