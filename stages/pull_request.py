@@ -13,7 +13,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from stages.errors import InputError, run
@@ -117,14 +117,16 @@ def _metrics(place: Workplace, revision: str, path: Path) -> Mapping[str, float]
 
 def _dvc(place: Workplace, what: str, old: str, new: str, *more: str) -> str:
     """Let DVC write a difference; empty where there is none."""
-    return place.do(sys.executable, "-m", "dvc", what, "diff", "--md", old, new, *more).strip()
+    table = place.do(sys.executable, "-m", "dvc", what, "diff", "--md", old, new, *more).strip()
+    rows = [row.replace(old, "before").replace(new, "after") for row in table.splitlines()]
+    return "\n".join(rows) if len(rows) > 2 else ""
 
 
 def _folded(table: str) -> str:
-    rows: Sequence[str] = table.splitlines()[2:]
-    if not rows:
+    if not table:
         return "No metric changes."
-    return f"<details><summary>All {len(rows)} metrics that change</summary>\n\n{table}\n\n</details>"
+    count = len(table.splitlines()) - 2
+    return f"<details><summary>All {count} metrics that change</summary>\n\n{table}\n\n</details>"
 
 
 if __name__ == "__main__":

@@ -92,6 +92,7 @@ def test_committed_results_that_are_worse_fail(project):
     done = check(project, "--against", "main-line")
     assert done.returncode == 1
     committed = done.stdout.split("### Run on")[0]
+    assert re.search(r"Param +\| before +\| after", committed)
     assert re.search(r"contamination.alpha +\| 0.0 +\| 0.3", committed)
     assert "### Committed results, profile emoji\n\n**Gate: failed.**" in committed
 
@@ -146,7 +147,8 @@ HOOKS = {
 def hooked(tmp_path: Path) -> Project:
     made = Project(tmp_path)
     made.do("cp", ROOT / ".pre-commit-config.yaml", ROOT / "pyproject.toml", made.folder)
-    (made.folder / "stages" / "score.py").unlink()
+    for script in ("plot.py", "stages/score.py"):
+        (made.folder / script).unlink()
     made.write("stages/sums.py", '"""Sums."""\n\nTOTAL: int = 1 + 1\n')
     made.do("git", "add", "--all")
     return made
