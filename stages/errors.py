@@ -1,7 +1,10 @@
 """The one way a stage refuses its input: one line on stderr, exit code 2."""
 
 import sys
+import time
 from collections.abc import Callable
+
+from stages import times
 
 
 class InputError(Exception):
@@ -10,7 +13,7 @@ class InputError(Exception):
 
 def run(main: Callable[[], None]) -> None:
     """
-    Run a stage's entry point; turn an `InputError` into one line and exit code 2.
+    Run a stage's entry point and note how long it took; turn an `InputError` into one line and exit code 2.
 
     Parameters
     ----------
@@ -22,8 +25,10 @@ def run(main: Callable[[], None]) -> None:
     SystemExit
         With code 2 after an `InputError`, 130 after an interrupt.
     """
+    started = time.monotonic()
     try:
         main()
+        times.record(time.monotonic() - started)
     except InputError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(2) from None

@@ -12,7 +12,6 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -33,6 +32,7 @@ from stages.evaluate import captioning, embed, suite
 from stages.evaluate.scores import Scores
 from stages.evaluate.suite import SetFeatures, Settings, Suite
 from stages.params import Evaluate, Params, load
+from stages.staging import replaced
 from stages.workdir import work_folder
 
 Features = NDArray[np.float32]
@@ -215,20 +215,13 @@ def _cached(path: Path, compute: Callable[[], Features], state: PartialState | N
 
 
 def _write(scores: Scores, out: Path) -> None:
-    """Write metrics and tables into a new folder, then put it in place of the old one."""
-    staging = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
-    try:
-        (staging / "metrics.json").write_text(
+    """Write metrics and tables."""
+    with replaced(out) as folder:
+        (folder / "metrics.json").write_text(
             json.dumps(scores.metrics, indent=2, sort_keys=True, allow_nan=False) + "\n"
         )
         for name, parts in scores.tables.items():
-            pd.concat(parts, ignore_index=True).to_csv(staging / f"{name}.csv", index=False, float_format="%.6g")
-        shutil.rmtree(out, ignore_errors=True)
-        staging.replace(out)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+            pd.concat(parts, ignore_index=True).to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
 
 
 if __name__ == "__main__":
