@@ -29,7 +29,7 @@ from tqdm import tqdm
 
 from stages.errors import InputError, run
 from stages.evalsets import EvalSet, read_set
-from stages.evaluate import captioning, embed, suite
+from stages.evaluate import amplification, captioning, embed, suite
 from stages.evaluate.scores import Scores
 from stages.evaluate.suite import SetFeatures, Settings, Suite
 from stages.params import Evaluate, Params, load
@@ -37,6 +37,7 @@ from stages.workdir import work_folder
 
 Features = NDArray[np.float32]
 Captions = dict[str, dict[str, str]]
+Said = tuple[Captions, amplification.Corpus]  # what the captioners say, and what they were trained on
 CAPTIONED = "people"
 
 
@@ -63,8 +64,10 @@ def main() -> None:
         sets = [read_set(data / "eval", name) for name in names]
         for evalset in sets:
             stack.enter_context(evalset.images)
-        captions = _captions(params, arguments.seed) if arguments.seed is not None else {}
-        scores = _evaluate(model, pretrained, sets, _occupations(data / "occupations.csv"), captions, params.evaluate)
+        said = None
+        if arguments.seed is not None and CAPTIONED in names:
+            said = _captions(params, arguments.seed), _corpus(params)
+        scores = _evaluate(model, pretrained, sets, _occupations(data / "occupations.csv"), said, params.evaluate)
     if scores is not None:
         _write(scores, out)
 
@@ -74,7 +77,7 @@ def _evaluate(
     pretrained: str | None,
     sets: Sequence[EvalSet],
     occupations: pd.DataFrame | None,
-    captions: Captions,
+    said: Said | None,
     evaluate: Evaluate,
 ) -> Scores | None:
     """Encode and measure; None in every process but the first."""
@@ -88,13 +91,15 @@ def _evaluate(
         texts = partial(_cached_texts, encoder)
         scores = Suite(texts, encoder.logit_scale, occupations, settings).run(features)
         for evalset in features:
-            if evalset.name == CAPTIONED and captions:
+            if evalset.name == CAPTIONED and said is not None:
+                captions, trained = said
                 scores.update(
                     captioning.measure(
                         captions,
                         evalset.table,
                         evalset.images,
                         texts,
+                        trained,
                         evaluate.leakage,
                         draws=evaluate.draws,
                         meteor=evaluate.meteor,
@@ -130,6 +135,16 @@ def _captions(params: Params, seed: int) -> Captions:
         table = pd.read_parquet(path)
         found[captioner] = dict(zip(table["key"], table["caption"], strict=True))
     return found
+
+
+def _corpus(params: Params) -> amplification.Corpus:
+    """Read what the captioners were trained on."""
+    selection, attributes = params.folder / "selection.parquet", params.folder / "attributes.parquet"
+    for path in (selection, attributes):
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; run the stage that writes it (`dvc repro`)")
+    phases = [(phase.data, phase.share) for phase in params.train.schedule]
+    return amplification.corpus(pd.read_parquet(selection), pd.read_parquet(attributes), phases)
 
 
 def _settings(evaluate: Evaluate) -> Settings:

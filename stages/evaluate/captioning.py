@@ -1,4 +1,4 @@
-"""What a captioner says of the evaluation set: quality, gender error, leakage."""
+"""What a captioner says of the evaluation set: quality, gender error, leakage, bias amplification."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from stages.attributes import tone_group
-from stages.evaluate import bootstrap, caption_quality, leakage
+from stages.attributes import GROUPS, tone_group
+from stages.evaluate import amplification, bootstrap, caption_quality, leakage
 from stages.evaluate.scores import Scores
 from stages.params import Leakage
 
@@ -20,6 +20,7 @@ def measure(
     table: pd.DataFrame,
     images: NDArray[np.floating],
     texts: Texts,
+    trained: amplification.Corpus,
     settings: Leakage,
     draws: int,
     meteor: bool = False,
@@ -32,11 +33,13 @@ def measure(
     captions : mapping, captioner → key → caption
         One caption an image of the set.
     table : DataFrame
-        Rows of the set: key, captions, gender, skin_tone.
+        Rows of the set: key, captions, gender, skin_tone, occupation.
     images : (N, D) array
         Features of the images, in the table's order.
     texts : callable
         Captions to features, for CLIPScore.
+    trained : amplification.Corpus
+        What the captioners were trained on.
     settings : Leakage
         Reader and seeds of LIC.
     draws : int
@@ -47,7 +50,8 @@ def measure(
     Returns
     -------
     Scores
-        Keys ``captions.<captioner>.…``; the tables `captions` (quality and gender error) and `leakage` (a row a seed).
+        Keys ``captions.<captioner>.…``; the tables `captions` (quality and gender error), `leakage` (a row a seed) and
+        `amplification` (a row a group and occupation).
 
     Raises
     ------
@@ -88,6 +92,13 @@ def measure(
             for name, *figures in leaked.summary[["value", "lo", "hi"]].itertuples():
                 scores.add(f"{prefix}.{name}.{attribute}", *figures)
             scores.tabulate("leakage", leaked.seeds, captioner=captioner, attribute=attribute)
+        for attribute in GROUPS:
+            found = amplification.of_captions(said, table, attribute, trained, draws=draws)
+            scores.add(f"{prefix}.amplification.a_to_t.{attribute}", found.a_to_t, *found.a_to_t_interval)
+            scores.add(f"{prefix}.amplification.t_to_a.{attribute}", found.t_to_a, *found.t_to_a_interval)
+            rows = found.pairs.rename(columns={"attribute": "group", "task": "occupation", "n_attribute": "n_group"})
+            rows = rows.rename(columns={"n_task": "n_occupation"})
+            scores.tabulate("amplification", rows, captioner=captioner, attribute=attribute)
     return scores
 
 
