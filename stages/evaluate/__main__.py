@@ -3,6 +3,7 @@
 `--seed N` evaluates the model that `train` made with that seed on the profile's sets, and writes
 `data/<profile>/scores/<seed>/`: `metrics.json` (flat, finite; keys in `stages/catalogue.py`) and one CSV a family of
 figures by group. `--model` evaluates any CLIP, without training: a folder, or an open_clip name with `--pretrained`.
+`--seed N --leakage-seeds …` measures LIC alone, over more seeds than the profile's, and prints it.
 
 Several processes (`torchrun`, `accelerate launch`) share the images; the first one computes the metrics.
 """
@@ -29,7 +30,7 @@ from tqdm import tqdm
 
 from stages.errors import InputError, run
 from stages.evalsets import EvalSet, read_set
-from stages.evaluate import amplification, captioning, embed, suite
+from stages.evaluate import amplification, captioning, embed, leakage, suite
 from stages.evaluate.scores import Scores
 from stages.evaluate.suite import SetFeatures, Settings, Suite
 from stages.params import Evaluate, Params, load
@@ -50,13 +51,16 @@ def main() -> None:
             raise InputError(f"--seed {arguments.seed}: params.yaml has seeds {params.seeds}")
         model, pretrained = str(params.folder / "models" / str(arguments.seed) / "clip"), None
         out = params.folder / "scores" / str(arguments.seed)
-        if not Path(model).is_dir():
+        if not Path(model).is_dir() and arguments.leakage_seeds is None:
             raise InputError(f"{model}: no trained model; run `dvc repro train@{arguments.seed}`")
     else:
         model, pretrained, out = arguments.model, arguments.pretrained, arguments.out
         if out is None:
             raise InputError("--model needs --out: the folder to write the scores to")
     data = arguments.data or params.folder
+    if arguments.leakage_seeds is not None:
+        _leakage(params, arguments.seed, arguments.leakage_seeds, arguments.out)
+        return
     names = arguments.sets or params.evaluate.sets
     if unknown := [name for name in names if name not in suite.KNOWN_SETS]:
         raise InputError(f"evaluation set {unknown[0]!r} is not known; expected some of {', '.join(suite.KNOWN_SETS)}")
@@ -121,8 +125,34 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--sets", nargs="+", metavar="SET", help=f"some of {', '.join(suite.KNOWN_SETS)}")
     parser.add_argument("--data", type=Path, help="folder with eval/ and occupations.csv (default: data/<profile>)")
     parser.add_argument("--profile", help="another profile than the one params.yaml names")
-    parser.add_argument("--out", type=Path, help="with --model: folder for metrics.json and the tables")
+    parser.add_argument("--out", type=Path, help="with --model, --leakage-seeds: folder for metrics.json and tables")
+    parser.add_argument(
+        "--leakage-seeds",
+        nargs="*",
+        type=int,
+        metavar="SEED",
+        help="only LIC of the captions of --seed, over these seeds (none given: the ten published ones)",
+    )
     return parser
+
+
+def _leakage(params: Params, seed: int | None, seeds: Sequence[int], out: Path | None) -> None:
+    """Measure LIC over other seeds than the profile's; print it, and write a row a seed where `out` is given."""
+    if seed is None:
+        raise InputError("--leakage-seeds needs --seed: captions are those of a trained model")
+    table = read_set(params.folder / "eval", CAPTIONED).table
+    settings = params.evaluate.leakage.model_copy(update={"seeds": list(seeds) or list(leakage.PUBLISHED_SEEDS)})
+    scores = captioning.leaked(_captions(params, seed), table, settings, params.evaluate.draws)
+    print(f"| model {seed}, {len(settings.seeds)} seeds of LIC | value | 95 % interval | ± over seeds |")
+    print("|---|---|---|---|")
+    for part in scores.tables["leakage"]:
+        captioner, attribute = part.iloc[0][["captioner", "attribute"]]
+        for name in ("lic_m", "lic_d", "lic"):
+            key = f"captions.{captioner}.{name}.{attribute}"
+            value, low, high = (scores.metrics[key + end] for end in ("", ".lo", ".hi"))
+            print(f"| {key} | {value:.2f} | [{low:.2f}, {high:.2f}] | {part[name].std():.2f} |")
+    if out is not None:
+        _write(scores, out)
 
 
 def _captions(params: Params, seed: int) -> Captions:

@@ -62,8 +62,6 @@ def measure(
     keys = table["key"].tolist()
     references = dict(zip(keys, table["captions"].map(list), strict=True))
     gender = dict(zip(keys, table["gender"], strict=True))
-    reader = _reader(settings)
-    labels = {"gender": gender, "skin_tone": dict(zip(keys, table["skin_tone"].map(tone_group), strict=True))}
     most_frequent = caption_quality.majority([text for group in references.values() for text in group])
     baseline = caption_quality.score(dict.fromkeys(keys, most_frequent), references)
     scores.add("captions.majority.cider", baseline["cider"])
@@ -78,20 +76,6 @@ def measure(
         for name, value in error.metrics().items():
             scores.add(f"{prefix}.{name}", value)
         scores.tabulate("captions", error.error, captioner=captioner, metric="gender_error")
-        for attribute in settings.attributes:
-            leaked = leakage.lic(
-                said,
-                references,
-                labels[attribute],
-                masked=leakage.ATTRIBUTE_WORDS[attribute] | set(settings.masked.get(attribute, [])),
-                classifier=reader,
-                seeds=settings.seeds,
-                test_share=settings.test_share,
-                draws=draws,
-            )
-            for name, *figures in leaked.summary[["value", "lo", "hi"]].itertuples():
-                scores.add(f"{prefix}.{name}.{attribute}", *figures)
-            scores.tabulate("leakage", leaked.seeds, captioner=captioner, attribute=attribute)
         for attribute in GROUPS:
             found = amplification.of_captions(said, table, attribute, trained, draws=draws)
             scores.add(f"{prefix}.amplification.a_to_t.{attribute}", found.a_to_t, *found.a_to_t_interval)
@@ -99,6 +83,54 @@ def measure(
             rows = found.pairs.rename(columns={"attribute": "group", "task": "occupation", "n_attribute": "n_group"})
             rows = rows.rename(columns={"n_task": "n_occupation"})
             scores.tabulate("amplification", rows, captioner=captioner, attribute=attribute)
+    scores.update(leaked(captions, table, settings, draws))
+    return scores
+
+
+def leaked(captions: Mapping[str, Mapping[str, str]], table: pd.DataFrame, settings: Leakage, draws: int) -> Scores:
+    """
+    Measure what captioners give away.
+
+    Parameters
+    ----------
+    captions : mapping, captioner → key → caption
+        One caption an image of the set.
+    table : DataFrame
+        Rows of the set: key, captions, gender, skin_tone.
+    settings : Leakage
+        Reader, seeds and attributes of LIC.
+    draws : int
+        Bootstrap samples behind each interval.
+
+    Returns
+    -------
+    Scores
+        LIC_M, LIC_D and LIC of each captioner and attribute; the table `leakage`.
+
+    Raises
+    ------
+    InputError
+        See `leakage.lic`.
+    """
+    scores, reader = Scores(), _reader(settings)
+    keys = table["key"].tolist()
+    references = dict(zip(keys, table["captions"].map(list), strict=True))
+    values = {"gender": table["gender"], "skin_tone": table["skin_tone"].map(tone_group)}
+    for captioner, said in captions.items():
+        for attribute in settings.attributes:
+            found = leakage.lic(
+                said,
+                references,
+                dict(zip(keys, values[attribute], strict=True)),
+                masked=leakage.ATTRIBUTE_WORDS[attribute] | set(settings.masked.get(attribute, [])),
+                classifier=reader,
+                seeds=settings.seeds,
+                test_share=settings.test_share,
+                draws=draws,
+            )
+            for name, *figures in found.summary[["value", "lo", "hi"]].itertuples():
+                scores.add(f"captions.{captioner}.{name}.{attribute}", *figures)
+            scores.tabulate("leakage", found.seeds, captioner=captioner, attribute=attribute)
     return scores
 
 
