@@ -189,7 +189,7 @@ def train_recogniser(settings: Pretrain) -> None:
 
     def write(folder: Path) -> None:
         folder.mkdir(parents=True)
-        save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, folder / WEIGHTS)
+        save_file(model.half().state_dict(), folder / WEIGHTS)
         (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
 
     replace(write, JUDGE)
