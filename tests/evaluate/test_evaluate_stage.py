@@ -180,6 +180,17 @@ def test_without_seeds_leakage_takes_the_ten_published_ones(captioned):
     ]  # fmt: skip
 
 
+def test_leakage_needs_captioners(captioned):
+    settings = captioned / "stages" / "profiles" / "smoke.yaml"
+    values = yaml.safe_load(settings.read_text())
+    values["caption"]["captioners"] = []
+    settings.write_text(yaml.safe_dump(values))
+    assert (
+        "caption.captioners or evaluate.leakage.attributes is empty"
+        in evaluate(captioned, "--seed", 0, "--leakage-seeds")[1]
+    )
+
+
 def test_leakage_needs_captions(captioned, model_folder):
     shutil.rmtree(captioned / "data" / "smoke" / "captions")
     assert (
