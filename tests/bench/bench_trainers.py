@@ -9,7 +9,7 @@ import argparse
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import open_clip
 import torch
@@ -23,7 +23,7 @@ from stages.train.probe import recall
 @torch.no_grad()
 def retrieval(clip: Path, weights: Path) -> dict[str, float]:
     """Return recall of the first caption of each picture; `clip` has configuration and vocabulary."""
-    model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{clip}")
+    model, _, preprocess = cast(Any, open_clip.create_model_and_transforms(f"local-dir:{clip}"))
     open_clip.load_checkpoint(model, str(weights), weights_only=False)
     model.eval()
     people = read_set(ROOT / "data" / "emoji" / "eval", "people")
