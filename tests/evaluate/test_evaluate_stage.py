@@ -181,6 +181,7 @@ def test_the_captions_of_a_seed_are_measured_against_its_training_rows(captioned
     assert found["captions.clipcap.amplification.t_to_a.gender"] == 0  # the right gender is named of each cook
     pairs = pd.read_csv(data / "scores" / "0" / "amplification.csv").query("captioner == 'clipcap'")
     cooks = pairs.query("attribute == 'gender' and occupation == 'cook'").set_index("group")
+    assert set(pairs["attribute"]) == {"gender"}  # nobody's skin tone is known of the training images
     assert cooks["sign"].to_dict() == {"woman": 1, "man": -1}
     assert cooks["n_group"].to_dict() == {"woman": 20, "man": 20}
     assert cooks["a_to_t"].to_dict() == {"woman": -0.25, "man": 0.25}  # 5 of 20 cook, no caption says so
