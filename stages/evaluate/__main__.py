@@ -69,7 +69,7 @@ def main() -> None:
         for evalset in sets:
             stack.enter_context(evalset.images)
         said = None
-        if arguments.seed is not None and CAPTIONED in names:
+        if arguments.seed is not None and CAPTIONED in names and params.caption.captioners:
             said = _captions(params, arguments.seed), _corpus(params)
         scores = _evaluate(model, pretrained, sets, _occupations(data / "occupations.csv"), said, params.evaluate)
     if scores is not None:
@@ -140,6 +140,8 @@ def _leakage(params: Params, seed: int | None, seeds: Sequence[int], out: Path |
     """Measure LIC over other seeds than the profile's; print it, and write a row a seed where `out` is given."""
     if seed is None:
         raise InputError("--leakage-seeds needs --seed: captions are those of a trained model")
+    if not params.caption.captioners or not params.evaluate.leakage.attributes:
+        raise InputError("--leakage-seeds: caption.captioners or evaluate.leakage.attributes is empty; expected some")
     table = read_set(params.folder / "eval", CAPTIONED).table
     settings = params.evaluate.leakage.model_copy(update={"seeds": list(seeds) or list(leakage.PUBLISHED_SEEDS)})
     scores = captioning.leaked(_captions(params, seed), table, settings, params.evaluate.draws)

@@ -165,6 +165,10 @@ class Corpus:
     occupations: NDArray[np.bool_]
     weights: NDArray[np.float64]
 
+    def knows(self, attribute: str) -> bool:
+        """Tell whether any row that is trained on lies in a group of the attribute."""
+        return bool(self.weights[self.groups[attribute].any(axis=1)].any())
+
 
 def corpus(selection: pd.DataFrame, attributes: pd.DataFrame, phases: Sequence[tuple[str, float]]) -> Corpus:
     """
@@ -227,9 +231,10 @@ def of_captions(
     """
     Measure what captions exaggerate of the association of an attribute with the occupations.
 
-    Images in no group of the attribute are left out; T → A, in addition, images whose caption names no group or both:
-    a caption, unlike a classifier, may leave the attribute open. An image shows the occupation that the set notes, and
-    those that its reference captions name.
+    Images in no group of the attribute are left out, in training, too: else every group of persons would go together
+    with every occupation, as objects have none. T → A also leaves out images whose caption names no group or both: a
+    caption, unlike a classifier, may leave the attribute open. An image shows the occupation that the set notes, and
+    those that its reference captions name. On balanced data the sign y is that of what rounding leaves.
 
     Parameters
     ----------
@@ -238,7 +243,7 @@ def of_captions(
     table : DataFrame
         Rows of the set: key, captions, gender, skin_tone, occupation.
     attribute : {'gender', 'skin_tone'}
-        A of the pairs; the T are the occupations.
+        A of the pairs; the T are the occupations. The corpus must know it.
     trained : Corpus
         What the captioner was trained on.
     draws, seed : int
@@ -264,9 +269,10 @@ def of_captions(
     told = _indicator([[caption_group(caption, attribute)] for caption in captions], names)
     tasks = _indicator([caption_occupations(caption) for caption in captions], OCCUPATIONS)
     one = told.any(axis=1)
-    training = (trained.groups[attribute], trained.occupations)
+    person = trained.groups[attribute].any(axis=1)
+    training = (trained.groups[attribute][person], trained.occupations[person])
     settings: dict[str, Any] = {
-        "names": (names, OCCUPATIONS), "weights": trained.weights, "draws": draws, "seed": seed,
+        "names": (names, OCCUPATIONS), "weights": trained.weights[person], "draws": draws, "seed": seed,
     }  # fmt: skip
     forth = directional(*training, truth, shown, told, tasks, **settings)
     back = directional(*training, truth[one], shown[one], told[one], tasks[one], **settings)

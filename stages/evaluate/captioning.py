@@ -76,7 +76,7 @@ def measure(
         for name, value in error.metrics().items():
             scores.add(f"{prefix}.{name}", value)
         scores.tabulate("captions", error.error, captioner=captioner, metric="gender_error")
-        for attribute in GROUPS:
+        for attribute in filter(trained.knows, GROUPS):
             found = amplification.of_captions(said, table, attribute, trained, draws=draws)
             scores.add(f"{prefix}.amplification.a_to_t.{attribute}", found.a_to_t, *found.a_to_t_interval)
             scores.add(f"{prefix}.amplification.t_to_a.{attribute}", found.t_to_a, *found.t_to_a_interval)

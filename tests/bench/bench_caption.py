@@ -136,6 +136,8 @@ def _compare(
         return texts, len(texts) / (time.process_time() - start)
 
     cached, plain, ratios = [], [], []
+    with_cache: list[str] = []
+    without: list[str] = []
     for _ in range(rounds):
         with_cache, fast = said()
         with _without_cache():

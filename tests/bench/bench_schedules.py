@@ -2,15 +2,19 @@
 
 Trains every schedule on the selection of this project (`dvc repro balance` with a target first, else balanced and
 mixed are the same rows) and prints the last point of its curves, mean and spread over seeds. The curves are taken on
-`--probe` images of each evaluation set. One model takes as long as in the pipeline.
+`--probe` images of each evaluation set. One model takes as long as in the pipeline; finished ones are kept in the work
+folder, so that a second run goes on where the first was stopped.
 """
 
 import argparse
+import hashlib
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
-from train_runs import ROOT, ours, project
+from train_runs import ROOT, add_options, kept, ours, project, settings, spread
 
 SCHEDULES = {
     "never": [("mixed", 1.0)],
@@ -22,40 +26,47 @@ METRICS = ("loss", "retrieval_r5", "representation_bias", "association_mean", "p
 
 
 def main() -> None:
-    """Print the table, and write it as csv if asked."""
+    """Print a Markdown table, and write the curves as csv if asked."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--threads", type=int, default=2)
+    add_options(parser, seeds=2)
     parser.add_argument("--probe", type=int, default=600, help="images of each evaluation set")
-    parser.add_argument("--epochs", type=float, help="those of the profile by default")
     parser.add_argument("--selection", type=Path, default=ROOT / "data" / "emoji" / "selection.parquet")
     parser.add_argument("--csv", type=Path, help="write all curves here")
     arguments = parser.parse_args()
     if not arguments.selection.exists():
         raise SystemExit(f"{arguments.selection}: no such selection; run `dvc repro balance` first")
-    points = []
+    content = hashlib.blake2b(arguments.selection.read_bytes(), digest_size=16).hexdigest()
+    points: list[pd.DataFrame] = []
+    rows = [f"| balanced data | {' | '.join(METRICS)} |", "|---" * (1 + len(METRICS)) + "|"]
     for name, phases in SCHEDULES.items():
+        changes = {**settings(arguments), "schedule": phases, "probe": arguments.probe}
+        finals = []
         for seed in range(arguments.seeds):
-            settings = {
-                "schedule": [{"data": data, "share": share} for data, share in phases],
-                "probe": arguments.probe,
-                "threads": arguments.threads,
-            }
-            if arguments.epochs:
-                settings["epochs"] = arguments.epochs
-            with tempfile.TemporaryDirectory() as scratch:
-                folder = project(Path(scratch), settings, selection=arguments.selection)
-                ours(folder, seed, arguments.threads)
-                curves = folder / "data" / "emoji" / "models" / str(seed) / "curves" / "plots" / "metrics"
-                tables = [pd.read_csv(path, sep="\t").set_index("step") for path in sorted(curves.glob("*.tsv"))]
-            points.append(pd.concat(tables, axis=1).reset_index().assign(schedule=name, seed=seed))
-            print(name, seed, points[-1].iloc[-1].to_dict(), flush=True)
-    curves = pd.concat(points)
-    last = curves.groupby(["schedule", "seed"], sort=False).last().groupby("schedule", sort=False)
-    table = last[list(METRICS)].agg(["mean", "std"]).round(3)
-    print(table.to_string())
+            shape = {**changes, "seed": seed, "samples": arguments.samples, "selection": content}
+            curves = pd.DataFrame(
+                kept("schedules", shape, lambda changes=changes, seed=seed: _curves(changes, seed, arguments))
+            )
+            points.append(curves.assign(schedule=name, seed=seed))
+            finals.append(curves.iloc[-1])
+            print(f"{name}, seed {seed}: {curves.iloc[-1].round(3).to_dict()}", flush=True)
+        cells = [spread([float(final[metric]) for final in finals]) for metric in METRICS]
+        rows.append(f"| {name} | {' | '.join(cells)} |")
+    print("\n".join(["", f"{arguments.seeds} seeds, mean ± standard deviation at the end of training:", "", *rows]))
     if arguments.csv:
-        curves.to_csv(arguments.csv, index=False)
+        pd.concat(points).to_csv(arguments.csv, index=False)
+
+
+def _curves(changes: Mapping[str, Any], seed: int, arguments: argparse.Namespace) -> list[dict[str, float]]:
+    """Train a model; return the points of its curves."""
+    phases = [{"data": data, "share": share} for data, share in changes["schedule"]]
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = project(
+            Path(scratch), {**changes, "schedule": phases}, selection=arguments.selection, rows=arguments.samples
+        )
+        ours(folder, seed, arguments.threads)
+        curves = folder / "data" / "emoji" / "models" / str(seed) / "curves" / "plots" / "metrics"
+        tables = [pd.read_csv(path, sep="\t").set_index("step") for path in sorted(curves.glob("*.tsv"))]
+    return pd.concat(tables, axis=1).reset_index().to_dict("records")
 
 
 if __name__ == "__main__":

@@ -19,12 +19,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="alternations")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rows", type=int, default=4096, help="images of the epoch")
+    parser.add_argument("--samples", type=int, default=4096, help="images of the epoch")
     arguments = parser.parse_args()
     settings = {"epochs": 1, "probe": 0, "checkpoint_every": 1.0, "threads": arguments.threads, "augmentation": {}}
     ratios: list[tuple[float, float]] = []
     with tempfile.TemporaryDirectory() as scratch:
-        folder = project(Path(scratch), settings, rows=arguments.rows)
+        folder = project(Path(scratch), settings, rows=arguments.samples)
         csv = export(folder)
         print("samples/s of wall time | of processor time: ours, open_clip with 0 and with 2 workers")
         for number in range(arguments.rounds):

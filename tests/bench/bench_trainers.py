@@ -1,18 +1,20 @@
 """Final retrieval of models from the train stage and from `open_clip_train.main`: same settings, data and seeds.
 
 Text-to-image R@5 and R@1 on the evaluation set `people`, each seed of each trainer, mean and spread. The two differ in
-the order of the images, the draws of the augmentation, and one batch an epoch that open_clip's loader drops.
+the order of the images, the draws of the augmentation, and one batch an epoch that open_clip's loader drops. Finished
+seeds are kept in the work folder, so that a second run goes on where the first was stopped.
 """
 
 import argparse
-import statistics
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, cast
 
 import open_clip
 import torch
 from PIL import Image
-from train_runs import ROOT, export, ours, project, theirs
+from train_runs import ROOT, add_options, export, kept, ours, project, settings, spread, theirs
 
 from stages.evalsets import read_set
 from stages.train.probe import recall
@@ -21,7 +23,7 @@ from stages.train.probe import recall
 @torch.no_grad()
 def retrieval(clip: Path, weights: Path) -> dict[str, float]:
     """Return recall of the first caption of each picture; `clip` has configuration and vocabulary."""
-    model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{clip}")
+    model, _, preprocess = cast(Any, open_clip.create_model_and_transforms(f"local-dir:{clip}"))
     open_clip.load_checkpoint(model, str(weights), weights_only=False)
     model.eval()
     people = read_set(ROOT / "data" / "emoji" / "eval", "people")
@@ -33,31 +35,34 @@ def retrieval(clip: Path, weights: Path) -> dict[str, float]:
 
 
 def main() -> None:
-    """Print the table."""
+    """Print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--epochs", type=int, help="those of the profile by default")
+    add_options(parser, seeds=3)
     arguments = parser.parse_args()
-    settings = {"probe": 0, "threads": arguments.threads}
-    if arguments.epochs:
-        settings["epochs"] = arguments.epochs
+    changes = {**settings(arguments), "probe": 0}
     found: dict[str, list[dict[str, float]]] = {"stages.train": [], "open_clip_train": []}
+    for seed in range(arguments.seeds):
+        shape = {**changes, "seed": seed, "samples": arguments.samples, "open_clip": open_clip.__version__}
+        both = kept("trainers", shape, lambda seed=seed: _both(changes, seed, arguments))
+        for name, values in both.items():
+            found[name].append(values)
+        print(f"seed {seed}: {both}", flush=True)
+    print(f"\nText to image, {arguments.seeds} seeds, percent, mean ± standard deviation:\n")
+    print("| trainer | R@1 | R@5 |\n|---|---|---|")
+    for name, values in found.items():
+        cells = [spread([value[metric] for value in values]) for metric in ("R@1", "R@5")]
+        print(f"| {name} | {' | '.join(cells)} |")
+
+
+def _both(changes: Mapping[str, Any], seed: int, arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """Train a model with each trainer; return their retrieval."""
     with tempfile.TemporaryDirectory() as scratch:
-        folder = project(Path(scratch), settings)
-        csv = export(folder)
-        for seed in range(arguments.seeds):
-            ours(folder, seed, arguments.threads)
-            clip = folder / "data" / "emoji" / "models" / str(seed) / "clip"
-            found["stages.train"].append(retrieval(clip, clip / "model.safetensors"))
-            _, checkpoint = theirs(folder, csv, clip, seed, arguments.threads, 0)
-            found["open_clip_train"].append(retrieval(clip, checkpoint))
-            print(seed, {name: values[-1] for name, values in found.items()}, flush=True)
-    for metric in ("R@1", "R@5"):
-        for name, values in found.items():
-            numbers = [value[metric] for value in values]
-            spread = statistics.stdev(numbers) if len(numbers) > 1 else float("nan")
-            print(f"{metric} {name:16} mean {statistics.mean(numbers):6.2f}  std {spread:5.2f}  n {len(numbers)}")
+        folder = project(Path(scratch), changes, rows=arguments.samples)
+        ours(folder, seed, arguments.threads)
+        clip = folder / "data" / "emoji" / "models" / str(seed) / "clip"
+        _, checkpoint = theirs(folder, export(folder), clip, seed, arguments.threads, 0)
+        weights = {"stages.train": clip / "model.safetensors", "open_clip_train": checkpoint}
+        return {name: retrieval(clip, path) for name, path in weights.items()}
 
 
 if __name__ == "__main__":

@@ -1,12 +1,15 @@
 """Training runs for the benchmarks: this project's stage and open_clip's own trainer, on the same images."""
 
+import hashlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
@@ -15,6 +18,7 @@ import yaml
 
 from stages import params
 from stages.shards import Shard
+from stages.workdir import work_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMED = Path(__file__).with_name("timed_run.py")
@@ -35,7 +39,8 @@ def project(
     """
     Make a project folder that trains on the data of this one.
 
-    `train` changes keys of its section. Without a selection, the first `rows` real images are trained on, each once.
+    `train` changes keys of its section. Without a selection, real images are trained on, each once; `rows` takes as
+    many of the first ones of the selection or of the images.
     """
     science = yaml.safe_load((ROOT / "params.yaml").read_text()) | {"profile": profile}
     profiles, data = folder / "stages" / "profiles", folder / "data" / profile
@@ -51,16 +56,54 @@ def project(
         if source.exists():
             (data / name).symlink_to(source)
     if selection is None:
-        samples = pd.read_parquet(data / "samples.parquet", columns=["key", "shard"])[:rows]
-        samples.assign(source="real", q=1.0, copies=np.int32(1)).to_parquet(data / "selection.parquet", index=False)
+        samples = pd.read_parquet(data / "samples.parquet", columns=["key", "shard"]).iloc[:rows]
+        chosen = samples.assign(source="real", q=1.0, copies=np.int32(1))
     else:
-        (data / "selection.parquet").symlink_to(selection.resolve())
+        chosen = pd.read_parquet(selection).iloc[:rows]
+    chosen.to_parquet(data / "selection.parquet", index=False)
     git = ["git", "-c", "user.name=bench", "-c", "user.email=bench@example.org"]
     subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
     subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "bench"], cwd=folder, check=True)
     (folder / ".dvc").mkdir()
     (folder / ".dvc" / "config").write_text("[core]\n    analytics = false\n")
     return folder
+
+
+def settings(arguments: Namespace) -> dict[str, Any]:
+    """Take the changes of the train section from the options that the benchmarks share (`add_options`)."""
+    given = {"threads": arguments.threads}
+    return given | ({"epochs": arguments.epochs} if arguments.epochs else {})
+
+
+def add_options(parser: ArgumentParser, seeds: int) -> None:
+    """Add the options of a benchmark that trains models of several seeds."""
+    parser.add_argument("--seeds", type=int, default=seeds, help="models of each kind")
+    parser.add_argument("--epochs", type=int, help="those of the profile by default")
+    parser.add_argument("--samples", type=int, help="images of an epoch; all by default")
+    parser.add_argument("--threads", type=int, default=2)
+
+
+def kept(noun: str, shape: Mapping[str, Any], compute: Callable[[], Any]) -> Any:
+    """
+    Read a result from the work folder, or compute and keep it: a benchmark that was stopped goes on where it was.
+
+    `shape` is all that the result depends on beside the code of the train stage and the data, which are added here.
+    """
+    code = b"".join(path.read_bytes() for path in sorted((ROOT / "stages" / "train").glob("*.py")))
+    samples = (ROOT / "data" / "emoji" / "samples.parquet").read_bytes()
+    scale = (ROOT / "stages" / "profiles" / "emoji.yaml").read_bytes()
+    digest = hashlib.blake2b(code + samples + scale, digest_size=16).hexdigest()
+    path = work_folder("bench", {"noun": noun, "inputs": digest, **shape}) / "result.json"
+    if not path.is_file():
+        result = json.dumps(compute())
+        path.with_suffix(".partial").write_text(result)
+        path.with_suffix(".partial").rename(path)
+    return json.loads(path.read_text())
+
+
+def spread(values: Sequence[float]) -> str:
+    """Write mean ± standard deviation (ddof 1)."""
+    return f"{mean(values):.3f}" + (f" ± {stdev(values):.3f}" if len(values) > 1 else "")
 
 
 @dataclass(frozen=True)

@@ -95,9 +95,7 @@ def test_each_pair_has_its_interval() -> None:
         assert (found.pairs[name] <= found.pairs[f"{name}_hi"]).all()
 
 
-SELECTION = pd.DataFrame(
-    {"key": list("abcd"), "source": ["real", "synthetic", "real", "real"], "copies": np.int32([2, 0, 1, 1])}
-)
+SELECTION = pd.DataFrame({"key": list("abcd"), "source": ["real", "synthetic", "real", "real"], "copies": [2, 0, 1, 1]})
 
 
 def annotated() -> pd.DataFrame:
@@ -126,6 +124,8 @@ def test_the_training_data_are_the_selected_images_as_often_as_they_are_trained_
         ["pilot"],
         [],
     ]
+    assert balanced.knows("skin_tone")
+    assert not corpus(SELECTION.assign(copies=[0, 1, 1, 1]), annotated(), [("balanced", 1.0)]).knows("skin_tone")
     both = corpus(SELECTION, annotated(), [("mixed", 0.6), ("balanced", 0.4)])
     assert both.weights.tolist() == pytest.approx([0.6 / 4 + 0.4 / 2, 0.6 / 4, 0.6 / 4 + 0.4 / 4, 0.6 / 4 + 0.4 / 4])
 
@@ -137,10 +137,11 @@ def test_a_row_without_attributes_is_named() -> None:
         corpus(SELECTION.drop(columns="copies"), annotated(), [("mixed", 1.0)])
 
 
-COOKS = Corpus(  # the training's cooks are women, its pilots men
-    {"gender": np.array([[1, 0]] * 3 + [[0, 1]] * 3, bool)},
-    np.array([[name == ("cook" if row < 3 else "pilot") for name in OCCUPATIONS] for row in range(6)]),
-    np.ones(6),
+TRAINED = [("woman", "cook")] * 3 + [("man", "cook")] + [("man", "pilot")] * 3 + [("", "")] * 20
+COOKS = Corpus(  # cooks are women but for one, who by the twenty pictures of nobody would go together with cooking, too
+    {"gender": np.array([[gender == "woman", gender == "man"] for gender, _ in TRAINED])},
+    np.array([[name == task for name in OCCUPATIONS] for _, task in TRAINED]),
+    np.ones(len(TRAINED)),
 )
 PEOPLE = pd.DataFrame(
     {
@@ -163,22 +164,20 @@ SAID = {
 
 def test_captions_by_hand() -> None:
     found = of_captions(SAID, PEOPLE, "gender", COOKS, draws=20)
-    pairs = found.pairs.set_index(["attribute", "task"])
-    assert {pair: row["sign"] for pair, row in pairs.iterrows() if row["sign"]} == {
+    of = found.pairs[found.pairs["sign"] != 0]
+    assert dict(zip(zip(of["attribute"], of["task"], strict=True), of["sign"], strict=True)) == {
         ("woman", "cook"): 1,
         ("woman", "pilot"): -1,
         ("man", "cook"): -1,
         ("man", "pilot"): 1,
     }
-    of = pairs.loc[pairs["sign"] != 0]
     # p, q, u are women: 2 of 3 cook, all are said to; 1 of 3 flies, none is said to. r, s: from 1 cook of 2 to none
     assert of["a_to_t"].tolist() == pytest.approx([1 - 2 / 3, 1 / 3, 1 / 2, 1 - 1 / 2])
     # of cooks p, r with a group in their caption, both right: 0; of pilots q, s (woman, man), both said to be women
     assert of["t_to_a"].tolist() == pytest.approx([0, -(1 - 1 / 2), 0, -(1 / 2)])
     assert of["n_attribute"].tolist() == [3, 3, 2, 2]
     assert of["n_task"].tolist() == [2, 2, 2, 2]
-    shown = pairs["a_to_t"].notna()
-    assert shown.all()
+    assert found.pairs["a_to_t"].notna().all()
     assert found.a_to_t == pytest.approx((1 / 3 + 1 / 3 + 1 / 2 + 1 / 2) / (2 * len(OCCUPATIONS)))
     assert found.t_to_a == pytest.approx(-1 / 4)
 

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from stages.attributes import OCCUPATIONS, occupation_column, sensitive_columns
 from stages.catalogue import CATALOGUE, describe
 from stages.errors import run
 from stages.evaluate.__main__ import main
@@ -155,6 +156,37 @@ def captioned(tmp_path, data_folder):
     return tmp_path
 
 
+def test_the_captions_of_a_seed_are_measured_against_its_training_rows(captioned, model_folder):
+    data = captioned / "data" / "smoke"
+    shutil.copytree(model_folder, data / "models" / "0" / "clip")
+    people = pd.read_parquet(data / "eval" / "people.parquet")
+    people.assign(occupation=["cook"] * 10 + [""] * 30).to_parquet(data / "eval" / "people.parquet")
+    keys, sources = list("abcd"), ["real", "synthetic", "real", "real"]
+    pd.DataFrame({"key": keys, "shard": "0", "source": sources, "q": 1.0, "copies": [2, 1, 0, 1]}).to_parquet(
+        data / "selection.parquet"
+    )
+    columns = [*sensitive_columns(), *map(occupation_column, OCCUPATIONS)]
+    said = {"s_gender_woman": keys[:2], "s_gender_man": keys[2:], "y_occupation_cook": ["a"]}
+    rows = [{name: key in said.get(name, []) for name in columns} for key in keys]
+    attributes = pd.DataFrame(rows).assign(key=keys, source=sources)
+    attributes.iloc[:3].to_parquet(data / "attributes.parquet")
+    code, stderr = evaluate(captioned, "--seed", 0)
+    assert (code, "attributes.parquet: no row for key d (real" in stderr) == (2, True)
+    attributes.to_parquet(data / "attributes.parquet")
+    assert evaluate(captioned, "--seed", 0)[0] == 0
+    found = metrics(captioned, "data/smoke/scores/0")
+    described = {describe(key).key for key in found if key.startswith("captions.")}
+    wanted = {entry.key for entry in CATALOGUE if entry.key.startswith("captions.") and "meteor" not in entry.key}
+    assert wanted - described == set()
+    assert found["captions.clipcap.amplification.t_to_a.gender"] == 0  # the right gender is named of each cook
+    pairs = pd.read_csv(data / "scores" / "0" / "amplification.csv").query("captioner == 'clipcap'")
+    cooks = pairs.query("attribute == 'gender' and occupation == 'cook'").set_index("group")
+    assert set(pairs["attribute"]) == {"gender"}  # nobody's skin tone is known of the training images
+    assert cooks["sign"].to_dict() == {"woman": 1, "man": -1}
+    assert cooks["n_group"].to_dict() == {"woman": 20, "man": 20}
+    assert cooks["a_to_t"].to_dict() == {"woman": -0.25, "man": 0.25}  # 5 of 20 cook, no caption says so
+
+
 def test_leakage_alone_over_other_seeds(captioned, capsys):
     assert evaluate(captioned, "--seed", 0, "--leakage-seeds", 5, 6, 7, "--out", "lic") == (0, "")
     table = pd.read_csv(captioned / "lic" / "leakage.csv")
@@ -178,6 +210,17 @@ def test_without_seeds_leakage_takes_the_ten_published_ones(captioned):
     assert table.query("captioner == 'clipcap'")["seed"].tolist() == [
         0, 12, 456, 789, 100, 200, 300, 400, 500, 1234,
     ]  # fmt: skip
+
+
+def test_leakage_needs_captioners(captioned):
+    settings = captioned / "stages" / "profiles" / "smoke.yaml"
+    values = yaml.safe_load(settings.read_text())
+    values["caption"]["captioners"] = []
+    settings.write_text(yaml.safe_dump(values))
+    assert (
+        "caption.captioners or evaluate.leakage.attributes is empty"
+        in evaluate(captioned, "--seed", 0, "--leakage-seeds")[1]
+    )
 
 
 def test_leakage_needs_captions(captioned, model_folder):

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import open_clip
@@ -21,7 +22,7 @@ def batch(n: int = 8, seed: int = 0) -> Batch:
     return Batch(images, torch.randint(1, 399, (n, 8), generator=generator), np.arange(n), [])
 
 
-def trainer(config=TINY, loss="clip", **changes: object) -> loop.Trainer:
+def trainer(config=TINY, loss: Any = "clip", **changes: object) -> loop.Trainer:
     extra = {"init_logit_scale": 2.3, "init_logit_bias": -10} if loss == "siglip" else {}
     torch.manual_seed(0)
     model = open_clip.CLIP(**config, **extra, output_dict=True)

@@ -1,6 +1,7 @@
 import json
 import math
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import open_clip
@@ -16,7 +17,7 @@ from stages.train import models, tokens
 CAPTIONS = ["a red circle", "a blue square", "a green cross"] * 3
 
 
-def built(tmp_path: Path, model=TINY_RESNET, loss="clip", seed: int = 0):
+def built(tmp_path: Path, model=TINY_RESNET, loss: Any = "clip", seed: int = 0):
     shape = models.architecture(model, loss)
     shape = shape.with_vocabulary(tokens.learn(CAPTIONS, 400, shape.context), "models/0/clip")
     network = models.create(shape, None, seed, tmp_path / "design")
@@ -36,7 +37,7 @@ def test_a_saved_model_is_loaded_by_open_clip_alone_and_gives_the_same_outputs(t
     folder = tmp_path / "clip"
     folder.mkdir()
     models.save(model, shape, tokenize, folder)
-    loaded, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{folder}")
+    loaded, _, preprocess = cast(Any, open_clip.create_model_and_transforms(f"local-dir:{folder}"))
     texts = open_clip.get_tokenizer(f"local-dir:{folder}")(CAPTIONS[:3])
     assert torch.equal(texts, tokenize(CAPTIONS[:3]))
     assert torch.allclose(outputs(loaded, texts), outputs(model, texts), atol=1e-6)

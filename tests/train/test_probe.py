@@ -39,7 +39,9 @@ def prepared(pairs: int, persons: int, neutral: int) -> tuple[torch.nn.Module, p
     torch.manual_seed(0)
     model = open_clip.CLIP(**shape.config, output_dict=True)
     images = torch.randn(pairs + persons + neutral, 3, 32, 32)
-    parts = dict(zip(("pairs", "persons", "neutral"), images.split([pairs, persons, neutral]), strict=True))
+    parts: dict[str, torch.Tensor] = dict(
+        zip(("pairs", "persons", "neutral"), images.split([pairs, persons, neutral]), strict=True)
+    )
     made = probe.prepare(
         parts,
         ["a red circle"] * pairs,

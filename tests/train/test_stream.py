@@ -1,4 +1,5 @@
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -42,7 +43,7 @@ def located(corpus, tolerant: bool = False) -> rows.Rows:
     return rows.locate(table, corpus.data, tolerant)
 
 
-def batches(found: rows.Rows, rank: int = 0, world: int = 1, memory: int = 0, on_bad="fail") -> data.Batches:
+def batches(found: rows.Rows, rank: int = 0, world: int = 1, memory: int = 0, on_bad: Any = "fail") -> data.Batches:
     plan = schedule.spans([("mixed", 0.5), ("balanced", 0.5)], 12)
     streams = {
         "mixed": data.Stream(np.ones(len(found), np.int32), 0, "mixed"),

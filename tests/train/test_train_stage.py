@@ -2,11 +2,14 @@ import json
 import multiprocessing
 import multiprocessing.process
 import os
+import re
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import open_clip
@@ -14,11 +17,15 @@ import pandas as pd
 import pytest
 import torch
 from accelerate.state import AcceleratorState
+from PIL import Image
+from safetensors.torch import load_file
 from shapes import TINY, TINY_RESNET
 from tokenizers import Tokenizer
 
 from stages.errors import InputError, run
 from stages.train.__main__ import main
+
+ROOT = Path(__file__).parents[2]
 
 
 def train(monkeypatch: pytest.MonkeyPatch, seed: int = 0) -> None:
@@ -47,6 +54,20 @@ def test_a_model_and_its_curves_are_written(corpus, monkeypatch, one_thread, cap
         assert len(curve(corpus, name)) == 4
     assert "samples/s" in capsys.readouterr().out
     assert not list((corpus.root / ".work" / "train").iterdir())
+
+
+def test_the_readmes_lines_load_the_model(corpus, monkeypatch, one_thread) -> None:
+    train(monkeypatch)
+    (lines,) = re.findall(r"```python\n(import open_clip\n.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    found: dict = {}
+    exec(lines.replace("data/emoji", "data/smoke"), found)
+    model, stored = found["model"], load_file(corpus.data / "models" / "0" / "clip" / "model.safetensors")
+    assert not model.training
+    assert all(torch.equal(value, stored[name]) for name, value in model.state_dict().items())
+    with torch.no_grad():
+        texts = model.encode_text(found["tokenizer"](["a red circle", "a blue square"]))
+        images = model.encode_image(found["preprocess"](Image.new("RGB", (40, 50)))[None])
+    assert texts.shape[1] == images.shape[1] == TINY["embed_dim"]
 
 
 def test_equal_seeds_give_equal_bits_and_other_seeds_others(corpus, monkeypatch, one_thread) -> None:
@@ -107,6 +128,28 @@ def test_two_processes_train_as_one_does(corpus, monkeypatch, one_thread, model:
     two = curve(corpus, "loss")
     shutil.rmtree(corpus.data / "models")
     corpus.configure(model=model, loss=loss, epochs=4)
+    train(monkeypatch)
+    np.testing.assert_allclose(two, curve(corpus, "loss"), rtol=2e-4)
+
+
+LAUNCHERS = {
+    "torchrun": ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m"],
+    # `--multi_gpu` stands for several processes of one machine; without a GPU they talk through gloo
+    "accelerate": ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1",
+                   "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0", "-m"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_a_launcher_of_two_processes_trains_as_one_process_does(corpus, monkeypatch, one_thread, launcher: str) -> None:
+    corpus.configure(model=TINY_RESNET)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    command = [sys.executable, *LAUNCHERS[launcher], "stages.train", "--seed", "0"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("samples/s") == 1  # one main process: the two know of each other
+    two = curve(corpus, "loss")
+    shutil.rmtree(corpus.data / "models")
     train(monkeypatch)
     np.testing.assert_allclose(two, curve(corpus, "loss"), rtol=2e-4)
 
