@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 export COUNTERWEIGHT_WORK ?= $(abspath .work)
+AGAINST ?= origin/main
 
 .DEFAULT_GOAL := help
 .PHONY: help install repro study pr-check hooks test test-fast lint format bench pretrain quality clean
@@ -29,8 +30,6 @@ study: install ## Run what is missing of the grid in the profile's section study
 	python -m stages.study --jobs 2
 	dvc repro --quiet
 	dvc repro --quiet --single-item --force plot
-
-AGAINST ?= origin/main
 
 pr-check: install ## What a pull request of the last commit would show; AGAINST=origin/main. Fails where a metric worsens.
 	python -m stages.pull_request --against $(AGAINST) --out $(COUNTERWEIGHT_WORK)/pull-request.md

@@ -45,9 +45,11 @@ def main() -> None:
     arguments = parser.parse_args()
     params = load()
     results = params.folder / "results"
-    if not arguments.summary:
+    if arguments.summary:
+        _summarise(results)
+    else:
         _write(results, Reader(params).files())
-    _summarise(results)
+    print(f"report: {(results / 'report.html').as_posix()}")
 
 
 class Reader:
@@ -314,7 +316,7 @@ def _write(results: Path, files: dict[str, bytes]) -> None:
 
 
 def _summarise(results: Path) -> None:
-    """Print the headline and where the report lies."""
+    """Print the headline."""
     path = results / "metrics.json"
     try:
         metrics = json.loads(path.read_text())
@@ -334,7 +336,6 @@ def _summarise(results: Path) -> None:
         arrow = wording.ARROWS[wording.entry(key).better]
         table.add_row(wording.label(key), wording.number(key, metrics[key]), interval(key, metrics), spread, arrow)
     Console().print(table)
-    print(f"report: {(results / 'report.html').as_posix()}")
 
 
 if __name__ == "__main__":
