@@ -203,9 +203,11 @@ def test_one_alpha_has_no_trend(table):
 
 def test_a_sentence_says_size_interval_and_test(table):
     (said,) = sentences(compare(table, ["none"]), trends(table), [KEY])
-    assert said.startswith("**association bias · portraits · unseen** (lower is better). m4 lowers it by 0.2")
-    assert "against none at every α (9 pairs of α and seed, Wilcoxon with Holm p = 0.0" in said
-    assert "From α = 0 to 0.8 (9 runs each): with m4 contamination raises it by 0.0" in said
+    assert said.startswith(
+        "**association bias · portraits · unseen** (lower is better). Against none: m4 lowers it by 0.2"
+    )
+    assert "] at every α (9 pairs, p = 0.0" in said
+    assert "Contamination, from α = 0 to 0.8 (9 runs each): with m4 it raises it by 0.0" in said
 
 
 def test_a_sentence_does_not_claim_what_noise_allows(table):
@@ -307,7 +309,10 @@ def test_real_experiments_become_table_figure_and_findings(swept, once):
     done = once[0]
     study = swept / "data" / "smoke" / "results" / "study"
     assert "4 runs: 2 α, 2 lines, up to 2 seeds each." in done.stdout
-    assert "- **representation bias · gender** (lower is better). m4 lowers it by 0.150 [0.150, 0.150]" in done.stdout
+    assert (
+        "- **representation bias · gender** (lower is better). Against none: m4 lowers it by 0.150 [0.150, 0.150]"
+        in done.stdout
+    )
     runs = pd.read_csv(study / "runs.csv")
     found = runs.pivot_table(index=["alpha", "method"], columns="seed", values="value")
     assert found.loc[(0.8, "m4")].tolist() == pytest.approx([0.13, 0.14])
