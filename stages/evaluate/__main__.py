@@ -69,7 +69,7 @@ def main() -> None:
         for evalset in sets:
             stack.enter_context(evalset.images)
         said = None
-        if arguments.seed is not None and CAPTIONED in names:
+        if arguments.seed is not None and CAPTIONED in names and params.caption.captioners:
             said = _captions(params, arguments.seed), _corpus(params)
         scores = _evaluate(model, pretrained, sets, _occupations(data / "occupations.csv"), said, params.evaluate)
     if scores is not None:
