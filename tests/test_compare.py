@@ -1,5 +1,6 @@
 """The comparison of runs: statistics against scipy and by hand, sentences, and real DVC experiments."""
 
+import io
 import json
 import os
 import subprocess
@@ -14,6 +15,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from scipy import stats
 
+from stages.compare.__main__ import study_files
 from stages.compare.differences import compare, holm, mean_interval, trends
 from stages.compare.runs import Run, experiments, flatten, lines, tabulate
 from stages.errors import InputError
@@ -303,6 +305,14 @@ def once(swept):
     done = compared(swept)
     study = swept / "data" / "smoke" / "results" / "study"
     return done, read(study)
+
+
+def test_main_metrics_come_first(table):
+    both = pd.concat([table, table.assign(metric="rb.gender"), table.assign(metric="people.t2i.r5")])
+    files = study_files(both, 9, "smoke", main_ones=["rb.gender", "not.there"])
+    order = pd.read_csv(io.BytesIO(files["comparisons.csv"]))["metric"].unique().tolist()
+    assert order == ["rb.gender", "people.t2i.r5", KEY]
+    assert files["findings.md"].decode().splitlines()[2].startswith("- **representation bias")
 
 
 def test_real_experiments_become_table_figure_and_findings(swept, once):

@@ -114,7 +114,7 @@ def study_files(
     if unknown := [name for name in references or [] if name not in methods]:
         raise InputError(f"--reference {unknown[0]}: found {', '.join(methods)}; name one of these")
     references = references or [name for name in REFERENCES if name in methods]
-    shown = table.loc[table["metric"].isin(metrics), :]
+    shown = pd.concat([table.loc[table["metric"] == metric, :] for metric in metrics])
     comparisons, changes = compare(shown, references, main_ones), trends(shown)
     counts = table.groupby(["alpha", "method"])["seed"].nunique()
     head = (

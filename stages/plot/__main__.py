@@ -278,7 +278,7 @@ class Reader:
     def _study(self) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
         """Read what `stages.compare` made of a study, where there is one; no stage depends on it."""
         folder = self.folder / "results" / "study"
-        if not folder.is_dir():
+        if not (folder / "findings.md").is_file():
             return pd.DataFrame(), pd.DataFrame(), []
         said = (folder / "findings.md").read_text().splitlines()
         lines = [line.removeprefix("- ") for line in said if line]
