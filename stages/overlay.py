@@ -44,7 +44,7 @@ def main() -> None:
     if not known and not git(Path(), "for-each-ref", f"refs/exps/*/*/{arguments.against}"):
         raise InputError(f"{arguments.against}: no such revision or experiment here; fetch it, or correct the name")
     template = work_folder("overlay") / "page.html"
-    library = vl_convert.javascript_bundle().replace("</script", "<\\/script")
+    library = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")
     template.write_text(PAGE.format(title=f"this against {arguments.against}", library=library))
     out = arguments.out or work_folder("plots")
     command = [sys.executable, "-m", "dvc", "plots", "diff", arguments.against, "--out", str(out)]
