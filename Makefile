@@ -5,9 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 export COUNTERWEIGHT_WORK ?= $(abspath .work)
+AGAINST ?= origin/main
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro study pr-check hooks test test-fast lint format bench pretrain quality clean
+.PHONY: help install repro study pr-check plots hooks test test-fast lint format bench pretrain quality clean
 
 help: ## This list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -30,10 +31,11 @@ study: install ## Run what is missing of the grid in the profile's section study
 	dvc repro --quiet
 	dvc repro --quiet --single-item --force plot
 
-AGAINST ?= origin/main
-
 pr-check: install ## What a pull request of the last commit would show; AGAINST=origin/main. Fails where a metric worsens.
 	python -m stages.pull_request --against $(AGAINST) --out $(COUNTERWEIGHT_WORK)/pull-request.md
+
+plots: install ## Curves and figures by group over those of AGAINST=origin/main, in a page that needs no network.
+	python -m stages.overlay --against $(AGAINST)
 
 hooks: install ## Run ruff and pyright before each commit, and check dvc.lock before each push (pre-commit).
 	pre-commit install --hook-type pre-commit --hook-type pre-push

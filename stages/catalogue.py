@@ -6,6 +6,7 @@ attribute, ``{k}`` a cut-off. Every key can have ``.lo`` and ``.hi`` beside it, 
 over images. A figure that is not defined is left out.
 """
 
+import argparse
 import re
 from dataclasses import dataclass
 from typing import Literal
@@ -294,5 +295,11 @@ def markdown() -> str:
     return "\n".join(["| key | name | meaning | range | better |", "|---|---|---|---|---|", *rows])
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Print the table."""
+    argparse.ArgumentParser(prog="python -m stages.catalogue", description=__doc__).parse_args()
     print(markdown())
+
+
+if __name__ == "__main__":
+    main()

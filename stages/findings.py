@@ -36,9 +36,7 @@ def sentences(comparisons: pd.DataFrame, changes: pd.DataFrame, metrics: Sequenc
     """
     said = []
     for metric in metrics:
-        methods = "; ".join(_compared(row) for row in _records(comparisons, metric))
-        of_alpha = _changed(_records(changes, metric))
-        parts = [f"{part}." for part in (methods, of_alpha) if part]
+        parts = [*_compared(_records(comparisons, metric)), *_changed(_records(changes, metric))]
         if parts:
             said.append(f"**{label(metric)}** ({WISHES[entry(metric).better]}). {' '.join(parts)}")
     return said
@@ -50,24 +48,28 @@ def _records(table: pd.DataFrame, metric: str) -> list[dict[str, Any]]:
     return cast(list[dict[str, Any]], table.loc[table["metric"] == metric, :].to_dict("records"))
 
 
-def _compared(row: Mapping[str, Any]) -> str:
-    moved, clear = _moved(row)
-    where = " at every α" if clear and row["everywhere"] and row["alphas"] > 1 else ""
-    of = f"{row['pairs']} pairs of α and seed" if row["pairs"] > 1 else "one pair"
-    test = f", Wilcoxon with Holm p = {row['p_holm']:.2g}" if row["p_holm"] == row["p_holm"] else ""
-    return f"{row['method']} {moved} against {row['reference']}{where} ({of}{test})"
+def _compared(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say how methods differ, a sentence a reference."""
+    against: dict[str, list[str]] = {}
+    for row in rows:
+        moved, clear = _moved(row)
+        where = " at every α" if clear and row["everywhere"] and row["alphas"] > 1 else ""
+        test = f", p = {row['p_holm']:.2g}" if row["p_holm"] == row["p_holm"] else ""
+        pairs = f"{row['pairs']} pair{'s' if row['pairs'] > 1 else ''}"
+        against.setdefault(row["reference"], []).append(f"{row['method']} {moved}{where} ({pairs}{test})")
+    return [f"Against {reference}: {'; '.join(moves)}." for reference, moves in against.items()]
 
 
-def _changed(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Say what changes from the lowest to the highest α, by method."""
+def _changed(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say what changes from the lowest to the highest α, by method; a sentence a range and number of runs."""
     spans: dict[tuple[float, float, int], list[str]] = {}
     for row in rows:
         span = (row["alpha_from"], row["alpha_to"], row["runs"])
-        spans.setdefault(span, []).append(f"with {row['method']} contamination {_moved(row)[0]}")
-    return "; ".join(
-        f"From α = {low:g} to {high:g} ({runs} runs each): {', '.join(moves)}"
+        spans.setdefault(span, []).append(f"with {row['method']} it {_moved(row)[0]}")
+    return [
+        f"Contamination, from α = {low:g} to {high:g} ({runs} runs each): {'; '.join(moves)}."
         for (low, high, runs), moves in spans.items()
-    )
+    ]
 
 
 def _moved(row: Mapping[str, Any]) -> tuple[str, bool]:

@@ -1,5 +1,6 @@
 """The comparison of runs: statistics against scipy and by hand, sentences, and real DVC experiments."""
 
+import io
 import json
 import os
 import subprocess
@@ -14,6 +15,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from scipy import stats
 
+from stages.compare.__main__ import study_files
 from stages.compare.differences import compare, holm, mean_interval, trends
 from stages.compare.runs import Run, experiments, flatten, lines, tabulate
 from stages.errors import InputError
@@ -203,9 +205,11 @@ def test_one_alpha_has_no_trend(table):
 
 def test_a_sentence_says_size_interval_and_test(table):
     (said,) = sentences(compare(table, ["none"]), trends(table), [KEY])
-    assert said.startswith("**association bias · portraits · unseen** (lower is better). m4 lowers it by 0.2")
-    assert "against none at every α (9 pairs of α and seed, Wilcoxon with Holm p = 0.0" in said
-    assert "From α = 0 to 0.8 (9 runs each): with m4 contamination raises it by 0.0" in said
+    assert said.startswith(
+        "**association bias · portraits · unseen** (lower is better). Against none: m4 lowers it by 0.2"
+    )
+    assert "] at every α (9 pairs, p = 0.0" in said
+    assert "Contamination, from α = 0 to 0.8 (9 runs each): with m4 it raises it by 0.0" in said
 
 
 def test_a_sentence_does_not_claim_what_noise_allows(table):
@@ -303,11 +307,22 @@ def once(swept):
     return done, read(study)
 
 
+def test_main_metrics_come_first(table):
+    both = pd.concat([table, table.assign(metric="rb.gender"), table.assign(metric="people.t2i.r5")])
+    files = study_files(both, 9, "smoke", main_ones=["rb.gender", "not.there"])
+    order = pd.read_csv(io.BytesIO(files["comparisons.csv"]))["metric"].unique().tolist()
+    assert order == ["rb.gender", "people.t2i.r5", KEY]
+    assert files["findings.md"].decode().splitlines()[2].startswith("- **representation bias")
+
+
 def test_real_experiments_become_table_figure_and_findings(swept, once):
     done = once[0]
     study = swept / "data" / "smoke" / "results" / "study"
     assert "4 runs: 2 α, 2 lines, up to 2 seeds each." in done.stdout
-    assert "- **representation bias · gender** (lower is better). m4 lowers it by 0.150 [0.150, 0.150]" in done.stdout
+    assert (
+        "- **representation bias · gender** (lower is better). Against none: m4 lowers it by 0.150 [0.150, 0.150]"
+        in done.stdout
+    )
     runs = pd.read_csv(study / "runs.csv")
     found = runs.pivot_table(index=["alpha", "method"], columns="seed", values="value")
     assert found.loc[(0.8, "m4")].tolist() == pytest.approx([0.13, 0.14])

@@ -132,6 +132,19 @@ def test_alpha_reruns_balance_and_what_follows_and_going_back_runs_only_the_plot
     assert clone.metrics == before
 
 
+def test_the_quick_tour_of_the_readme_runs_as_written(clone: Clone) -> None:
+    marked = r"a test runs these commands -->\n```sh\n(.*?)```"
+    (tour,) = re.findall(marked, (ROOT / "README.md").read_text(), re.DOTALL)
+    before = clone.metrics
+    said = clone.do("bash", "-euo", "pipefail", "-c", tour)
+    assert re.search(r"contamination.alpha +0.0 +0.6", said)
+    assert "2 runs: 2 α" in said and "**Gate: " in said and "report: data/smoke/results/report.html" in said
+    assert (clone.results / "study" / "study.png").stat().st_size > 10_000
+    shutil.rmtree(clone.results / "study")
+    clone.do("dvc", "checkout", "--quiet")
+    assert clone.do("git", "status", "--short") == "" and clone.metrics == before
+
+
 def test_the_balancing_target_reruns_balance_and_what_follows(clone: Clone) -> None:
     values = yaml.safe_load((clone.folder / "params.yaml").read_text())
     values["balance"]["target"] = "none" if values["balance"]["target"] == "equal" else "equal"

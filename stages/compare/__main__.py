@@ -35,6 +35,7 @@ from stages.repository import show
 from stages.staging import replaced
 from stages.wording import headlines
 
+BASELINE = "captions.majority."  # of the captions, the same for every model
 REFERENCES = ("none", "random", "m4")  # what to ask: does it help, by more than fewer rows do, and than exact M4
 
 
@@ -104,7 +105,7 @@ def study_files(
         If a metric or reference is not in the table.
     """
     known = list(table["metric"].unique())
-    metrics = metrics or [key for _, family in headlines(known) for key in family]
+    metrics = metrics or [key for _, family in headlines(known) for key in family if not key.startswith(BASELINE)]
     if unknown := sorted(set(metrics) - set(known)):
         raise InputError(f"--metrics {unknown[0]}: no run has it (e.g. {known[0]})")
     main_ones = [key for key in main_ones if key in known]
@@ -113,10 +114,13 @@ def study_files(
     if unknown := [name for name in references or [] if name not in methods]:
         raise InputError(f"--reference {unknown[0]}: found {', '.join(methods)}; name one of these")
     references = references or [name for name in REFERENCES if name in methods]
-    shown = table.loc[table["metric"].isin(metrics), :]
+    shown = pd.concat([table.loc[table["metric"] == metric, :] for metric in metrics])
     comparisons, changes = compare(shown, references, main_ones), trends(shown)
     counts = table.groupby(["alpha", "method"])["seed"].nunique()
-    head = f"{runs} runs: {table['alpha'].nunique()} α, {len(methods)} lines, up to {counts.max()} seeds each."
+    head = (
+        f"{runs} runs: {table['alpha'].nunique()} α, {len(methods)} lines, up to {counts.max()} seeds each. "
+        "Differences: mean over pairs of α and seed [95 % interval]; p: Wilcoxon, Holm."
+    )
     found = [f"- {line}" for line in sentences(comparisons, changes, metrics)]
     charts = panels(table, metrics)
     return {

@@ -45,9 +45,11 @@ def main() -> None:
     arguments = parser.parse_args()
     params = load()
     results = params.folder / "results"
-    if not arguments.summary:
+    if arguments.summary:
+        _summarise(results)
+    else:
         _write(results, Reader(params).files())
-    _summarise(results)
+    print(f"report: {(results / 'report.html').as_posix()}")
 
 
 class Reader:
@@ -276,7 +278,7 @@ class Reader:
     def _study(self) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
         """Read what `stages.compare` made of a study, where there is one; no stage depends on it."""
         folder = self.folder / "results" / "study"
-        if not folder.is_dir():
+        if not (folder / "findings.md").is_file():
             return pd.DataFrame(), pd.DataFrame(), []
         said = (folder / "findings.md").read_text().splitlines()
         lines = [line.removeprefix("- ") for line in said if line]
@@ -314,7 +316,7 @@ def _write(results: Path, files: dict[str, bytes]) -> None:
 
 
 def _summarise(results: Path) -> None:
-    """Print the headline and where the report lies."""
+    """Print the headline."""
     path = results / "metrics.json"
     try:
         metrics = json.loads(path.read_text())
@@ -334,7 +336,6 @@ def _summarise(results: Path) -> None:
         arrow = wording.ARROWS[wording.entry(key).better]
         table.add_row(wording.label(key), wording.number(key, metrics[key]), interval(key, metrics), spread, arrow)
     Console().print(table)
-    print(f"report: {(results / 'report.html').as_posix()}")
 
 
 if __name__ == "__main__":

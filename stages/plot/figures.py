@@ -138,8 +138,9 @@ def _bars(metric: str, where: str, attribute: str, table: pd.DataFrame, whole: f
         axes.grid(axis="y", visible=False)
         axes.tick_params(axis="y", length=0)
         axes.set_title(title, pad=24)
+        split = f"by {attribute.replace('_', ' ').replace(' x ', ' and ')}"
         axes.annotate(
-            f"{where}, by {attribute.replace('_', ' ').replace(' x ', ' and ')}", (0, 1), (0, 12),
+            f"{where}, {split}" if where else split, (0, 1), (0, 12),
             xycoords="axes fraction", textcoords="offset points", fontsize=8.5, color=MUTED,
         )  # fmt: skip
         axes.set_xlabel(names.unit_of_figure(metric))

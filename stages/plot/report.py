@@ -394,7 +394,8 @@ def table(frame: pd.DataFrame, name: str, digits: int = 3) -> Markup:
 def _cell(value: Any, is_number: bool, digits: int) -> str:
     if not is_number:
         text = {True: "yes", False: "no"}[bool(value)] if isinstance(value, (bool, np.bool_)) else str(value)
-        return f"<td>{escape(text)}</td>"
+        key = "." in text and " " not in text  # long keys break at their dots
+        return f"<td>{escape(text).replace('.', '.<wbr>') if key else escape(text)}</td>"
     if value != value:
         return '<td class="number" data-value="">–</td>'
     text = f"{int(value):,}" if float(value).is_integer() else f"{value:.{digits}f}"

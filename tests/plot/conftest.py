@@ -26,7 +26,7 @@ from stages.compare.__main__ import study_files
 from stages.compare.runs import Run, tabulate
 from stages.errors import run
 from stages.evalsets import read_set, write_set
-from stages.evaluate import captioning
+from stages.evaluate import amplification, captioning
 from stages.evaluate.__main__ import _write as write_scores
 from stages.evaluate.suite import SetFeatures, Settings, Suite
 from stages.params import Params, load
@@ -185,7 +185,12 @@ def write_seed(folder: Path, params: Params, seed: int) -> None:
     )  # fmt: skip
     scores = Suite(text_features, 12.0, occupations, settings).run(features)
     images = features[list(sets).index("people")].images
-    scores.update(captioning.measure(spoken, people, images, text_features, params.evaluate.leakage, draws=50))
+    trained = amplification.corpus(
+        pd.read_parquet(folder / "selection.parquet"),
+        pd.read_parquet(folder / "attributes.parquet"),
+        [(phase.data, phase.share) for phase in params.train.schedule],
+    )
+    scores.update(captioning.measure(spoken, people, images, text_features, trained, params.evaluate.leakage, draws=50))
     write_scores(scores, folder / "scores" / str(seed))
 
 

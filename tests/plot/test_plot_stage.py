@@ -119,8 +119,8 @@ def again(plotted: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict
     root = Path(shutil.copytree(plotted, tmp_path_factory.mktemp("again") / "copy", symlinks=True))
     before = contents(root)
     results = root / FOLDER / "results"
-    (results / "study").mkdir()
-    (results / "study" / "runs.csv").write_text("x\n")
+    (results / "others").mkdir()
+    (results / "others" / "runs.csv").write_text("x\n")
     (results / "tables" / "stale.csv").write_text("x\n")
     shutil.copytree(root / FOLDER / "scores" / "0", root / FOLDER / "scores" / "99")
     (root / FOLDER / "scores" / "99" / "metrics.json").write_text("{}")
@@ -141,7 +141,7 @@ def test_the_report_compares_with_the_last_commit(again):
 
 
 def test_what_others_keep_in_the_results_stays(again):
-    assert again[1]["study/runs.csv"] == b"x\n"
+    assert again[1]["others/runs.csv"] == b"x\n"
 
 
 def test_stale_tables_go(again):

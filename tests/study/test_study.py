@@ -75,7 +75,7 @@ def test_the_points_are_compared(project):
     assert found.loc[("m4", 0.6)].tolist() == pytest.approx([0.11, 0.12])
     assert found.loc[("none", 0.0)].tolist() == pytest.approx([0.2, 0.21])
     said = (project.folder / RESULTS / "study" / "findings.md").read_text()
-    assert "m4 lowers it by 0.150 [0.150, 0.150] against none at every α" in said
+    assert "Against none: m4 lowers it by 0.150 [0.150, 0.150] at every α" in said
 
 
 def test_the_working_tree_stays_as_it_is(project):
