@@ -153,7 +153,7 @@ def _occupations(path: Path) -> pd.DataFrame | None:
     for name in ("occupation", "women_corpus", "women_generator"):
         if name not in table:
             raise InputError(f"{path}: column {name} is missing (found: {', '.join(table.columns)})")
-    return table
+    return table if len(table) else None  # a corpus whose shares nobody knows
 
 
 def _features(
