@@ -420,7 +420,6 @@ class Caption(Section):
     captioners: Annotated[list[Literal["clipcap", "transformer"]], Field(min_length=1)] = Field(
         description="which, in order"
     )
-    evaluation_set: str = Field(default="people", description="evaluation set that is captioned; it needs captions")
     max_images: Count | None = Field(description="training rows at most, drawn by hash of the key; none: all")
     feature_batch: Count = Field(description="images a forward pass of CLIP")
     min_count: Count = Field(description="words that come less often in the training captions are never said")
@@ -429,6 +428,7 @@ class Caption(Section):
     decode_batch: Count = Field(description="images a batch of decoding")
     checkpoint_steps: Count = Field(description="steps between checkpoints in the work folder, where a kill resumes")
     bfloat16: bool = Field(description="train in bfloat16 autocast")
+    evaluation_set: str = Field(default="people", description="evaluation set that is captioned; it needs captions")
     clipcap: ClipCap
     transformer: TransformerCaptioner
 

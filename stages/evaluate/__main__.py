@@ -27,7 +27,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from tqdm import tqdm
 
-from stages.errors import InputError, run
+from stages.errors import InputError, missing, run
 from stages.evalsets import EvalSet, read_set
 from stages.evaluate import captioning, embed, suite
 from stages.evaluate.scores import Scores
@@ -37,7 +37,6 @@ from stages.workdir import work_folder
 
 Features = NDArray[np.float32]
 Captions = dict[str, dict[str, str]]
-CAPTIONED = "people"
 
 
 def main() -> None:
@@ -50,7 +49,7 @@ def main() -> None:
         model, pretrained = str(params.folder / "models" / str(arguments.seed) / "clip"), None
         out = params.folder / "scores" / str(arguments.seed)
         if not Path(model).is_dir():
-            raise InputError(f"{model}: no trained model; run `dvc repro train@{arguments.seed}`")
+            raise missing(f"{model}: no trained model", f"run `dvc repro train@{arguments.seed}`")
     else:
         model, pretrained, out = arguments.model, arguments.pretrained, arguments.out
         if out is None:
@@ -64,7 +63,8 @@ def main() -> None:
         for evalset in sets:
             stack.enter_context(evalset.images)
         captions = _captions(params, arguments.seed) if arguments.seed is not None else {}
-        scores = _evaluate(model, pretrained, sets, _occupations(data / "occupations.csv"), captions, params.evaluate)
+        occupations, captioned = _occupations(data / "occupations.csv"), params.caption.evaluation_set
+        scores = _evaluate(model, pretrained, sets, occupations, captions, captioned, params.evaluate)
     if scores is not None:
         _write(scores, out)
 
@@ -75,6 +75,7 @@ def _evaluate(
     sets: Sequence[EvalSet],
     occupations: pd.DataFrame | None,
     captions: Captions,
+    captioned: str,
     evaluate: Evaluate,
 ) -> Scores | None:
     """Encode and measure; None in every process but the first."""
@@ -88,7 +89,7 @@ def _evaluate(
         texts = partial(_cached_texts, encoder)
         scores = Suite(texts, encoder.logit_scale, occupations, settings).run(features)
         for evalset in features:
-            if evalset.name == CAPTIONED and captions:
+            if evalset.name == captioned and captions:
                 scores.update(
                     captioning.measure(
                         captions,
@@ -126,7 +127,7 @@ def _captions(params: Params, seed: int) -> Captions:
     for captioner in params.caption.captioners:
         path = params.folder / "captions" / str(seed) / f"{captioner}.parquet"
         if not path.is_file():
-            raise InputError(f"{path}: no captions; run `dvc repro caption@{seed}`")
+            raise missing(f"{path}: no captions", f"run `dvc repro caption@{seed}`")
         table = pd.read_parquet(path)
         found[captioner] = dict(zip(table["key"], table["caption"], strict=True))
     return found

@@ -1,7 +1,7 @@
 """`source: wds`: a folder of WebDataset tars, from whatever tool.
 
-The tars are listed first, headers only; a shard of the corpus then reads its own samples from those that hold them,
-with the webdataset library. An image, its caption and its attributes belong together by their key.
+The tars are listed first, headers only; a shard of the corpus then reads its own samples from those that hold them, as
+the webdataset library groups them. An image, its caption and its attributes belong together by their key.
 """
 
 import json
@@ -9,6 +9,7 @@ import re
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -70,23 +71,13 @@ class WdsSource:
         Entry
             In the order of the tars.
 
-        Raises
-        ------
-        InputError
-            If a tar holds other samples than its headers said.
         """
-        import webdataset  # brings torch, which no other source needs
-
         first, last = bounds(sum(self.counts), self.shards, shard)
         start = 0
         for tar, count in zip(self.tars, self.counts, strict=True):
             if start < last and first < start + count:
-                samples = webdataset.WebDataset([str(tar)], shardshuffle=False)
-                for number, sample in enumerate(samples, start):
-                    if number >= min(last, start + count):
-                        break
-                    if number >= first:
-                        yield self._entry(tar, sample)
+                for sample in islice(_samples(tar), max(0, first - start), last - start):
+                    yield self._entry(tar, sample)
             start += count
 
     def _entry(self, tar: Path, sample: Mapping[str, Any]) -> Entry:
@@ -161,19 +152,25 @@ def keys(tar: Path, prefix: bool) -> NDArray[np.int64]:
 
     found: list[int] = []
     last: str | None = None
+    size = tar.stat().st_size
     try:
         with tarfile.open(tar, "r:") as file:
             while (member := file.next()) is not None:
                 cast(Any, file).members.clear()  # tarfile would remember every header
-                if member.isfile() and member.offset_data + member.size > tar.stat().st_size:
+                if member.isfile() and member.offset_data + member.size > size:
                     raise InputError(f"{tar}: cut off inside member {member.name}; obtain the shard again")
                 base = base_plus_ext(member.name)[0] if member.isfile() else None
                 if base is None or base == last or _is_meta(member.name):
                     continue
                 last = base
                 found.append(derive(0, _key(tar, base, prefix)))
+            end = file.offset
     except tarfile.TarError as error:
         raise InputError(f"{tar}: not a readable tar ({error}); obtain the shard again") from None
+    with tar.open("rb") as raw:  # tarfile takes a cut inside a header for the end
+        raw.seek(end)
+        if raw.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            raise InputError(f"{tar}: cut off after {last}: no end-of-archive block; obtain the shard again")
     return np.asarray(found, np.int64)
 
 
@@ -203,6 +200,13 @@ def check_unique(listed: Sequence[NDArray[np.int64]], names: Sequence[Path], pre
         first, second = (names[int(tar_of[order[twice[0] + i]])] for i in (0, 1))
         remedy = "make the shards again" if prefixed else "set download.wds.prefix_keys: true"
         raise InputError(f"{len(twice)} keys come twice, e.g. one of {first} in {second}; {remedy}")
+
+
+def _samples(tar: Path) -> Iterator[Mapping[str, Any]]:
+    from webdataset.tariterators import group_by_keys, tar_file_iterator  # brings torch, which no other source needs
+
+    with tar.open("rb") as file:
+        yield from group_by_keys({**member, "__url__": str(tar)} for member in tar_file_iterator(file))
 
 
 def _is_meta(name: str) -> bool:

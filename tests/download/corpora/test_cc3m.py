@@ -26,7 +26,7 @@ SHARDS = 3
 NAMES = tuple(f"{shard:05d}" for shard in range(SHARDS))
 GONE, TRUNCATED, BROKEN, SLOW, PAGE, FLAKY = (set(range(place, COUNT, 37)) for place in (3, 7, 11, 17, 23, 29))
 LOST = GONE | TRUNCATED | BROKEN | SLOW | PAGE
-TIMEOUT = 1
+TIMEOUT = 3  # seconds
 
 
 class Web(http.server.ThreadingHTTPServer):
@@ -47,14 +47,14 @@ class Web(http.server.ThreadingHTTPServer):
 class Page(http.server.BaseHTTPRequestHandler):
     server: Web
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         number = int(self.path.strip("/"))
         with self.server.lock:
             self.server.asked[number] += 1
             first = self.server.asked[number] == 1
         data = self.server.drawings[number].data
         if number in SLOW:
-            time.sleep(TIMEOUT * 4)
+            time.sleep(TIMEOUT * 3)
         if number in GONE or (number in FLAKY and first):
             self.send_error(404 if number in GONE else 503)
             return
@@ -95,7 +95,12 @@ def prepare(project: Project, web: Web) -> None:
 def kill_after_one_shard(project: Project) -> None:
     words, environment = project.command(LISTS=str(project.folder))
     process = subprocess.Popen(
-        words, cwd=project.folder, env=environment, stdout=-3, stderr=subprocess.DEVNULL, start_new_session=True
+        words,
+        cwd=project.folder,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     deadline = time.monotonic() + 300
     while not list((project.folder / "work").rglob("00000_stats.json")):

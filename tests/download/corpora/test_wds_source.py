@@ -91,11 +91,24 @@ def test_a_caption_may_be_a_field_of_the_json_member(tmp_path: Path) -> None:
     assert entries(tmp_path, 1, "json.alt") == [("1", "a cat"), ("2", "")]
 
 
-def test_a_tar_that_is_cut_off_is_named(tmp_path: Path, drawings: list[Drawing]) -> None:
-    write_folder(drawings, tmp_path, "{row}")
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.999])
+def test_a_tar_that_is_cut_off_is_named(tmp_path: Path, drawings: list[Drawing], share: float) -> None:
+    write_folder(drawings[:120], tmp_path, "{row}")
     path = tmp_path / "part-2.tar"
-    path.write_bytes(path.read_bytes()[:-12000])
-    with pytest.raises(InputError, match=r"part-2\.tar: (cut off inside member|not a readable tar)"):
+    with tarfile.open(path) as tar:
+        end = max(member.offset_data + member.size for member in tar)
+    path.write_bytes(path.read_bytes()[: int(share * end)])
+    with pytest.raises(InputError, match=r"part-2\.tar: (cut off|not a readable tar)"):
+        entries(tmp_path, 1)
+
+
+def test_a_cut_inside_a_header_is_no_end(tmp_path: Path, drawings: list[Drawing]) -> None:
+    write_folder(drawings[:120], tmp_path, "{row}")
+    path = tmp_path / "part-2.tar"
+    with tarfile.open(path) as tar:
+        start = tar.getmembers()[-2].offset
+    path.write_bytes(path.read_bytes()[: start + 100])
+    with pytest.raises(InputError, match=r"part-2\.tar: cut off after"):
         entries(tmp_path, 1)
 
 
