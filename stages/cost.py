@@ -136,10 +136,7 @@ def evaluations(generate: Generate) -> int:
         One a solver step, two where it is guided; PNDM evaluates its first step twice.
     """
     steps = generate.steps + (generate.scheduler == "pndm")
-    guided = round(generate.steps * generate.guidance_stop) if generate.guidance > 1 else 0
-    if generate.guidance > 1 and generate.guidance_stop == 1:
-        guided = steps
-    return steps + guided
+    return steps + (round(steps * generate.guidance_stop) if generate.guidance > 1 else 0)
 
 
 def image_flops(generate: Generate) -> dict[str, float]:
@@ -249,24 +246,22 @@ def storage(params: Params, rows: int) -> list[tuple[str, float, str]]:
     Returns
     -------
     list of (str, float, str)
-        Path, bytes, and who keeps it.
+        Path, bytes, and who keeps it or for how long. Tables: as many bytes a row as the embedded
+        default's have, and url and hash.
     """
     image = PNG * (params.download.resolution / 256) ** 2
     weights = 4 * training_flops(params.train)[1]
+    alpha, shard = params.generate.max_alpha, 10_000
     return [
-        ("$COUNTERWEIGHT_WORK/cc3m (files as fetched)", FETCHED * rows, "work folder; may be deleted after download"),
+        ("$COUNTERWEIGHT_WORK/cc3m", FETCHED * rows, "files as fetched; may be deleted after `download`"),
         ("real/", (image + HEADERS + 1024) * rows, "DVC"),
-        ("samples.parquet", 200 * rows, "DVC"),
-        ("synthetic/", (image + HEADERS / 3 + 256) * rows * params.generate.max_alpha, "DVC, a file a shard"),
-        (
-            "$COUNTERWEIGHT_WORK/generate (a shard, while it runs)",
-            3 * params.download.resolution**2 * 1e4,
-            "work folder",
-        ),
-        ("attributes.parquet", 20 * rows * (1 + params.generate.max_alpha), "DVC"),
-        ("selection.parquet", 15 * rows, "DVC, one each α and target"),
+        ("samples.parquet", 170 * rows, "DVC"),
+        ("synthetic/", (image + HEADERS / 3 + 256) * rows * alpha, "DVC, a file a shard"),
+        ("$COUNTERWEIGHT_WORK/generate", 3 * params.download.resolution**2 * shard, "a shard of 10,000, while it runs"),
+        ("attributes.parquet", 6 * rows * (1 + alpha), "DVC"),
+        ("selection.parquet", rows, "DVC, one each α and target"),
         ("models/<seed>", weights, "DVC, one each α, target and seed"),
-        ("$COUNTERWEIGHT_WORK/train (checkpoints)", 3 * weights * params.train.checkpoints, "work folder"),
+        ("$COUNTERWEIGHT_WORK/train", 3 * weights * params.train.checkpoints, "checkpoints, while it runs"),
     ]
 
 
@@ -298,8 +293,8 @@ def tables(params: Params, rows: int) -> str:
             f"| {one.what} | {one.items:,} {one.unit} | {one.flops / 1e12:,.4g} | {total / 1e18:,.4g} | "
             f"{one.hours:,.0f} | {one.hours / REACHED:,.0f} |"
         )
-    lines += ["", "| written | GB | kept by |", "|---|---|---|"]
-    lines += [f"| {path} | {size / 1e9:,.3g} | {keeper} |" for path, size, keeper in storage(params, rows)]
+    lines += ["", "| written | GB | kept |", "|---|---|---|"]
+    lines += [f"| `{path}` | {size / 1e9:,.3g} | {keeper} |" for path, size, keeper in storage(params, rows)]
     return "\n".join(lines)
 
 

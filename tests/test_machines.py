@@ -10,6 +10,7 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,9 +29,9 @@ exit "${failed:-0}"
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
-@pytest.mark.parametrize("command", ["bash -n", "shellcheck"])
-def test_the_scripts_are_sound(script: Path, command: str) -> None:
-    done = subprocess.run([*command.split(), str(script)], capture_output=True, text=True, check=False)
+@pytest.mark.parametrize("command", [["bash", "-n"], [Path(sys.executable).with_name("shellcheck")]])
+def test_the_scripts_are_sound(script: Path, command: list[str | Path]) -> None:
+    done = subprocess.run([*command, script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

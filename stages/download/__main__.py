@@ -102,6 +102,8 @@ def _write_own(corpus: Corpus, folder: Path) -> None:
     for name in corpus.shards:
         shutil.move(work / f"{name}.tar", folder / "real" / f"{name}.tar")
     shutil.rmtree(work)
+    if isinstance(source, table.TableSource):
+        shutil.rmtree(source.ordered.parent)
     reasons = "".join(f", {number} {reason}" for reason, number in found["lost_by_reason"].items())
     print(f"{found['samples']} of {found['rows']} rows stored; lost: {found['lost']}{reasons}")
 

@@ -201,10 +201,10 @@ class Sampler:
         negative = None
         if guided:
             negative = self._embeddings[settings.negative_prompt].expand(len(captions), -1, -1)
-        last_guided = round(settings.steps * settings.guidance_stop)
 
         def drop_guidance(pipeline: Any, step: int, _time: int, tensors: dict[str, torch.Tensor]) -> dict:
-            if guided and step + 1 == last_guided:  # the steps left are unguided: no negative half any more
+            steps = len(pipeline.scheduler.timesteps)  # PNDM takes one more than it is asked for
+            if guided and step + 1 == round(steps * settings.guidance_stop):  # no negative half in the steps left
                 pipeline._guidance_scale = 0.0
                 tensors["prompt_embeds"] = tensors["prompt_embeds"].chunk(2)[1]
             return tensors
