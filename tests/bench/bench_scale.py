@@ -44,7 +44,7 @@ def configure(folder: Path, shards: int, rows: int, **download: object) -> None:
     science |= {"profile": "smoke", "seeds": [0], "shards": [f"{shard:05d}" for shard in range(shards)]}
     science["contamination"], science["balance"]["target"] = {"alpha": 0.5}, "equal"
     scale = yaml.safe_load((ROOT / "stages/profiles/smoke.yaml").read_text())
-    scale["annotate"]["epochs"] = 2
+    scale["annotate"]["source"] = "caption"  # as cc3m
     scale["train"] |= {"batch_size": 128, "epochs": STEPS * 128 / rows, "probe": 0, "log_every": 1.0}
     scale["download"] = {"resolution": 64, "seed": 0, **download}
     (folder / "stages/profiles").mkdir(parents=True, exist_ok=True)
