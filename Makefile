@@ -7,7 +7,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 export COUNTERWEIGHT_WORK ?= $(abspath .work)
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test test-fast lint format bench pretrain clean
+.PHONY: help install repro study pr-check hooks test test-fast lint format bench pretrain quality clean
 
 help: ## This list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -24,6 +24,19 @@ repro: install ## Run the pipeline (dvc repro) for the profile of params.yaml, a
 	python -m stages.params > /dev/null
 	dvc repro
 	python -m stages.plot --summary
+
+study: install ## Run what is missing of the grid in the profile's section study (hours), and compare the points.
+	python -m stages.study --jobs 2
+	dvc repro --quiet
+	dvc repro --quiet --single-item --force plot
+
+AGAINST ?= origin/main
+
+pr-check: install ## What a pull request of the last commit would show; AGAINST=origin/main. Fails where a metric worsens.
+	python -m stages.pull_request --against $(AGAINST) --out $(COUNTERWEIGHT_WORK)/pull-request.md
+
+hooks: install ## Run ruff and pyright before each commit, and check dvc.lock before each push (pre-commit).
+	pre-commit install --hook-type pre-commit --hook-type pre-push
 
 test: install lint ## Everything that guards the project: lint, types, tests, the smoke pipeline end to end.
 	OMP_NUM_THREADS=1 python -m pytest --numprocesses 2 --dist loadfile
@@ -47,6 +60,11 @@ pretrain: install ## Train the small text-to-image model of the default again (h
 	dvc unfreeze data/pretrained/dvc.yaml:emoji-sd
 	dvc repro data/pretrained/dvc.yaml:emoji-sd
 	dvc freeze data/pretrained/dvc.yaml:emoji-sd
+
+quality: install ## Measure the text-to-image model: recognisability, distances, known bias, sheets (minutes).
+	python -m stages.download --params data/pretrained/params.yaml --out data/pretrained/build/corpus
+	python -m stages.download --params data/pretrained/params.yaml --section unseen --out data/pretrained/build/unseen
+	python -m stages.pretrain.quality
 
 clean: ## Remove what runs wrote, but results, the pretrained model and .venv.
 	rm -rf .work .pytest_cache .ruff_cache .hypothesis

@@ -214,6 +214,20 @@ CATALOGUE = (
     ),
     Entry("captions.{captioner}.lic_m.{attribute}", "LIC_M", "given away by generated captions", "0–100", "none"),
     Entry("captions.{captioner}.lic_d.{attribute}", "LIC_D", "given away by human captions", "0–100", "none"),
+    Entry(
+        "captions.{captioner}.amplification.a_to_t.{attribute}",
+        "bias amplification A→T",
+        "how much captions exaggerate the training data's occupations of a group, given the group; mean over pairs",
+        "−1–1",
+        "zero",
+    ),
+    Entry(
+        "captions.{captioner}.amplification.t_to_a.{attribute}",
+        "bias amplification T→A",
+        "the same of an occupation's groups, given the occupation; over captions that name one group",
+        "−1–1",
+        "zero",
+    ),
 )
 
 _FIELDS = {

@@ -1,7 +1,10 @@
 """The one way a stage refuses its input: one line on stderr, exit code 2."""
 
 import sys
+import time
 from collections.abc import Callable
+
+from stages import times
 
 SECTION = "README, section 'At scale'"  # lists what each stage needs, and who supplies it
 
@@ -31,7 +34,7 @@ def missing(what: object, remedy: str) -> InputError:
 
 def run(main: Callable[[], None]) -> None:
     """
-    Run a stage's entry point; turn an `InputError` into one line and exit code 2.
+    Run a stage's entry point and note how long it took; turn an `InputError` into one line and exit code 2.
 
     Parameters
     ----------
@@ -43,8 +46,10 @@ def run(main: Callable[[], None]) -> None:
     SystemExit
         With code 2 after an `InputError`, 130 after an interrupt.
     """
+    started = time.monotonic()
     try:
         main()
+        times.record(time.monotonic() - started)
     except InputError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(2) from None

@@ -99,6 +99,7 @@ class Emoji(Section):
     occupation_share: Share = Field(description="share of people at work, shown and named")
     person_share: Share = Field(description="share of other people, as many women as men")
     object_share: Share = Field(description="share of neutral objects; the four shares sum to 1")
+    object_exponent: NonNegative = Field(description="exponent of the objects' Zipf law; 0: all equally frequent")
     neutral_share: Share = Field(description="share of gender-neutral drawings among people")
     census_year: Literal[1950, 2000] | None = Field(description="year of the women's shares; null: one half everywhere")
     census_sharpening: NonNegative = Field(default=1.0, description="factor on the logit of the women's shares")
@@ -417,9 +418,7 @@ class TransformerCaptioner(Section):
 class Caption(Section):
     """Captioners on top of the trained CLIP image tower, trained on the rows that CLIP was trained on."""
 
-    captioners: Annotated[list[Literal["clipcap", "transformer"]], Field(min_length=1)] = Field(
-        description="which, in order"
-    )
+    captioners: list[Literal["clipcap", "transformer"]] = Field(description="which, in order; none: no captions")
     max_images: Count | None = Field(description="training rows at most, drawn by hash of the key; none: all")
     feature_batch: Count = Field(description="images a forward pass of CLIP")
     min_count: Count = Field(description="words that come less often in the training captions are never said")
@@ -499,6 +498,19 @@ class Gate(Section):
     )
 
 
+class Study(Section):
+    """The grid of `python -m stages.study`: a DVC experiment a point."""
+
+    seeds: Annotated[list[Seed], Field(min_length=1)] = Field(description="of every point; methods are paired by them")
+    alphas: Annotated[list[Share], Field(min_length=1)] = Field(description="values of contamination.alpha")
+    methods: Annotated[list[str], Field(min_length=1)] = Field(description="values of balance.method")
+    fixed: dict[str, Any] = Field(default={}, description="other values of every point, by dotted key")
+    further: list[dict[str, Any]] = Field(
+        default=[], description="points beside the grid: values by dotted key, on top of `fixed`"
+    )
+    main: list[str] = Field(default=[], description="metrics that the question hangs on; tested as a family of its own")
+
+
 class Params(Section):
     """All parameters of one run."""
 
@@ -515,6 +527,7 @@ class Params(Section):
     evaluate: Evaluate
     plot: Plot
     gate: Gate = Field(default=Gate(), description="what a change must not make worse")
+    study: Study | None = Field(default=None, description="the grid of `make study`")
 
     @model_validator(mode="after")
     def _consistent(self) -> "Params":

@@ -1,6 +1,5 @@
 """The comparison of runs: statistics against scipy and by hand, sentences, and real DVC experiments."""
 
-import io
 import json
 import os
 import subprocess
@@ -16,9 +15,9 @@ from PIL import Image
 from scipy import stats
 
 from stages.compare.differences import compare, holm, mean_interval, trends
-from stages.compare.findings import panels, sentences
 from stages.compare.runs import Run, experiments, flatten, lines, tabulate
 from stages.errors import InputError
+from stages.findings import panels, sentences
 
 ROOT = Path(__file__).parents[1]
 KEY = "portraits.unseen.ab.max"
@@ -69,6 +68,15 @@ def test_other_parameters_come_with_their_names():
     assert lines(runs) == ["m4, train.loss clip", "m4, train.loss siglip"]
 
 
+def test_what_most_runs_share_goes_without_saying():
+    runs = [run_of(str(alpha), alpha, "m4", **{"balance.proxies": False}) for alpha in ALPHAS]
+    runs += [
+        run_of("none", 0, "none", **{"balance.proxies": False}),
+        run_of("p", 0.4, "m4", **{"balance.proxies": True}),
+    ]
+    assert lines(runs) == ["m4", "m4", "m4", "none", "m4, balance.proxies True"]
+
+
 def test_parameters_that_no_score_depends_on_make_no_line():
     runs = [run_of("a", 0, "m4", **{"gate.metrics.x": 1, "plot.pairs": 8}), run_of("b", 0, "m4", **{"plot.pairs": 24})]
     assert lines(runs) == ["m4", "m4"]
@@ -108,7 +116,7 @@ def test_one_value_has_no_interval():
 
 
 def test_pairing_finds_what_the_spread_of_seeds_hides(table):
-    found = row(compare(table, "none"), method="m4")
+    found = row(compare(table, ["none"]), method="m4")
     assert (found["pairs"], found["seeds"], found["alphas"]) == (9, 3, 3)
     assert found["difference"] == pytest.approx(-0.2, abs=0.01) and found["hi"] < -0.15
     assert found["everywhere"] == 1
@@ -117,31 +125,76 @@ def test_pairing_finds_what_the_spread_of_seeds_hides(table):
 def test_p_is_scipys_wilcoxon_of_the_pairs(table):
     wide = table.pivot(index=["alpha", "seed"], columns="method", values="value")
     expected = stats.wilcoxon(wide["m4"] - wide["none"]).pvalue
-    found = row(compare(table, "none"), method="m4")
+    found = row(compare(table, ["none"]), method="m4")
     assert found["p"] == pytest.approx(expected) and found["p_holm"] == pytest.approx(2 * expected)
 
 
 def test_few_pairs_are_not_tested(table):
-    found = row(compare(table[table["alpha"] == 0.0], "none"), method="m4")
+    found = row(compare(table[table["alpha"] == 0.0], ["none"]), method="m4")
     assert found["pairs"] == 3 and np.isnan(found["p"]) and np.isnan(found["p_holm"])
 
 
 def test_equal_methods_do_not_differ():
     same = tabulate([run_of(f"{m}{a}", a, m) for m in ("none", "random") for a in ALPHAS])
-    found = row(compare(same, "none"), method="random")
+    found = row(compare(same, ["none"]), method="random")
     assert (found["difference"], found["p"]) == (0, 1)
 
 
 def test_only_common_points_are_paired():
     runs = [run_of("a", 0, "none"), run_of("b", 0.4, "none"), run_of("c", 0.4, "m4", seeds=(1, 2))]
-    assert row(compare(tabulate(runs), "none"), method="m4")["pairs"] == 2
+    assert row(compare(tabulate(runs), ["none"]), method="m4")["pairs"] == 2
 
 
 def test_trend_is_the_paired_change_over_alpha(table):
     found = row(trends(table), method="none")
-    assert (found["alpha_from"], found["alpha_to"], found["seeds"]) == (0.0, 0.8, 3)
+    assert (found["alpha_from"], found["alpha_to"], found["seeds"], found["runs"]) == (0.0, 0.8, 3, 9)
     assert found["difference"] == pytest.approx(0.08, abs=0.02)
     assert found["hi"] - found["lo"] < 0.01  # the noise of the seeds is taken away
+
+
+def test_a_trend_of_two_alphas_is_the_paired_t_test(table):
+    two = table[(table["method"] == "m4") & (table["alpha"] != 0.4)].copy()
+    two["value"] += np.random.default_rng(2).normal(0, 0.02, len(two))
+    wide = two.pivot(index="seed", columns="alpha", values="value")
+    d = (wide[0.8] - wide[0.0]).to_numpy()
+    found = row(trends(two), method="m4")
+    assert (found["difference"], found["lo"], found["hi"]) == pytest.approx(mean_interval(d))
+
+
+def test_a_trend_is_least_squares_with_an_intercept_a_seed(table):
+    some = table[table["method"] == "m4"].copy()
+    some["value"] += np.random.default_rng(3).normal(0, 0.02, len(some))
+    design = np.column_stack([some["alpha"], *(some["seed"] == seed for seed in SEEDS)]).astype(float)
+    y = some["value"].to_numpy()
+    solution, residual, *_ = np.linalg.lstsq(design, y, rcond=None)
+    freedom = len(y) - design.shape[1]
+    error = np.sqrt(residual[0] / freedom * np.linalg.inv(design.T @ design)[0, 0])
+    low, high = stats.t.interval(0.95, freedom, solution[0], error)
+    found = row(trends(some), method="m4")
+    assert (found["difference"], found["lo"], found["hi"]) == pytest.approx((0.8 * solution[0], 0.8 * low, 0.8 * high))
+
+
+def test_the_main_metrics_are_a_family_of_tests_of_their_own(table):
+    other = table.assign(metric="rb.gender")
+    both = compare(pd.concat([table, other]), ["none"], main=[KEY])
+    assert set(both["tests"]) == {2}
+    pd.testing.assert_series_equal(
+        both.loc[both["metric"] == KEY, "p_holm"], compare(table, ["none"])["p_holm"], check_index=False
+    )
+    assert set(compare(pd.concat([table, other]), ["none"])["tests"]) == {4}
+
+
+def test_each_pair_of_methods_is_compared_once(table):
+    found = compare(table, ["none", "random"])
+    pairs = list(zip(found["method"], found["reference"], strict=True))
+    assert sorted(pairs) == [("m4", "none"), ("m4", "random"), ("random", "none")]
+
+
+def test_the_interval_of_the_seeds_means(table):
+    wide = table.pivot(index=["alpha", "seed"], columns="method", values="value")
+    d = (wide["m4"] - wide["none"]).groupby(level="seed").mean().to_numpy()
+    found = row(compare(table, ["none"]), method="m4")
+    assert (found["seed_lo"], found["seed_hi"]) == pytest.approx(mean_interval(d)[1:])
 
 
 def test_one_alpha_has_no_trend(table):
@@ -149,14 +202,14 @@ def test_one_alpha_has_no_trend(table):
 
 
 def test_a_sentence_says_size_interval_and_test(table):
-    (said,) = sentences(compare(table, "none"), trends(table), [KEY])
+    (said,) = sentences(compare(table, ["none"]), trends(table), [KEY])
     assert said.startswith("**association bias · portraits · unseen** (lower is better). m4 lowers it by 0.2")
     assert "against none at every α (9 pairs of α and seed, Wilcoxon with Holm p = 0.0" in said
-    assert "From α = 0 to 0.8 (3 seeds): m4 raises it by 0.0" in said
+    assert "From α = 0 to 0.8 (9 runs each): with m4 contamination raises it by 0.0" in said
 
 
 def test_a_sentence_does_not_claim_what_noise_allows(table):
-    (said,) = sentences(compare(table, "none"), trends(table).iloc[:0], [KEY])
+    (said,) = sentences(compare(table, ["none"]), trends(table).iloc[:0], [KEY])
     assert "random does not clearly change it: " in said
 
 
@@ -238,32 +291,37 @@ def compared(folder, *arguments, ok=True):
     return command(folder, sys.executable, "-m", "stages.compare", *arguments, ok=ok)
 
 
+def read(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 @pytest.fixture(scope="module")
 def once(swept):
     """Return what the command printed, and the files it wrote."""
     done = compared(swept)
     study = swept / "data" / "smoke" / "results" / "study"
-    return done, {path.name: path.read_bytes() for path in study.iterdir()}
+    return done, read(study)
 
 
 def test_real_experiments_become_table_figure_and_findings(swept, once):
     done = once[0]
     study = swept / "data" / "smoke" / "results" / "study"
     assert "4 runs: 2 α, 2 lines, up to 2 seeds each." in done.stdout
-    assert "m4 lowers it by 0.150 [0.150, 0.150] against none" in done.stdout
+    assert "- **representation bias · gender** (lower is better). m4 lowers it by 0.150 [0.150, 0.150]" in done.stdout
     runs = pd.read_csv(study / "runs.csv")
     found = runs.pivot_table(index=["alpha", "method"], columns="seed", values="value")
     assert found.loc[(0.8, "m4")].tolist() == pytest.approx([0.13, 0.14])
     assert set(runs["run"]) >= {"far", "m4-near", "m4-far"}
-    with Image.open(io.BytesIO((study / "study.png").read_bytes())) as image:
-        assert image.width > 300
-    assert done.stdout.splitlines()[1] in (study / "findings.md").read_text()
+    for name in ("study.png", "figures/rb.gender.png"):
+        with Image.open(study / name) as image:
+            assert image.width > 300
+    assert (study / "findings.md").read_text().replace("\n\n", "\n") == done.stdout
 
 
 def test_a_second_time_gives_the_same_files(swept, once):
     compared(swept)
     study = swept / "data" / "smoke" / "results" / "study"
-    assert {path.name: path.read_bytes() for path in study.iterdir()} == once[1]
+    assert read(study) == once[1]
 
 
 def test_named_revisions_alone(swept, tmp_path):

@@ -109,6 +109,13 @@ def test_a_fresh_clone_gives_results(clone: Clone) -> None:
     assert clone.do("git", "status", "--short") == ""
 
 
+def test_the_time_of_each_stage_is_noted_and_reported(clone: Clone) -> None:
+    said = clone.do("python", "-c", "from stages import times; print(*times.read())")
+    assert set(said.split()) == FIRST | AFTER_ALPHA
+    times = re.findall(r"<li>([\w@]+) <b>(\d+) s</b></li>", (clone.results / "report.html").read_text())
+    assert {stage for stage, _ in times} == (FIRST | AFTER_ALPHA) - {"plot"}
+
+
 def test_nothing_changed_nothing_runs(clone: Clone) -> None:
     assert clone.executed("repro") == set()
 
@@ -145,6 +152,21 @@ def test_another_machine_gets_the_same_data_and_metrics(
     assert other.hashes(*stages) == clone.hashes(*stages)
     assert len(other.hashes(*stages)) == 5
     assert other.metrics == clone.metrics
+
+
+def test_a_model_without_captions_is_trained_evaluated_and_reported(clone: Clone) -> None:
+    none = "stages/profiles/smoke.yaml:caption.captioners=[]"
+    assert clone.executed("exp", "run", "--set-param", none) == {"caption@0", "evaluate@0", "plot"}
+    assert not [key for key in flat(clone.metrics) if key.startswith("captions.")]
+    clone.do("git", "checkout", "--quiet", ".")
+    clone.do("dvc", "checkout", "--quiet")
+
+
+def test_a_pull_request_gets_its_markdown(clone: Clone) -> None:
+    (clone.folder / "NOTES.md").write_text("unrelated\n")
+    clone.commit("notes")
+    said = clone.do("python", "-m", "stages.pull_request", "--against", "HEAD~1")
+    assert "No parameter changes." in said and "**Gate: passed.**" in said
 
 
 def test_bad_parameters_stop_before_any_work(clone: Clone) -> None:

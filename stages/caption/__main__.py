@@ -69,6 +69,11 @@ def main() -> None:
     seed = parser.parse_args().seed
     params = load()
     settings, folder = params.caption, params.folder
+    output = folder / "captions" / str(seed)
+    if not settings.captioners:
+        output.mkdir(parents=True, exist_ok=True)
+        _replace(output / "training.json", lambda path: path.write_text("{}\n"))
+        return
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     rows = training_rows(
         _read_table(folder / "selection.parquet"),
@@ -99,7 +104,6 @@ def main() -> None:
         device,
     )
     job = Job(params, seed, device, rows, seen, shape)
-    output = folder / "captions" / str(seed)
     output.mkdir(parents=True, exist_ok=True)
     training, scratch = {}, [seen.folder, asked.folder]
     for name in settings.captioners:

@@ -6,33 +6,36 @@
 
 Reads params.yaml, the profile and `results/tables/seeds.csv` of each run from git, and writes
 `data/<profile>/results/study/`: runs.csv (tidy: run, α, method, seed, metric, value), comparisons.csv, trends.csv,
-study.png and findings.md.
+study.png, figures/ (one a metric) and findings.md.
 
 Runs at the same α and seed share initial weights and, mixes being nested, most images; so methods are compared by the
 differences of such pairs (`stages.compare.differences`).
 """
 
 import argparse
+import contextlib
 import io
 import json
-import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 import yaml
+from pydantic import ValidationError
 
 from stages.canvas import png
 from stages.compare.differences import compare, trends
-from stages.compare.findings import panels, sentences
 from stages.compare.runs import Run, experiments, flatten, tabulate
 from stages.errors import InputError, run
+from stages.findings import panels, sentences
 from stages.params import Params, load
 from stages.repository import show
+from stages.staging import replaced
 from stages.wording import headlines
+
+REFERENCES = ("none", "random", "m4")  # what to ask: does it help, by more than fewer rows do, and than exact M4
 
 
 def main() -> None:
@@ -43,7 +46,9 @@ def main() -> None:
     parser.add_argument("--revs", nargs="+", metavar="REV", help="only these git revisions or experiments")
     parser.add_argument("--all-commits", action="store_true", help="experiments of every commit, not of HEAD alone")
     parser.add_argument("--metrics", nargs="+", metavar="KEY", help="metrics to draw (default: the headline)")
-    parser.add_argument("--reference", default="none", help="line that the others are compared with (default: none)")
+    parser.add_argument(
+        "--reference", nargs="+", metavar="LINE", help="lines that others are compared with (default: none, random, m4)"
+    )
     parser.add_argument("--out", type=Path, help="folder (default: data/<profile>/results/study)")
     arguments = parser.parse_args()
     params = load()
@@ -52,31 +57,76 @@ def main() -> None:
     else:
         runs = _sweep(params, arguments.all_commits)
     table = tabulate(runs)
-    metrics = arguments.metrics or [key for _, family in headlines(list(table["metric"].unique())) for key in family]
-    if unknown := sorted(set(metrics) - set(table["metric"])):
-        raise InputError(f"--metrics {unknown[0]}: no run has it (e.g. {table['metric'].iloc[0]})")
+    main_ones = params.study.main if params.study else []
+    files = study_files(table, len(runs), params.profile, arguments.metrics, arguments.reference, main_ones)
+    with replaced(arguments.out or params.folder / "results" / "study") as folder:
+        (folder / "figures").mkdir()
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+    print(files["findings.md"].decode().replace("\n\n", "\n"), end="")
+
+
+def study_files(
+    table: pd.DataFrame,
+    runs: int,
+    profile: str,
+    metrics: Sequence[str] | None = None,
+    references: Sequence[str] | None = None,
+    main_ones: Sequence[str] = (),
+) -> dict[str, bytes]:
+    """
+    Make everything that a study shows.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `tabulate`.
+    runs : int
+        How many.
+    profile : str
+        For the title.
+    metrics : sequence of str, optional
+        To draw; by default those that a run is judged by.
+    references : sequence of str, optional
+        Lines that others are compared with; by default those of `REFERENCES` that are there.
+    main_ones : sequence of str
+        Metrics that the question hangs on: first, and a family of tests of their own; those without values are left
+        out.
+
+    Returns
+    -------
+    dict of str to bytes
+        Content by path below the folder of the study.
+
+    Raises
+    ------
+    InputError
+        If a metric or reference is not in the table.
+    """
+    known = list(table["metric"].unique())
+    metrics = metrics or [key for _, family in headlines(known) for key in family]
+    if unknown := sorted(set(metrics) - set(known)):
+        raise InputError(f"--metrics {unknown[0]}: no run has it (e.g. {known[0]})")
+    main_ones = [key for key in main_ones if key in known]
+    metrics = [*main_ones, *(key for key in metrics if key not in main_ones)]
     methods = sorted(table["method"].unique())
-    if arguments.reference not in methods:
-        raise InputError(f"--reference {arguments.reference}: found {', '.join(methods)}; name one of these")
+    if unknown := [name for name in references or [] if name not in methods]:
+        raise InputError(f"--reference {unknown[0]}: found {', '.join(methods)}; name one of these")
+    references = references or [name for name in REFERENCES if name in methods]
     shown = table.loc[table["metric"].isin(metrics), :]
-    comparisons, changes = compare(shown, arguments.reference), trends(shown)
-    found = sentences(comparisons, changes, metrics)
+    comparisons, changes = compare(shown, references, main_ones), trends(shown)
     counts = table.groupby(["alpha", "method"])["seed"].nunique()
-    head = f"{len(runs)} runs: {table['alpha'].nunique()} α, {len(methods)} lines, up to {counts.max()} seeds each."
-    study = png(
-        panels(table, metrics), columns=3, title=f"{params.profile}: each metric against α; band: ± 1 SD between seeds"
-    )
-    _write(
-        arguments.out or params.folder / "results" / "study",
-        {
-            "runs.csv": _csv(table),
-            "comparisons.csv": _csv(comparisons),
-            "trends.csv": _csv(changes),
-            "study.png": study,
-            "findings.md": "\n".join([head, "", *(f"- {line}" for line in found)]).encode() + b"\n",
-        },
-    )
-    print("\n".join([head, *found]))
+    head = f"{runs} runs: {table['alpha'].nunique()} α, {len(methods)} lines, up to {counts.max()} seeds each."
+    found = [f"- {line}" for line in sentences(comparisons, changes, metrics)]
+    charts = panels(table, metrics)
+    return {
+        "runs.csv": _csv(table),
+        "comparisons.csv": _csv(comparisons),
+        "trends.csv": _csv(changes),
+        "study.png": png(charts, columns=3, title=f"{profile}: metrics against α; band: ± 1 SD between seeds"),
+        **{f"figures/{metric}.png": png([chart], columns=1) for metric, chart in zip(metrics, charts, strict=True)},
+        "findings.md": "\n".join([head, "", *found]).encode() + b"\n",
+    }
 
 
 def _read_run(name: str, revision: str, params: Params) -> Run:
@@ -86,7 +136,10 @@ def _read_run(name: str, revision: str, params: Params) -> Run:
         raise InputError(f"{name}: profile {science.get('profile')!r}, expected {params.profile!r} as in params.yaml")
     scale = yaml.safe_load(show(Path(), revision, Path("stages") / "profiles" / f"{params.profile}.yaml"))
     values = pd.read_csv(io.StringIO(show(Path(), revision, params.folder / "results" / "tables" / "seeds.csv")))
-    settings = flatten(scale) | flatten(science)
+    merged = {**science, **{section: {**science.get(section, {}), **(own or {})} for section, own in scale.items()}}
+    with contextlib.suppress(ValidationError):  # of another version of the project: as it is, without defaults
+        merged = Params.model_validate(merged).model_dump(mode="json")
+    settings = flatten(merged)
     return Run(name, {key: value for key, value in settings.items() if key not in ("seeds", "profile")}, values)
 
 
@@ -110,19 +163,6 @@ def _sweep(params: Params, all_commits: bool) -> list[Run]:
 
 def _csv(table: pd.DataFrame) -> bytes:
     return table.to_csv(index=False, float_format="%.6g", lineterminator="\n").encode()
-
-
-def _write(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write everything beside the folder, then put it in place."""
-    staging = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    staging.mkdir(parents=True)
-    try:
-        for name, content in files.items():
-            (staging / name).write_bytes(content)
-        shutil.rmtree(folder, ignore_errors=True)
-        staging.replace(folder)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Runs of a sweep in one tidy table, each on the line of its balancing method."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,8 @@ from stages.errors import InputError
 
 ALPHA = "contamination.alpha"
 METHOD = "balance.method"
-SILENT = ("gate.", "plot.")  # parameters that no score depends on
+TARGET = "balance.target"
+SILENT = ("gate.", "plot.", "study.")  # parameters that no score depends on
 
 
 @dataclass(frozen=True)
@@ -71,27 +73,30 @@ def lines(runs: Sequence[Run]) -> list[str]:
     Returns
     -------
     list of str
-        The method first, e.g. ``"m4, equal"``; other parameters with their names. Without balancing its details say
-        nothing.
+        The method first, e.g. ``"m4, equal"``; other parameters with their names where they are not what most runs
+        have. Without balancing its details say nothing.
     """
 
-    def said(run: Run) -> dict[str, Any]:
-        idle = run.settings.get(METHOD) == "none"
-        return {
-            k: v
-            for k, v in run.settings.items()
-            if k != ALPHA and not k.startswith(SILENT) and not (idle and k.startswith("balance.") and k != METHOD)
-        }
+    def applies(key: str, run: Run) -> bool:
+        idle = run.settings.get(METHOD) == "none" and key.startswith("balance.") and key != METHOD
+        return key in run.settings and not idle
 
-    active = [said(run) for run in runs]
-    keys = sorted({key for settings in active for key in settings})
-    # a key that only runs without balancing lack does not differ
-    varying = [key for key in keys if len({str(settings[key]) for settings in active if key in settings}) > 1]
-    if METHOD in keys and METHOD not in varying:
-        varying.append(METHOD)
-    varying.sort(key=lambda key: (key != METHOD, key != "balance.target", key))
-    plain = (METHOD, "balance.target")
-    return [", ".join(str(s[k]) if k in plain else f"{k} {s[k]}" for k in varying if k in s) for s in active]
+    every = {key for run in runs for key in run.settings if key != ALPHA and not key.startswith(SILENT)}
+    values = {key: Counter(str(run.settings[key]) for run in runs if applies(key, run)) for key in every}
+    varying = [key for key, of in values.items() if len(of) > 1 or key == METHOD]
+    varying.sort(key=lambda key: (key != METHOD, key != TARGET, key))
+
+    def said(key: str, run: Run) -> bool:
+        usual = (
+            2 * values[key][str(run.settings[key])] > values[key].total()
+        )  # what most runs share goes without saying
+        return key in (METHOD, TARGET) or not usual
+
+    def name(key: str, run: Run) -> str:
+        value = str(run.settings[key])
+        return value if key in (METHOD, TARGET) else f"{key} {value}"
+
+    return [", ".join(name(k, run) for k in varying if applies(k, run) and said(k, run)) for run in runs]
 
 
 def tabulate(runs: Sequence[Run]) -> pd.DataFrame:

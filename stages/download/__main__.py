@@ -48,13 +48,14 @@ SHARES = ("occupation", "women_corpus", "women_generator")
 def main() -> None:
     """Write the corpus and the evaluation sets of the profile in params.yaml, or those of another file."""
     parser = argparse.ArgumentParser(prog="python -m stages.download", description=__doc__)
-    parser.add_argument("--params", type=Path, help="file with a section `corpus`, in place of params.yaml")
+    parser.add_argument("--params", type=Path, help="file that says what to draw, in place of params.yaml")
     parser.add_argument("--out", type=Path, help="folder to write to, with --params")
+    parser.add_argument("--section", default="corpus", help="section of --params that says what to draw")
     arguments = parser.parse_args()
     if (arguments.params is None) != (arguments.out is None):
         raise InputError("--params and --out: found one of the two, expected both or none")
     if arguments.params:
-        corpus, folder = load_section(arguments.params, "corpus", Corpus), arguments.out
+        corpus, folder = load_section(arguments.params, arguments.section, Corpus), arguments.out
     else:
         params = load()
         corpus, folder = Corpus(shards=params.shards, download=params.download), params.folder
@@ -221,6 +222,7 @@ def _composition(emoji: Emoji) -> Composition:
         persons=emoji.person_share,
         objects=emoji.object_share,
         neutral=emoji.neutral_share,
+        object_exponent=emoji.object_exponent,
         tones=emoji.skin_tones,
         mention=Mention(emoji.mention_gender, emoji.mention_skin_tone),
         portrait_mention=Mention(emoji.portrait_mention_gender, emoji.portrait_mention_skin_tone),

@@ -3,6 +3,7 @@
 `--seed N` evaluates the model that `train` made with that seed on the profile's sets, and writes
 `data/<profile>/scores/<seed>/`: `metrics.json` (flat, finite; keys in `stages/catalogue.py`) and one CSV a family of
 figures by group. `--model` evaluates any CLIP, without training: a folder, or an open_clip name with `--pretrained`.
+`--seed N --leakage-seeds …` measures LIC alone, over more seeds than the profile's, and prints it.
 
 Several processes (`torchrun`, `accelerate launch`) share the images; the first one computes the metrics.
 """
@@ -12,7 +13,6 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -29,14 +29,16 @@ from tqdm import tqdm
 
 from stages.errors import InputError, missing, run
 from stages.evalsets import EvalSet, read_set
-from stages.evaluate import captioning, embed, suite
+from stages.evaluate import amplification, captioning, embed, leakage, suite
 from stages.evaluate.scores import Scores
 from stages.evaluate.suite import SetFeatures, Settings, Suite
 from stages.params import Evaluate, Params, load
+from stages.staging import replaced
 from stages.workdir import work_folder
 
 Features = NDArray[np.float32]
 Captions = dict[str, dict[str, str]]
+Said = tuple[Captions, amplification.Corpus]  # what the captioners say, and what they were trained on
 
 
 def main() -> None:
@@ -48,13 +50,16 @@ def main() -> None:
             raise InputError(f"--seed {arguments.seed}: params.yaml has seeds {params.seeds}")
         model, pretrained = str(params.folder / "models" / str(arguments.seed) / "clip"), None
         out = params.folder / "scores" / str(arguments.seed)
-        if not Path(model).is_dir():
+        if not Path(model).is_dir() and arguments.leakage_seeds is None:
             raise missing(f"{model}: no trained model", f"run `dvc repro train@{arguments.seed}`")
     else:
         model, pretrained, out = arguments.model, arguments.pretrained, arguments.out
         if out is None:
             raise InputError("--model needs --out: the folder to write the scores to")
     data = arguments.data or params.folder
+    if arguments.leakage_seeds is not None:
+        _leakage(params, arguments.seed, arguments.leakage_seeds, arguments.out)
+        return
     names = arguments.sets or params.evaluate.sets
     if unknown := [name for name in names if name not in suite.KNOWN_SETS]:
         raise InputError(f"evaluation set {unknown[0]!r} is not known; expected some of {', '.join(suite.KNOWN_SETS)}")
@@ -62,9 +67,11 @@ def main() -> None:
         sets = [read_set(data / "eval", name) for name in names]
         for evalset in sets:
             stack.enter_context(evalset.images)
-        captions = _captions(params, arguments.seed) if arguments.seed is not None else {}
-        occupations, captioned = _occupations(data / "occupations.csv"), params.caption.evaluation_set
-        scores = _evaluate(model, pretrained, sets, occupations, captions, captioned, params.evaluate)
+        said, captioned = None, params.caption.evaluation_set
+        if arguments.seed is not None and captioned in names:
+            said = _captions(params, arguments.seed), _corpus(params)
+        occupations = _occupations(data / "occupations.csv")
+        scores = _evaluate(model, pretrained, sets, occupations, said, captioned, params.evaluate)
     if scores is not None:
         _write(scores, out)
 
@@ -74,7 +81,7 @@ def _evaluate(
     pretrained: str | None,
     sets: Sequence[EvalSet],
     occupations: pd.DataFrame | None,
-    captions: Captions,
+    said: Said | None,
     captioned: str,
     evaluate: Evaluate,
 ) -> Scores | None:
@@ -89,13 +96,15 @@ def _evaluate(
         texts = partial(_cached_texts, encoder)
         scores = Suite(texts, encoder.logit_scale, occupations, settings).run(features)
         for evalset in features:
-            if evalset.name == captioned and captions:
+            if evalset.name == captioned and said is not None:
+                captions, trained = said
                 scores.update(
                     captioning.measure(
                         captions,
                         evalset.table,
                         evalset.images,
                         texts,
+                        trained,
                         evaluate.leakage,
                         draws=evaluate.draws,
                         meteor=evaluate.meteor,
@@ -117,8 +126,34 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--sets", nargs="+", metavar="SET", help=f"some of {', '.join(suite.KNOWN_SETS)}")
     parser.add_argument("--data", type=Path, help="folder with eval/ and occupations.csv (default: data/<profile>)")
     parser.add_argument("--profile", help="another profile than the one params.yaml names")
-    parser.add_argument("--out", type=Path, help="with --model: folder for metrics.json and the tables")
+    parser.add_argument("--out", type=Path, help="with --model, --leakage-seeds: folder for metrics.json and tables")
+    parser.add_argument(
+        "--leakage-seeds",
+        nargs="*",
+        type=int,
+        metavar="SEED",
+        help="only LIC of the captions of --seed, over these seeds (none given: the ten published ones)",
+    )
     return parser
+
+
+def _leakage(params: Params, seed: int | None, seeds: Sequence[int], out: Path | None) -> None:
+    """Measure LIC over other seeds than the profile's; print it, and write a row a seed where `out` is given."""
+    if seed is None:
+        raise InputError("--leakage-seeds needs --seed: captions are those of a trained model")
+    table = read_set(params.folder / "eval", params.caption.evaluation_set).table
+    settings = params.evaluate.leakage.model_copy(update={"seeds": list(seeds) or list(leakage.PUBLISHED_SEEDS)})
+    scores = captioning.leaked(_captions(params, seed), table, settings, params.evaluate.draws)
+    print(f"| model {seed}, {len(settings.seeds)} seeds of LIC | value | 95 % interval | ± over seeds |")
+    print("|---|---|---|---|")
+    for part in scores.tables["leakage"]:
+        captioner, attribute = part.iloc[0][["captioner", "attribute"]]
+        for name in ("lic_m", "lic_d", "lic"):
+            key = f"captions.{captioner}.{name}.{attribute}"
+            value, low, high = (scores.metrics[key + end] for end in ("", ".lo", ".hi"))
+            print(f"| {key} | {value:.2f} | [{low:.2f}, {high:.2f}] | {part[name].std():.2f} |")
+    if out is not None:
+        _write(scores, out)
 
 
 def _captions(params: Params, seed: int) -> Captions:
@@ -131,6 +166,16 @@ def _captions(params: Params, seed: int) -> Captions:
         table = pd.read_parquet(path)
         found[captioner] = dict(zip(table["key"], table["caption"], strict=True))
     return found
+
+
+def _corpus(params: Params) -> amplification.Corpus:
+    """Read what the captioners were trained on."""
+    selection, attributes = params.folder / "selection.parquet", params.folder / "attributes.parquet"
+    for path in (selection, attributes):
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; run the stage that writes it (`dvc repro`)")
+    phases = [(phase.data, phase.share) for phase in params.train.schedule]
+    return amplification.corpus(pd.read_parquet(selection), pd.read_parquet(attributes), phases)
 
 
 def _settings(evaluate: Evaluate) -> Settings:
@@ -216,20 +261,13 @@ def _cached(path: Path, compute: Callable[[], Features], state: PartialState | N
 
 
 def _write(scores: Scores, out: Path) -> None:
-    """Write metrics and tables into a new folder, then put it in place of the old one."""
-    staging = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
-    try:
-        (staging / "metrics.json").write_text(
+    """Write metrics and tables."""
+    with replaced(out) as folder:
+        (folder / "metrics.json").write_text(
             json.dumps(scores.metrics, indent=2, sort_keys=True, allow_nan=False) + "\n"
         )
         for name, parts in scores.tables.items():
-            pd.concat(parts, ignore_index=True).to_csv(staging / f"{name}.csv", index=False, float_format="%.6g")
-        shutil.rmtree(out, ignore_errors=True)
-        staging.replace(out)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+            pd.concat(parts, ignore_index=True).to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
 
 
 if __name__ == "__main__":

@@ -14,14 +14,23 @@ in training count 0 here (methods.md section 6), as negative associations there.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from stages.attributes import (
+    GROUPS,
+    OCCUPATIONS,
+    caption_group,
+    caption_occupations,
+    occupation_column,
+    sensitive_columns,
+    tone_group,
+)
 from stages.errors import InputError
 from stages.evaluate import bootstrap
-from stages.evaluate.leakage import words
 
 TIE = 1e-12  # |P(a, t) − P(a) P(t)| up to this is independence: shares of counts, in double precision
 
@@ -39,7 +48,7 @@ class Amplification:
         95 % bootstrap over test images; y is held fixed.
     pairs : DataFrame
         One row a pair: attribute, task, sign (y), n_attribute, n_task (test images), a_to_t, t_to_a (y·Δ; NaN where the
-        condition has no test image).
+        condition has no test image), each with the ends of its 95 % interval (`_lo`, `_hi`).
     """
 
     a_to_t: float
@@ -47,11 +56,6 @@ class Amplification:
     a_to_t_interval: tuple[float, float]
     t_to_a_interval: tuple[float, float]
     pairs: pd.DataFrame
-
-    def metrics(self) -> dict[str, float]:
-        """Return the finite figures, flat."""
-        flat = {"a_to_t": self.a_to_t, "t_to_a": self.t_to_a}
-        return {name: value for name, value in flat.items() if np.isfinite(value)}
 
 
 def directional(
@@ -126,10 +130,11 @@ def directional(
             "sign": sign.ravel().astype(int),
             "n_attribute": of_a.sum(axis=0).astype(int),
             "n_task": of_t.sum(axis=0).astype(int),
-            "a_to_t": a_to_t,
-            "t_to_a": t_to_a,
         }
     )
+    for name, values, samples in (("a_to_t", a_to_t, draws_a), ("t_to_a", t_to_a, draws_t)):
+        pairs[name] = values
+        pairs[f"{name}_lo"], pairs[f"{name}_hi"] = bootstrap.interval(samples)
     low_a, high_a = bootstrap.interval(_mean(draws_a))
     low_t, high_t = bootstrap.interval(_mean(draws_t))
     return Amplification(
@@ -141,27 +146,139 @@ def directional(
     )
 
 
-def named(captions: Iterable[str], phrases: Mapping[str, Iterable[str]]) -> NDArray[np.bool_]:
+@dataclass(frozen=True)
+class Corpus:
     """
-    Say which names captions hold, as whole words.
+    What a captioner was trained on, M rows.
+
+    Attributes
+    ----------
+    groups : dict of str to ndarray of bool, (M, G)
+        Attribute to the groups of each row, in the order of `stages.attributes.GROUPS`.
+    occupations : ndarray of bool, (M, T)
+        What its caption names, in the order of `OCCUPATIONS`.
+    weights : ndarray, (M,)
+        Share of the training that it makes up.
+    """
+
+    groups: dict[str, NDArray[np.bool_]]
+    occupations: NDArray[np.bool_]
+    weights: NDArray[np.float64]
+
+
+def corpus(selection: pd.DataFrame, attributes: pd.DataFrame, phases: Sequence[tuple[str, float]]) -> Corpus:
+    """
+    Describe the rows of a selection.
 
     Parameters
     ----------
-    captions : iterable of str
-        N captions.
-    phrases : mapping, name → phrases
-        A names, each with the words or phrases that count as it, e.g. ``{"police officer": ["police officer"]}``.
+    selection : DataFrame
+        Of the balance stage: key, source, copies; one row a sample of the mix.
+    attributes : DataFrame
+        Of the annotate stage: key, source, ``s_*``, ``y_occupation_*``.
+    phases : sequence of (str, float)
+        Of the training's schedule: ``mixed`` (each row once) or ``balanced`` (`copies` times), and the share of steps.
 
     Returns
     -------
-    ndarray of bool, (N, A)
-        Whether the caption holds one of the phrases, word by word, whatever the case.
+    Corpus
+        Of all rows of the mix, in the order of the selection.
+
+    Raises
+    ------
+    InputError
+        If columns are missing, or a row has no attributes.
     """
-    sought = [[f" {' '.join(words(phrase))} " for phrase in of_name] for of_name in phrases.values()]
-    text = [f" {' '.join(words(caption))} " for caption in captions]
-    return np.array([[any(phrase in line for phrase in many) for many in sought] for line in text], bool).reshape(
-        len(text), len(sought)
+    of_groups = {attribute: sensitive_columns([attribute]) for attribute in GROUPS}
+    of_tasks = [occupation_column(occupation) for occupation in OCCUPATIONS]
+    wanted = ["key", "source", *(name for names in of_groups.values() for name in names), *of_tasks]
+    for name, table, columns in (
+        ("selection.parquet", selection, ["key", "source", "copies"]),
+        ("attributes.parquet", attributes, wanted),
+    ):
+        if missing := [column for column in columns if column not in table]:
+            raise InputError(f"{name}: column {missing[0]} is missing (found: {', '.join(table.columns)})")
+    rows = selection[["key", "source", "copies"]].merge(
+        attributes[wanted], on=["key", "source"], how="left", validate="1:1", indicator=True
     )
+    if lost := rows.loc[rows["_merge"] != "both", ["key", "source"]].to_numpy().tolist():
+        key, source = lost[0]
+        raise InputError(
+            f"attributes.parquet: no row for key {key} ({source}; {len(lost)} such rows of selection.parquet); "
+            "annotate again (`dvc repro`)"
+        )
+    copies = {"mixed": np.ones(len(rows)), "balanced": rows["copies"].to_numpy(float)}
+    weights = np.zeros(len(rows))
+    for data, share in phases:
+        weights += share * copies[data] / max(copies[data].sum(), 1)
+    groups = {attribute: rows[names].to_numpy(bool) for attribute, names in of_groups.items()}
+    return Corpus(groups, rows[of_tasks].to_numpy(bool), weights)
+
+
+def of_captions(
+    said: Mapping[str, str],
+    table: pd.DataFrame,
+    attribute: str,
+    trained: Corpus,
+    *,
+    draws: int = 1000,
+    seed: int = 0,
+) -> Amplification:
+    """
+    Measure what captions exaggerate of the association of an attribute with the occupations.
+
+    Images in no group of the attribute are left out; T → A, in addition, images whose caption names no group or both:
+    a caption, unlike a classifier, may leave the attribute open. An image shows the occupation that the set notes, and
+    those that its reference captions name.
+
+    Parameters
+    ----------
+    said : mapping, key → caption
+        One caption an image of the set.
+    table : DataFrame
+        Rows of the set: key, captions, gender, skin_tone, occupation.
+    attribute : {'gender', 'skin_tone'}
+        A of the pairs; the T are the occupations.
+    trained : Corpus
+        What the captioner was trained on.
+    draws, seed : int
+        Bootstrap.
+
+    Returns
+    -------
+    Amplification
+        NaN for a direction without images.
+    """
+    names = GROUPS[attribute]
+    group = [tone_group(value) if attribute == "skin_tone" else value for value in table[attribute]]
+    table = table.loc[[value in names for value in group]]
+    truth = _indicator([[value] for value in group if value in names], names)
+    shown = _indicator(
+        [
+            {noted, *(name for caption in captions for name in caption_occupations(caption))}
+            for noted, captions in zip(table["occupation"], table["captions"], strict=True)
+        ],
+        OCCUPATIONS,
+    )
+    captions = [said[key] for key in table["key"]]
+    told = _indicator([[caption_group(caption, attribute)] for caption in captions], names)
+    tasks = _indicator([caption_occupations(caption) for caption in captions], OCCUPATIONS)
+    one = told.any(axis=1)
+    training = (trained.groups[attribute], trained.occupations)
+    settings: dict[str, Any] = {
+        "names": (names, OCCUPATIONS), "weights": trained.weights, "draws": draws, "seed": seed,
+    }  # fmt: skip
+    forth = directional(*training, truth, shown, told, tasks, **settings)
+    back = directional(*training, truth[one], shown[one], told[one], tasks[one], **settings)
+    of_back = ["n_task", "t_to_a", "t_to_a_lo", "t_to_a_hi"]
+    pairs = forth.pairs.assign(**{name: back.pairs[name] for name in of_back})
+    return Amplification(forth.a_to_t, back.t_to_a, forth.a_to_t_interval, back.t_to_a_interval, pairs)
+
+
+def _indicator(found: Sequence[Iterable[str]], names: Sequence[str]) -> NDArray[np.bool_]:
+    """Say which of the names each row holds, (N, names)."""
+    rows = [set(row) for row in found]
+    return np.array([[name in row for name in names] for row in rows], bool).reshape(len(rows), len(names))
 
 
 def _association(a: NDArray[np.float64], t: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -176,7 +293,7 @@ def _association(a: NDArray[np.float64], t: NDArray[np.float64], weights: NDArra
 
 def _pairs(a: NDArray[np.float64], t: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return 1[a and t] of each sample, (N, A·T), attribute by attribute."""
-    return (a[:, :, None] * t[:, None, :]).reshape(len(a), -1)
+    return (a[:, :, None] * t[:, None, :]).reshape(len(a), a.shape[1] * t.shape[1])
 
 
 def _ratio(top: NDArray[np.float64], bottom: NDArray[np.float64]) -> NDArray[np.float64]:

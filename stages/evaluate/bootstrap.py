@@ -72,6 +72,8 @@ def ratios(
     if top.shape != bottom.shape:
         raise ValueError(f"numerator {top.shape} and denominator {bottom.shape} differ in shape")
     n, statistics = cast(tuple[int, int], top.shape)
+    if not n:
+        return np.full((draws, statistics), np.nan)
     parts = [_divide(counts @ top, counts @ bottom) for counts in resamples(n, draws, seed)]
     return np.concatenate(parts) if parts else np.empty((0, statistics))
 

@@ -1,4 +1,4 @@
-"""What a captioner says of the evaluation set: quality, gender error, leakage."""
+"""What a captioner says of the evaluation set: quality, gender error, leakage, bias amplification."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from stages.attributes import tone_group
-from stages.evaluate import bootstrap, caption_quality, leakage
+from stages.attributes import GROUPS, tone_group
+from stages.evaluate import amplification, bootstrap, caption_quality, leakage
 from stages.evaluate.scores import Scores
 from stages.params import Leakage
 
@@ -20,6 +20,7 @@ def measure(
     table: pd.DataFrame,
     images: NDArray[np.floating],
     texts: Texts,
+    trained: amplification.Corpus,
     settings: Leakage,
     draws: int,
     meteor: bool = False,
@@ -32,11 +33,13 @@ def measure(
     captions : mapping, captioner → key → caption
         One caption an image of the set.
     table : DataFrame
-        Rows of the set: key, captions, gender, skin_tone.
+        Rows of the set: key, captions, gender, skin_tone, occupation.
     images : (N, D) array
         Features of the images, in the table's order.
     texts : callable
         Captions to features, for CLIPScore.
+    trained : amplification.Corpus
+        What the captioners were trained on.
     settings : Leakage
         Reader and seeds of LIC.
     draws : int
@@ -47,7 +50,8 @@ def measure(
     Returns
     -------
     Scores
-        Keys ``captions.<captioner>.…``; the tables `captions` (quality and gender error) and `leakage` (a row a seed).
+        Keys ``captions.<captioner>.…``; the tables `captions` (quality and gender error), `leakage` (a row a seed) and
+        `amplification` (a row a group and occupation).
 
     Raises
     ------
@@ -58,8 +62,6 @@ def measure(
     keys = table["key"].tolist()
     references = dict(zip(keys, table["captions"].map(list), strict=True))
     gender = dict(zip(keys, table["gender"], strict=True))
-    reader = _reader(settings)
-    labels = {"gender": gender, "skin_tone": dict(zip(keys, table["skin_tone"].map(tone_group), strict=True))}
     most_frequent = caption_quality.majority([text for group in references.values() for text in group])
     baseline = caption_quality.score(dict.fromkeys(keys, most_frequent), references)
     scores.add("captions.majority.cider", baseline["cider"])
@@ -74,20 +76,61 @@ def measure(
         for name, value in error.metrics().items():
             scores.add(f"{prefix}.{name}", value)
         scores.tabulate("captions", error.error, captioner=captioner, metric="gender_error")
+        for attribute in GROUPS:
+            found = amplification.of_captions(said, table, attribute, trained, draws=draws)
+            scores.add(f"{prefix}.amplification.a_to_t.{attribute}", found.a_to_t, *found.a_to_t_interval)
+            scores.add(f"{prefix}.amplification.t_to_a.{attribute}", found.t_to_a, *found.t_to_a_interval)
+            rows = found.pairs.rename(columns={"attribute": "group", "task": "occupation", "n_attribute": "n_group"})
+            rows = rows.rename(columns={"n_task": "n_occupation"})
+            scores.tabulate("amplification", rows, captioner=captioner, attribute=attribute)
+    scores.update(leaked(captions, table, settings, draws))
+    return scores
+
+
+def leaked(captions: Mapping[str, Mapping[str, str]], table: pd.DataFrame, settings: Leakage, draws: int) -> Scores:
+    """
+    Measure what captioners give away.
+
+    Parameters
+    ----------
+    captions : mapping, captioner → key → caption
+        One caption an image of the set.
+    table : DataFrame
+        Rows of the set: key, captions, gender, skin_tone.
+    settings : Leakage
+        Reader, seeds and attributes of LIC.
+    draws : int
+        Bootstrap samples behind each interval.
+
+    Returns
+    -------
+    Scores
+        LIC_M, LIC_D and LIC of each captioner and attribute; the table `leakage`.
+
+    Raises
+    ------
+    InputError
+        See `leakage.lic`.
+    """
+    scores, reader = Scores(), _reader(settings)
+    keys = table["key"].tolist()
+    references = dict(zip(keys, table["captions"].map(list), strict=True))
+    values = {"gender": table["gender"], "skin_tone": table["skin_tone"].map(tone_group)}
+    for captioner, said in captions.items():
         for attribute in settings.attributes:
-            leaked = leakage.lic(
+            found = leakage.lic(
                 said,
                 references,
-                labels[attribute],
+                dict(zip(keys, values[attribute], strict=True)),
                 masked=leakage.ATTRIBUTE_WORDS[attribute] | set(settings.masked.get(attribute, [])),
                 classifier=reader,
                 seeds=settings.seeds,
                 test_share=settings.test_share,
                 draws=draws,
             )
-            for name, *figures in leaked.summary[["value", "lo", "hi"]].itertuples():
-                scores.add(f"{prefix}.{name}.{attribute}", *figures)
-            scores.tabulate("leakage", leaked.seeds, captioner=captioner, attribute=attribute)
+            for name, *figures in found.summary[["value", "lo", "hi"]].itertuples():
+                scores.add(f"captions.{captioner}.{name}.{attribute}", *figures)
+            scores.tabulate("leakage", found.seeds, captioner=captioner, attribute=attribute)
     return scores
 
 

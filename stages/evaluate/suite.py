@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from stages import prompts
 from stages.evalsets import ATTRIBUTES
 from stages.evaluate import (
     association,
@@ -19,7 +20,6 @@ from stages.evaluate import (
     comparison,
     harm,
     preference,
-    prompts,
     published,
     recognition,
     representation,

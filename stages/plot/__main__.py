@@ -10,8 +10,6 @@ Reads what the other stages wrote into `data/<profile>/`, and writes `data/<prof
 
 import argparse
 import json
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,15 +19,17 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from stages import wording
+from stages import times, wording
 from stages.canvas import Panel, png
 from stages.errors import InputError, missing, run
 from stages.evalsets import read_set
+from stages.findings import panels as study_panels
 from stages.params import Params, load
 from stages.plot import aggregate, figures, provenance, sheets
 from stages.plot.report import Content, interval, render
 from stages.repository import git
 from stages.shards import Shard
+from stages.staging import merged
 
 SHOWN = (r"retrieval\.t2i\.5", "recognition", r"caption\w*(?:\.\w+)*", "leakage.*")  # by group, in this order
 MORE = (r"retrieval\.i2t\.5", "similarity", r"preference\.\w+", r"harm\.\w+")  # the same, folded away
@@ -89,6 +89,9 @@ class Reader:
             "curves": figures.curves(curves, phases),
             "published": figures.published(published) if len(published) else [],
         }
+        runs, compared, findings = self._study()
+        if len(runs):
+            panels["study"] = study_panels(runs, list(compared["metric"].unique()))
         pairs, described = self._pairs(), self._described()
         content = Content(
             params=self.params.model_dump(mode="json"),
@@ -102,9 +105,12 @@ class Reader:
             panels=panels,
             groups=by_group,
             published=published,
+            compared=compared,
+            findings=findings,
             commit=provenance.commit(Path()),
             versions=provenance.versions(),
             outputs=provenance.outputs(self._lock(), leave_out="plot"),
+            durations=provenance.durations(self._lock(), times.read(), leave_out="plot"),
         )
         tables = {
             "metrics": summary.assign(name=[wording.label(key) for key in summary["key"]]),
@@ -249,6 +255,8 @@ class Reader:
             except FileNotFoundError:
                 raise missing(f"{path}: no such file", "run the stage caption (`dvc repro caption`)") from None
             captions[name] = dict(zip(table["key"], table["caption"], strict=True))
+        if not captions:
+            return []
         people = read_set(self.folder / "eval", self.params.caption.evaluation_set)
         references = dict(zip(people.table["key"], people.table["captions"], strict=True))
         shared = set.intersection(*(set(said) for said in captions.values()), set(references))
@@ -263,6 +271,15 @@ class Reader:
         ]
         people.images.close()
         return described
+
+    def _study(self) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
+        """Read what `stages.compare` made of a study, where there is one; no stage depends on it."""
+        folder = self.folder / "results" / "study"
+        if not folder.is_dir():
+            return pd.DataFrame(), pd.DataFrame(), []
+        said = (folder / "findings.md").read_text().splitlines()
+        lines = [line.removeprefix("- ") for line in said if line]
+        return self._csv(folder / "runs.csv"), self._csv(folder / "comparisons.csv"), lines
 
     def _previous(self) -> dict[str, float]:
         """Read metrics.json of the last commit; nothing where there is none."""
@@ -288,20 +305,11 @@ def _to_csv(table: pd.DataFrame) -> bytes:
 
 
 def _write(results: Path, files: dict[str, bytes]) -> None:
-    """Write everything beside the results, then put it in place; what others keep there stays."""
-    staging = results / f".{os.getpid()}.partial"
-    try:
+    """Write everything; what others keep in the folder stays."""
+    with merged(results) as folder:
         for name, content in files.items():
-            path = staging / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-        for top in sorted({Path(name).parts[0] for name in files}):
-            target = results / top
-            if target.is_dir():
-                shutil.rmtree(target)
-            (staging / top).replace(target)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_bytes(content)
 
 
 def _summarise(results: Path) -> None:

@@ -75,6 +75,28 @@ def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
     return found
 
 
+def durations(lock: Mapping[str, Any], noted: Mapping[str, Mapping[str, Any]], leave_out: str) -> list[dict[str, Any]]:
+    """
+    List how long the stages took.
+
+    Parameters
+    ----------
+    lock : mapping
+        Content of dvc.lock; empty where there is none.
+    noted : mapping of str to mapping
+        From `stages.times.read`.
+    leave_out : str
+        Stage that is running now.
+
+    Returns
+    -------
+    list of dict
+        stage, seconds, ended, in the order of the file; a stage that never ran here has neither.
+    """
+    stages = [name for name in lock.get("stages") or {} if name.split("@")[0] != leave_out]
+    return [dict(noted.get(name, {"stage": name, "seconds": None, "ended": ""})) for name in stages]
+
+
 def outputs(lock: Mapping[str, Any], leave_out: str) -> list[dict[str, Any]]:
     """
     List what the stages wrote.

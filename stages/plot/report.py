@@ -18,7 +18,7 @@ from stages.plot import names
 from stages.plot.provenance import Commit
 from stages.plot.sheets import Described, Pair, data_uri
 
-SECTIONS = ("data", "occupations", "groups", "more_groups", "crossed", "curves", "published")  # with panels
+SECTIONS = ("data", "occupations", "groups", "more_groups", "crossed", "curves", "published", "study")  # with panels
 MAX_ROWS = 400  # of a table in the page; the CSV files hold all
 
 
@@ -49,12 +49,16 @@ class Content:
         By section, see `SECTIONS`.
     groups, published : DataFrame
         All figures by group; published definitions beside corrected ones.
+    compared : DataFrame
+        Methods of a study against each other, by `stages.compare`; empty where there is no study.
+    findings : sequence of str
+        What the study says, in Markdown of one line each: bold alone.
     commit : Commit
         State of the repository.
     versions : mapping of str to str
         Installed packages.
-    outputs : sequence of dict
-        From `stages.plot.provenance.outputs`.
+    outputs, durations : sequence of dict
+        From `stages.plot.provenance`.
     """
 
     params: Mapping[str, Any]
@@ -68,9 +72,12 @@ class Content:
     panels: Mapping[str, Sequence[Panel]] = field(default_factory=dict)
     groups: pd.DataFrame = field(default_factory=pd.DataFrame)
     published: pd.DataFrame = field(default_factory=pd.DataFrame)
+    compared: pd.DataFrame = field(default_factory=pd.DataFrame)
+    findings: Sequence[str] = ()
     commit: Commit = field(default_factory=lambda: Commit("", ()))
     versions: Mapping[str, str] = field(default_factory=dict)
     outputs: Sequence[Mapping[str, Any]] = ()
+    durations: Sequence[Mapping[str, Any]] = ()
 
 
 def render(content: Content) -> str:
@@ -106,6 +113,8 @@ def render(content: Content) -> str:
         metric_table=metric_table(content.metrics),
         group_table=group_table(content.groups),
         published_table=published_table(content.published),
+        comparison_table=comparison_table(content.compared),
+        findings=[_bold(line) for line in content.findings],
         share_table=share_table(content.shares),
         strongest=strongest(content.balance),
         parameters=yaml.safe_dump(dict(content.params), sort_keys=False, allow_unicode=True),
@@ -115,6 +124,11 @@ def render(content: Content) -> str:
 
 def _figure(panel: Panel) -> Markup:
     return Markup(f'<figure class="panel" style="max-width:{panel.width * 96:.0f}px">{svg(panel)}</figure>')
+
+
+def _bold(line: str) -> Markup:
+    parts = [escape(part) for part in line.split("**")]
+    return Markup("".join(f"<b>{part}</b>" if i % 2 else part for i, part in enumerate(parts)))
 
 
 def cards(metrics: Mapping[str, float], previous: Mapping[str, float]) -> list[dict[str, Any]]:
@@ -272,6 +286,27 @@ def published_table(published: pd.DataFrame) -> pd.DataFrame:
             "difference": published["difference"],
         }
     )
+
+
+def comparison_table(compared: pd.DataFrame) -> pd.DataFrame:
+    """
+    Tabulate the methods of a study for reading.
+
+    Parameters
+    ----------
+    compared : DataFrame
+        metric, method, reference, pairs, difference, lo, hi, p_holm.
+
+    Returns
+    -------
+    DataFrame
+        metric, method, against, pairs, difference, lo, hi, p (Holm).
+    """
+    if compared.empty:
+        return compared
+    shown = compared[["metric", "method", "reference", "pairs", "difference", "lo", "hi", "p_holm"]]
+    named = shown.assign(metric=[wording.label(key) for key in shown["metric"]])
+    return named.rename(columns={"reference": "against", "p_holm": "p (Holm)"})
 
 
 def share_table(shares: pd.DataFrame) -> pd.DataFrame:

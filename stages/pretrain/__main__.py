@@ -1,98 +1,27 @@
-"""Train the small text-to-image model: `python -m stages.pretrain autoencoder`, then `… denoiser`."""
+"""Make the small text-to-image model, and the recogniser that judges it."""
 
 import argparse
-import hashlib
-import shutil
+import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline
-from pydantic import Field
+from safetensors.torch import save_file
 from tqdm import tqdm
-from transformers import CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTokenizer
 
 from stages import params
-from stages.errors import InputError, run
+from stages.errors import run
 from stages.pretrain import autoencoder, denoiser
+from stages.pretrain.contrast import Contrast
+from stages.pretrain.corpus import corpus_digest, digest, held_out, load_images, load_samples
 from stages.pretrain.optimise import Recipe, batch, fit, generator
-from stages.seeds import uniform
-from stages.shards import read_images
+from stages.pretrain.places import BUILD, CORPUS, HOME, JUDGE, MODEL, VAE_WEIGHTS, WEIGHTS, replace
+from stages.pretrain.recogniser import Recogniser, classes
+from stages.pretrain.settings import Pretrain
 from stages.workdir import work_folder
-
-HOME = Path("data/pretrained")
-BUILD = HOME / "build"  # not in git
-CORPUS = BUILD / "corpus"
-MODEL = HOME / "emoji-sd"
-VAE_WEIGHTS = "diffusion_pytorch_model.safetensors"
-
-
-class Autoencoder(params.Section):
-    """The autoencoder: size and recipe."""
-
-    channels: list[params.Count] = Field(description="channels of the levels")
-    latent_channels: params.Count = Field(description="channels of the latents")
-    kl_weight: params.NonNegative = Field(description="weight of the Kullback-Leibler term")
-    batch_size: params.Count = Field(description="images a step")
-    recipe: Recipe = Field(description="optimisation")
-
-
-class Text(params.Section):
-    """The text encoder: size."""
-
-    vocabulary: params.Count = Field(description="largest number of tokens")
-    length: Annotated[int, Field(ge=3)] = Field(description="tokens a caption, start and end included")
-    width: params.Count = Field(description="width of the hidden states")
-    layers: params.Count = Field(description="transformer layers")
-    heads: params.Count = Field(description="attention heads")
-
-
-class Denoiser(params.Section):
-    """The denoiser: size and recipe."""
-
-    channels: list[params.Count] = Field(description="channels of the levels")
-    heads: params.Count = Field(description="attention heads")
-    text: Text = Field(description="the text encoder")
-    dropout: params.Share = Field(description="share of captions left empty, for classifier-free guidance")
-    batch_size: params.Count = Field(description="samples a step")
-    recipe: Recipe = Field(description="optimisation")
-
-
-class Pretrain(params.Section):
-    """Everything that shapes the model."""
-
-    seed: params.Seed = Field(description="seed of weights, order and noise")
-    held_out: params.Share = Field(description="share of (occupation, skin tone) pairs never trained on")
-    autoencoder: Autoencoder = Field(description="images to latents")
-    denoiser: Denoiser = Field(description="captions to latents")
-
-
-def held_out(samples: pd.DataFrame, share: float, seed: int) -> np.ndarray:
-    """
-    Mark the rows that show a held-out pair of occupation and skin tone.
-
-    Both genders of a pair go together, so that an occupation's share of women stays what it was.
-
-    Parameters
-    ----------
-    samples : DataFrame
-        With columns kind, occupation and skin_tone.
-    share : float
-        Expected share of pairs.
-    seed : int
-        The run's seed.
-
-    Returns
-    -------
-    np.ndarray
-        bool, a row each.
-    """
-    pairs = samples["occupation"] + "/" + samples["skin_tone"]
-    chosen = {pair: uniform(seed, pair, "held out") < share for pair in pairs.unique()}
-    at_work = (samples["kind"] == "person") & (samples["occupation"] != "")
-    return (at_work & pairs.map(chosen)).to_numpy()
 
 
 def load_corpus(settings: Pretrain) -> tuple[torch.Tensor, list[str]]:
@@ -108,22 +37,10 @@ def load_corpus(settings: Pretrain) -> tuple[torch.Tensor, list[str]]:
     -------
     tuple of (Tensor, list of str)
         uint8, (N, H, W, 3), and N captions.
-
-    Raises
-    ------
-    InputError
-        If the corpus is not there.
     """
-    table = CORPUS / "samples.parquet"
-    if not table.exists():
-        raise InputError(f"{table}: no such file; run `dvc repro data/pretrained/dvc.yaml`, which writes it first")
-    samples = pd.read_parquet(table)
-    samples = samples[~held_out(samples, settings.held_out, settings.seed)]
-    images = []
-    for shard, rows in samples.groupby("shard", sort=True):
-        images += [image for _, image in read_images(CORPUS / "real" / f"{shard}.tar", rows["key"])]
-    order: Any = samples.sort_values(by=["shard", "key"])  # pyright: ignore[reportCallIssue]
-    return torch.from_numpy(np.stack(images)), order["caption"].tolist()
+    samples = load_samples(CORPUS)
+    samples = samples.iloc[np.flatnonzero(~held_out(samples, settings.held_out, settings.seed))]
+    return load_images(CORPUS, samples), samples["caption"].tolist()
 
 
 def train_autoencoder(settings: Pretrain) -> None:
@@ -147,18 +64,51 @@ def train_autoencoder(settings: Pretrain) -> None:
                 model, autoencoder.to_signed(images[rows]), generator(settings.seed + 1, step), ours.kl_weight
             )
 
-    work = work_folder("pretrain", {"seed": settings.seed, "held_out": settings.held_out, **_shape(ours)})
+    shape = {"seed": settings.seed, "held_out": settings.held_out, "corpus": corpus_digest(CORPUS), **_shape(ours)}
+    work = work_folder("pretrain", shape)
     weights = _fit(model, loss, ours.recipe, work / "autoencoder.pt", "autoencoder")
     model.load_state_dict(weights, strict=False)
     means, deviations = autoencoder.encode(model.eval(), images[: 64 * 64])
     scale = (means.float().var() + deviations.float().square().mean()).rsqrt().item()
     model.register_to_config(scaling_factor=scale)
-    _replace(lambda folder: model.half().save_pretrained(folder), BUILD / "autoencoder")
+    replace(lambda folder: model.half().save_pretrained(folder), BUILD / "autoencoder")
+
+
+def train_text(settings: Pretrain) -> None:
+    """
+    Build the tokenizer, train the text encoder by contrast, and write both to the work-in-progress folder of the model.
+
+    Parameters
+    ----------
+    settings : Pretrain
+        Seed, size, recipe.
+    """
+    ours = settings.text
+    images, captions = load_corpus(settings)
+    words = denoiser.tokenizer(captions, ours.vocabulary, ours.length)
+    tokens = _tokens(words, captions)
+    torch.manual_seed(settings.seed)
+    text = denoiser.text_encoder(words, ours.width, ours.layers, ours.heads)
+    model = Contrast(text, images.shape[1])
+
+    def loss(step: int) -> torch.Tensor:
+        rows = batch(len(images), ours.batch_size, settings.seed + 3, step)
+        return model.loss(autoencoder.to_signed(images[rows]), tokens[rows])
+
+    shape = {"seed": settings.seed, "held_out": settings.held_out, "corpus": corpus_digest(CORPUS), **_shape(ours)}
+    weights = _fit(model, loss, ours.recipe, work_folder("pretrain", shape) / "text.pt", "text")
+    model.load_state_dict(weights, strict=False)
+
+    def write(folder: Path) -> None:
+        text.save_pretrained(folder)
+        words.save_pretrained(folder)
+
+    replace(write, BUILD / "text")
 
 
 def train_denoiser(settings: Pretrain) -> None:
     """
-    Train text encoder and denoiser, and write the pipeline.
+    Train the denoiser, and the text encoder along, and write the pipeline.
 
     Parameters
     ----------
@@ -170,12 +120,12 @@ def train_denoiser(settings: Pretrain) -> None:
     vae = AutoencoderKL.from_pretrained(BUILD / "autoencoder", torch_dtype=torch.float32).eval()
     scale: float = vae.config["scaling_factor"]
     means, deviations = autoencoder.encode(vae, images)
-    words: CLIPTokenizer = denoiser.tokenizer(captions, ours.text.vocabulary, ours.text.length)
+    words = CLIPTokenizer.from_pretrained(BUILD / "text")
     tokens = _tokens(words, captions)
     empty = _tokens(words, [""])[0]
+    text = CLIPTextModel.from_pretrained(BUILD / "text", attn_implementation="eager")
     torch.manual_seed(settings.seed)
-    text = denoiser.text_encoder(words, ours.text.width, ours.text.layers, ours.text.heads)
-    unet = denoiser.denoiser(ours.channels, means.shape[1], means.shape[2], ours.text.width, ours.heads)
+    unet = denoiser.denoiser(ours.channels, means.shape[1], means.shape[2], settings.text.width, ours.heads)
     model = denoiser.TextToLatent(text, unet)
 
     def loss(step: int) -> torch.Tensor:
@@ -187,8 +137,14 @@ def train_denoiser(settings: Pretrain) -> None:
         chosen = torch.where(dropped[:, None], empty, tokens[rows])
         return model.loss(latents * scale, chosen, random)
 
-    vae_hash = hashlib.blake2b((BUILD / "autoencoder" / VAE_WEIGHTS).read_bytes(), digest_size=8).hexdigest()
-    shape = {"seed": settings.seed, "held_out": settings.held_out, "autoencoder": vae_hash, **_shape(ours)}
+    shape = {
+        "seed": settings.seed,
+        "held_out": settings.held_out,
+        "corpus": corpus_digest(CORPUS),
+        "autoencoder": digest([BUILD / "autoencoder" / VAE_WEIGHTS]),
+        "text": digest([BUILD / "text" / WEIGHTS]),
+        **_shape(ours),
+    }
     weights = _fit(model, loss, ours.recipe, work_folder("pretrain", shape) / "denoiser.pt", "denoiser")
     model.load_state_dict(weights, strict=False)
     unet.set_default_attn_processor()
@@ -201,7 +157,42 @@ def train_denoiser(settings: Pretrain) -> None:
         requires_safety_checker=False,
         **parts,
     )
-    _replace(pipeline.save_pretrained, MODEL)
+    replace(pipeline.save_pretrained, MODEL)
+
+
+def train_recogniser(settings: Pretrain) -> None:
+    """
+    Train the recogniser on the real images of all pairs, and write it.
+
+    Parameters
+    ----------
+    settings : Pretrain
+        Seed, size, recipe.
+    """
+    ours = settings.recogniser
+    samples = load_samples(CORPUS)
+    images = load_images(CORPUS, samples)
+    names = classes(samples)
+    targets = {head: torch.from_numpy(target) for head, target in names.targets(samples).items()}
+    torch.manual_seed(settings.seed)
+    model = Recogniser(names, ours.width, ours.features, images.shape[1])
+
+    def loss(step: int) -> torch.Tensor:
+        rows = batch(len(images), ours.batch_size, settings.seed + 4, step)
+        of = {head: target[rows] for head, target in targets.items()}
+        return model.loss(autoencoder.to_signed(images[rows]), of, generator(settings.seed + 4, step))
+
+    shape = {"seed": settings.seed, "corpus": corpus_digest(CORPUS), **_shape(ours)}
+    weights = _fit(model, loss, ours.recipe, work_folder("pretrain", shape) / "recogniser.pt", "recogniser")
+    model.load_state_dict(weights, strict=False)
+    config = {"width": ours.width, "features": ours.features, "resolution": images.shape[1], "classes": names.names}
+
+    def write(folder: Path) -> None:
+        folder.mkdir(parents=True)
+        save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, folder / WEIGHTS)
+        (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+
+    replace(write, JUDGE)
 
 
 def _tokens(words: CLIPTokenizer, captions: list[str]) -> torch.Tensor:
@@ -231,22 +222,20 @@ def _fit(model: torch.nn.Module, loss, recipe: Recipe, checkpoint: Path, name: s
         return fit(model, loss, recipe, checkpoint, report)
 
 
-def _replace(write, folder: Path) -> None:
-    """Write a folder under a temporary name, then put it in place of the old one."""
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    write(partial)
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+PARTS = {
+    "autoencoder": train_autoencoder,
+    "text": train_text,
+    "denoiser": train_denoiser,
+    "recogniser": train_recogniser,
+}
 
 
 def main() -> None:
     """Run one part of the training."""
     parser = argparse.ArgumentParser(prog="python -m stages.pretrain", description=(__doc__ or ""))
-    parser.add_argument("part", choices=("autoencoder", "denoiser"), help="what to train")
+    parser.add_argument("part", choices=tuple(PARTS), help="what to train; in this order")
     arguments = parser.parse_args()
-    settings = params.load_section(HOME / "params.yaml", "pretrain", Pretrain)
-    {"autoencoder": train_autoencoder, "denoiser": train_denoiser}[arguments.part](settings)
+    PARTS[arguments.part](params.load_section(HOME / "params.yaml", "pretrain", Pretrain))
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ from tqdm import tqdm
 from stages import evalsets, params, workdir
 from stages.errors import InputError, missing, run
 from stages.params import Params, Train
-from stages.train import checkpoint, data, loop, models, probe, quality, rows, schedule, tokens
+from stages.train import checkpoint, data, economy, loop, models, probe, quality, rows, schedule, tokens
 from stages.train.curves import Curves
 
 GIGABYTE = 10**9
@@ -240,6 +240,7 @@ class Run:
         section, accelerator = self.section, self.accelerator
         if section.activation_checkpointing:
             cast(Any, model).set_grad_checkpointing(True)
+        economy.economise(model, texts=accelerator.device.type == "cpu")
         if section.sync_batchnorm and accelerator.num_processes > 1:
             models.synchronise_batchnorm(model)
         stored = checkpoint.load(self.work)
@@ -251,6 +252,7 @@ class Run:
             lr=section.learning_rate,
             betas=section.betas,
             eps=section.epsilon,
+            fused=True,
         )
         prepared, prepared_optimizer = accelerator.prepare(model, optimizer)
         trainer = loop.Trainer(

@@ -17,10 +17,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from stages import prompts
 from stages.train.models import unit
 
-NEUTRAL = (("a man", "a woman"), ("a picture of a man", "a picture of a woman"), ("a gentleman", "a lady"))
-LABELS = ("{}", "a portrait of {}", "a photo of {}")
+TEMPLATES = ("{}", "a portrait of {}", "a photo of {}")
 MAJORITY, FEW = 0.5, 0.05  # of women: pairs of occupations (more than the first, at most the second)
 
 
@@ -38,7 +38,8 @@ class Probe:
     woman, man : ndarray of bool, (persons,)
         Groups of the persons.
     texts : Tensor, (t, context)
-        Tokens of the captions, of `NEUTRAL`, and of each label in each template of `LABELS`.
+        Tokens of the captions, of the prompts of women and of men (one row a prompt, pair by pair), and of each label
+        in each of `TEMPLATES`.
     shares : ndarray, (labels,)
         Known shares of women of the labels; NaN where unknown.
     """
@@ -82,8 +83,8 @@ def prepare(
         Ready to be measured.
     """
     groups = np.array(gender, dtype=str)
-    prompts = [text for pair in NEUTRAL for text in pair]
-    labels = [template.format(_with_article(label)) for label in shares for template in LABELS]
+    women, men = prompts.contrast("gender", TEMPLATES)
+    labels = [text for texts in prompts.ensemble(TEMPLATES, list(shares)) for text in texts]
     return Probe(
         pictures=torch.cat([pictures[name] for name in ("pairs", "persons", "neutral")]),
         pairs=len(pictures["pairs"]),
@@ -91,13 +92,9 @@ def prepare(
         neutral=len(pictures["neutral"]),
         woman=groups == "woman",
         man=groups == "man",
-        texts=tokenize([*captions, *prompts, *labels]),
+        texts=tokenize([*captions, *women, *men, *labels]),
         shares=np.array(list(shares.values()), float),
     )
-
-
-def _with_article(label: str) -> str:
-    return f"{'an' if label[:1] in 'aeiou' else 'a'} {label}"
 
 
 @torch.no_grad()
@@ -133,15 +130,16 @@ def measure(model: nn.Module, probe: Probe, batch_size: int = 128) -> dict[str, 
     finally:
         model.train(training)
     pairs, persons, neutral = images.split([probe.pairs, probe.persons, probe.neutral])
-    captions, prompts, labels = texts.split([probe.pairs, 2 * len(NEUTRAL), len(LABELS) * len(probe.shares)])
+    of_labels = len(TEMPLATES) * len(probe.shares)
+    captions, gendered, labels = texts.split([probe.pairs, len(texts) - probe.pairs - of_labels, of_labels])
     result = {"temperature": 1 / scale}
     if probe.pairs:
         result["retrieval_r5"] = recall(captions @ pairs.T, 5)
     if probe.neutral:
-        cosines = (neutral @ prompts.T).unflatten(1, (len(NEUTRAL), 2))
-        result["representation_bias"] = abs((cosines[..., 0] > cosines[..., 1]).double().mean().item() - 0.5)
+        women, men = (neutral @ gendered.T).chunk(2, dim=1)
+        result["representation_bias"] = abs((men > women).double().mean().item() - 0.5)
     if len(probe.shares) and probe.woman.any() and probe.man.any():
-        centres = unit(labels.unflatten(0, (-1, len(LABELS))).mean(dim=1))
+        centres = unit(labels.unflatten(0, (-1, len(TEMPLATES))).mean(dim=1))
         result |= association(scale * (persons @ centres.T).double().numpy(), probe.woman, probe.man, probe.shares)
     return result
 

@@ -12,7 +12,9 @@ import torch
 import yaml
 from PIL import Image, ImageDraw
 from safetensors.torch import save_file
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor
+from transformers import PreTrainedTokenizerFast
 
 from stages.caption.captioner import Captioner, Ends, Standardise
 from stages.caption.clipcap import ClipCap, small_gpt2
@@ -75,6 +77,24 @@ def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         model.train()
         model(torch.rand(16, 3, 32, 32) * 4 - 2)
     save_file(model.state_dict(), folder / "model.safetensors")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def gpt2_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A GPT-2 in the format of the hub: byte-level pairs, one special token, which ends and pads."""
+    folder = tmp_path_factory.mktemp("gpt2")
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=300, initial_alphabet=alphabet, special_tokens=["<|endoftext|>"], show_progress=False
+    )
+    texts = ["A dark-skinned woman, happy", "a man who's happy", "a red circle, on paper", "a blue square"]
+    tokenizer.train_from_iterator(texts, trainer)
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|endoftext|>").save_pretrained(folder)
+    small_gpt2(tokenizer.get_vocab_size(), 24, width=16, layers=1, heads=2, dropout=0.0).save_pretrained(folder)
     return folder
 
 

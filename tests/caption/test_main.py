@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from stages.caption import __main__ as stage
+from stages.caption.clipcap import pretrained_gpt2
 from stages.caption.training import Trainer
+from stages.caption.vocabulary import words_of_model
 from stages.errors import InputError
 from stages.shards import Shard, write_shard
 
@@ -143,6 +145,33 @@ def drop_image(data: Path) -> None:
     with Shard(path) as shard:
         members = [(key, {"png": shard.read(key, "png")} if key != "000002" else {"txt": "a"}) for key in shard.keys]
     write_shard(path, members)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_pretrained_gpt2_learns_as_the_full_scale_profile_asks(
+    captioning: Captioning, gpt2_folder: Path, frozen: bool
+) -> None:
+    """The keys of `cc3m`: a language model by name, its own vocabulary, beams, bfloat16."""
+    published = {
+        "clipcap__mapper": "transformer" if frozen else "mlp",
+        "clipcap__tune": not frozen,
+        "clipcap__prefix": 4,
+        "clipcap__mapper_layers": 1,
+    }
+    data = captioning(
+        captioners=["clipcap"], beams=5, bfloat16=True, max_tokens=16, clipcap__language_model=str(gpt2_folder),
+        clipcap__fitting={**FITTING, "epochs": 12, "learning_rate": 1e-2}, **published,
+    )  # fmt: skip
+    caption()
+    assert [path.name for path in sorted((data / "captions" / "0").iterdir())] == ["clipcap.parquet", "training.json"]
+    said = pd.read_parquet(data / "captions" / "0" / "clipcap.parquet")["caption"]
+    training = json.loads((data / "captions" / "0" / "training.json").read_text())["clipcap"]
+    assert said.str.len().gt(0).all()
+    assert training["words"] == len(words_of_model(str(gpt2_folder), None))
+    # a language model without knowledge, frozen, can be moved but little by its prefix
+    assert training["last_loss"] < (1.0 if frozen else 0.8) * training["first_loss"]
+    language_model = sum(parameter.numel() for parameter in pretrained_gpt2(str(gpt2_folder), None).parameters())
+    assert (training["parameters"] > language_model) is not frozen
 
 
 def test_a_diverging_training_says_what_to_lower(captioning: Captioning) -> None:

@@ -2,10 +2,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
+from transformers import GPT2LMHeadModel
 
-from stages.caption.clipcap import pretrained_gpt2, small_gpt2
+from stages.caption.clipcap import pretrained_gpt2
 from stages.caption.vocabulary import words_of, words_of_model
 from stages.errors import InputError
 
@@ -49,23 +48,6 @@ def test_no_captions_give_no_rows() -> None:
 def test_an_empty_caption_is_named() -> None:
     with pytest.raises(InputError, match="training caption 2 of 2 is empty"):
         words_of(CAPTIONS, 1).encode(["a man", " "], 5)
-
-
-@pytest.fixture(scope="module")
-def gpt2_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A GPT-2 in the format of the hub: byte-level pairs, one special token, which ends and pads."""
-    folder = tmp_path_factory.mktemp("gpt2")
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(
-        vocab_size=300, initial_alphabet=alphabet, special_tokens=["<|endoftext|>"], show_progress=False
-    )
-    tokenizer.train_from_iterator(CAPTIONS, trainer)
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|endoftext|>").save_pretrained(folder)
-    small_gpt2(tokenizer.get_vocab_size(), 24, width=16, layers=1, heads=2, dropout=0.0).save_pretrained(folder)
-    return folder
 
 
 def test_a_pretrained_vocabulary_ends_at_its_end_token_and_stops_at_a_full_stop(gpt2_folder: Path) -> None:

@@ -2,8 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from stages.attributes import OCCUPATIONS, occupation_column, sensitive_columns
 from stages.errors import InputError
-from stages.evaluate.amplification import directional, named
+from stages.evaluate.amplification import Corpus, corpus, directional, of_captions
 
 WOMEN_COOK = np.array([[1, 0]] * 6 + [[0, 1]] * 4), np.array([[1]] * 5 + [[0]] + [[1]] + [[0]] * 3)  # 5/6 against 1/4
 
@@ -32,7 +33,6 @@ def test_both_directions_by_hand() -> None:
     assert found.pairs["t_to_a"].tolist() == pytest.approx([1 / 6, 1 / 6])
     assert found.a_to_t == pytest.approx((1 / 6 + 1 / 4) / 2)
     assert found.t_to_a == pytest.approx(1 / 6)
-    assert found.metrics() == {"a_to_t": found.a_to_t, "t_to_a": found.t_to_a}
 
 
 def test_muted_associations_are_negative() -> None:
@@ -87,16 +87,106 @@ def test_conditions_without_images_are_left_out() -> None:
     assert found.a_to_t == 0
 
 
-def test_names_are_found_as_whole_phrases() -> None:
-    phrases = {"police officer": ["police officer", "cop"], "cook": ["cook"], "woman": ["woman"]}
-    captions = ["A woman police-box, an officer", "the Police  officer cooks", "a cop, a cook", "two policewomen"]
-    assert named(captions, phrases).tolist() == [
-        [False, False, True],
-        [True, False, False],
-        [True, True, False],
-        [False, False, False],
+def test_each_pair_has_its_interval() -> None:
+    a, t = world(300, 9)
+    found = directional(a, t, *world(200, 10), *world(200, 11), draws=200)
+    for name in ("a_to_t", "t_to_a"):
+        assert (found.pairs[f"{name}_lo"] <= found.pairs[name]).all()
+        assert (found.pairs[name] <= found.pairs[f"{name}_hi"]).all()
+
+
+SELECTION = pd.DataFrame(
+    {"key": list("abcd"), "source": ["real", "synthetic", "real", "real"], "copies": np.int32([2, 0, 1, 1])}
+)
+
+
+def annotated() -> pd.DataFrame:
+    """Attributes: the real a, c, d and the synthetic b are a woman cook, a man pilot, a woman pilot, nobody."""
+    groups = [column for names in map(sensitive_columns, [["gender"], ["skin_tone"]]) for column in names]
+    columns = [*groups, *map(occupation_column, OCCUPATIONS)]
+    said = {
+        ("a", "real"): ["s_gender_woman", "s_skin_tone_darker", "y_occupation_cook"],
+        ("b", "real"): ["s_gender_woman", "y_occupation_judge"],
+        ("b", "synthetic"): ["s_gender_man", "y_occupation_pilot"],
+        ("c", "real"): ["s_gender_woman", "y_occupation_pilot"],
+        ("d", "real"): [],
+    }
+    rows = [{"key": k, "source": s, **{name: name in true for name in columns}} for (k, s), true in said.items()]
+    return pd.DataFrame(rows)
+
+
+def test_the_training_data_are_the_selected_images_as_often_as_they_are_trained_on() -> None:
+    balanced = corpus(SELECTION, annotated(), [("balanced", 1.0)])
+    assert balanced.weights.tolist() == [0.5, 0, 0.25, 0.25]
+    assert balanced.groups["gender"].tolist() == [[True, False], [False, True], [True, False], [False, False]]
+    assert balanced.groups["skin_tone"].tolist() == [[False, True], *[[False, False]] * 3]
+    assert [[OCCUPATIONS[i] for i in np.flatnonzero(row)] for row in balanced.occupations] == [
+        ["cook"],
+        ["pilot"],
+        ["pilot"],
+        [],
     ]
-    assert named([], phrases).shape == (0, 3)
+    both = corpus(SELECTION, annotated(), [("mixed", 0.6), ("balanced", 0.4)])
+    assert both.weights.tolist() == pytest.approx([0.6 / 4 + 0.4 / 2, 0.6 / 4, 0.6 / 4 + 0.4 / 4, 0.6 / 4 + 0.4 / 4])
+
+
+def test_a_row_without_attributes_is_named() -> None:
+    with pytest.raises(InputError, match=r"no row for key b \(synthetic; 1 such rows"):
+        corpus(SELECTION, annotated().query("source == 'real'"), [("mixed", 1.0)])
+    with pytest.raises(InputError, match=r"selection.parquet: column copies is missing"):
+        corpus(SELECTION.drop(columns="copies"), annotated(), [("mixed", 1.0)])
+
+
+COOKS = Corpus(  # the training's cooks are women, its pilots men
+    {"gender": np.array([[1, 0]] * 3 + [[0, 1]] * 3, bool)},
+    np.array([[name == ("cook" if row < 3 else "pilot") for name in OCCUPATIONS] for row in range(6)]),
+    np.ones(6),
+)
+PEOPLE = pd.DataFrame(
+    {
+        "key": list("pqrstu"),
+        "gender": ["woman", "woman", "man", "man", "", "woman"],
+        "skin_tone": "3",
+        "occupation": ["cook", "pilot", "cook", "pilot", "cook", ""],
+        "captions": [["a cook"], ["someone"], ["a man cooking"], ["a pilot"], ["a cook"], ["a chef", "a woman"]],
+    }
+)
+SAID = {
+    "p": "a woman cook",
+    "q": "a lady chef",  # her cockpit becomes a kitchen
+    "r": "a man who is a pilot",
+    "s": "a woman pilot",  # the one wrong gender
+    "t": "a man cook",  # of no known gender: left out
+    "u": "a cook",  # names no group: only in A → T
+}
+
+
+def test_captions_by_hand() -> None:
+    found = of_captions(SAID, PEOPLE, "gender", COOKS, draws=20)
+    pairs = found.pairs.set_index(["attribute", "task"])
+    assert {pair: row["sign"] for pair, row in pairs.iterrows() if row["sign"]} == {
+        ("woman", "cook"): 1,
+        ("woman", "pilot"): -1,
+        ("man", "cook"): -1,
+        ("man", "pilot"): 1,
+    }
+    of = pairs.loc[pairs["sign"] != 0]
+    # p, q, u are women: 2 of 3 cook, all are said to; 1 of 3 flies, none is said to. r, s: from 1 cook of 2 to none
+    assert of["a_to_t"].tolist() == pytest.approx([1 - 2 / 3, 1 / 3, 1 / 2, 1 - 1 / 2])
+    # of cooks p, r with a group in their caption, both right: 0; of pilots q, s (woman, man), both said to be women
+    assert of["t_to_a"].tolist() == pytest.approx([0, -(1 - 1 / 2), 0, -(1 / 2)])
+    assert of["n_attribute"].tolist() == [3, 3, 2, 2]
+    assert of["n_task"].tolist() == [2, 2, 2, 2]
+    shown = pairs["a_to_t"].notna()
+    assert shown.all()
+    assert found.a_to_t == pytest.approx((1 / 3 + 1 / 3 + 1 / 2 + 1 / 2) / (2 * len(OCCUPATIONS)))
+    assert found.t_to_a == pytest.approx(-1 / 4)
+
+
+def test_captions_that_name_no_group_have_no_amplification_back() -> None:
+    found = of_captions(dict.fromkeys(PEOPLE["key"], "a cook"), PEOPLE, "gender", COOKS, draws=20)
+    assert np.isnan([found.t_to_a, *found.t_to_a_interval]).all()
+    assert np.isfinite(found.a_to_t)
 
 
 def test_shapes_that_do_not_fit_are_named() -> None:

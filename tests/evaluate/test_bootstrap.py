@@ -56,3 +56,9 @@ def test_interval_of_nothing_is_nan():
     low, high = bootstrap.interval(np.full((10, 2), np.nan))
     assert np.isnan(low).all()
     assert np.isnan(high).all()
+
+
+def test_no_images_leave_every_ratio_undefined():
+    samples = bootstrap.ratios(np.empty((0, 3)), np.empty((0, 3)), 5, seed=0)
+    assert samples.shape == (5, 3)
+    assert np.isnan(samples).all()

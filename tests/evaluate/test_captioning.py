@@ -4,21 +4,29 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from stages.attributes import GROUPS, OCCUPATIONS
 from stages.catalogue import describe
 from stages.errors import InputError
 from stages.evaluate import captioning
+from stages.evaluate.amplification import Corpus
 from stages.params import Leakage
 
 N = 48
 SETTINGS = Leakage(attributes=["gender"], seeds=[0, 1], classifier="lstm", embedding=8, hidden=8, layers=1, epochs=2)
+TRAINED = Corpus(  # women cook
+    {name: np.array([[True, False], [False, True]]) for name in GROUPS},
+    np.array([[name == "cook" for name in OCCUPATIONS], [False] * len(OCCUPATIONS)]),
+    np.ones(2),
+)
 
 
 def people() -> pd.DataFrame:
     gender = np.where(np.arange(N) % 2, "woman", "man")
     captions = [[f"a {g} with a hat", f"a {g} number {i % 5}"] for i, g in enumerate(gender)]
     return pd.DataFrame(
-        {"key": [f"k{i:02d}" for i in range(N)], "captions": captions, "gender": gender, "skin_tone": "1"}
-    )
+        {"key": [f"k{i:02d}" for i in range(N)], "captions": captions, "gender": gender, "skin_tone": "1",
+         "occupation": np.where(np.arange(N) % 3, "", "cook")}
+    )  # fmt: skip
 
 
 def texts(captions) -> np.ndarray:
@@ -27,7 +35,8 @@ def texts(captions) -> np.ndarray:
 
 def measure(said: dict[str, str]):
     table = people()
-    return captioning.measure({"clipcap": said}, table, texts([said[key] for key in table["key"]]), texts, SETTINGS, 50)
+    images = texts([said[key] for key in table["key"]])
+    return captioning.measure({"clipcap": said}, table, images, texts, TRAINED, SETTINGS, 50)
 
 
 def test_every_key_is_in_the_catalogue() -> None:
@@ -38,7 +47,11 @@ def test_every_key_is_in_the_catalogue() -> None:
     assert {"captions.clipcap.cider", "captions.clipcap.lic.gender", "captions.majority.cider"} <= scores.metrics.keys()
     assert scores.metrics["captions.clipcap.gender_error"] == 0
     assert scores.metrics["captions.clipcap.clip_score"] == pytest.approx(2.5)
-    assert set(scores.tables) == {"captions", "leakage"}
+    assert set(scores.tables) == {"captions", "leakage", "amplification"}
+    assert scores.metrics["captions.clipcap.amplification.t_to_a.gender"] == 0  # each caption names the right gender
+    pairs = scores.tables["amplification"][0].set_index(["group", "occupation"])
+    assert pairs.loc[("woman", "cook"), "n_group"] == N // 2
+    assert pairs.loc[("woman", "cook"), "a_to_t"] == pytest.approx(-1 / 3)  # a third of them cook, no caption says so
     assert len(scores.tables["leakage"][0]) == 2
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
 from stages.catalogue import CATALOGUE, describe
 from stages.errors import run
@@ -138,6 +139,57 @@ def test_as_published_changes_the_figures(finished, model_folder, data_folder):
         (table["part"] == "unseen") & (table["group"] == "woman") & (table["metric"] == "self_similarity")
     ].iloc[0]
     assert women["value"] == pytest.approx(in_table["as_published"], rel=1e-4)
+
+
+@pytest.fixture
+def captioned(tmp_path, data_folder):
+    """A project whose two captioners say the first human caption of each image."""
+    prepare(tmp_path)
+    data = tmp_path / "data" / "smoke"
+    shutil.copytree(data_folder / "eval", data / "eval")
+    table = pd.read_parquet(data / "eval" / "people.parquet")
+    said = table[["key"]].assign(caption=[captions[0] for captions in table["captions"]])
+    for captioner in ("clipcap", "transformer"):
+        (data / "captions" / "0").mkdir(parents=True, exist_ok=True)
+        said.to_parquet(data / "captions" / "0" / f"{captioner}.parquet", index=False)
+    return tmp_path
+
+
+def test_leakage_alone_over_other_seeds(captioned, capsys):
+    assert evaluate(captioned, "--seed", 0, "--leakage-seeds", 5, 6, 7, "--out", "lic") == (0, "")
+    table = pd.read_csv(captioned / "lic" / "leakage.csv")
+    assert table.groupby("captioner")["seed"].agg(list).to_dict() == {"clipcap": [5, 6, 7], "transformer": [5, 6, 7]}
+    assert set(table["attribute"]) == {"gender"}  # what the profile asks for
+    found = metrics(captioned, "lic")
+    women = table.query("captioner == 'clipcap' and attribute == 'gender'")
+    assert found["captions.clipcap.lic_m.gender"] == pytest.approx(women["lic_m"].mean(), rel=1e-4)
+    assert all(".lic" in key and math.isfinite(value) for key, value in found.items())
+    line = f"| captions.clipcap.lic.gender | {found['captions.clipcap.lic.gender']:.2f} |"
+    assert line in capsys.readouterr().out
+
+
+def test_without_seeds_leakage_takes_the_ten_published_ones(captioned):
+    settings = captioned / "stages" / "profiles" / "smoke.yaml"
+    values = yaml.safe_load(settings.read_text())
+    values["evaluate"]["leakage"] |= {"attributes": ["gender"], "epochs": 1}
+    settings.write_text(yaml.safe_dump(values))
+    assert evaluate(captioned, "--seed", 0, "--leakage-seeds", "--out", "lic")[0] == 0
+    table = pd.read_csv(captioned / "lic" / "leakage.csv")
+    assert table.query("captioner == 'clipcap'")["seed"].tolist() == [
+        0, 12, 456, 789, 100, 200, 300, 400, 500, 1234,
+    ]  # fmt: skip
+
+
+def test_leakage_needs_captions(captioned, model_folder):
+    shutil.rmtree(captioned / "data" / "smoke" / "captions")
+    assert (
+        "clipcap.parquet: no captions; run `dvc repro caption@0`"
+        in evaluate(captioned, "--seed", 0, "--leakage-seeds")[1]
+    )
+    assert (
+        "--leakage-seeds needs --seed"
+        in evaluate(captioned, "--model", model_folder, "--out", "x", "--leakage-seeds")[1]
+    )
 
 
 @pytest.mark.parametrize(

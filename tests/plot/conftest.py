@@ -22,12 +22,15 @@ from PIL import Image, ImageDraw
 
 from stages.annotate.table import attribute_rows, groups_of_metadata
 from stages.balance.__main__ import main as balance
+from stages.compare.__main__ import study_files
+from stages.compare.runs import Run, tabulate
 from stages.errors import run
 from stages.evalsets import read_set, write_set
 from stages.evaluate import captioning
 from stages.evaluate.__main__ import _write as write_scores
 from stages.evaluate.suite import SetFeatures, Settings, Suite
 from stages.params import Params, load
+from stages.plot.aggregate import by_seed
 from stages.seeds import uniform
 from stages.shards import encode_png, write_shard
 from stages.train.curves import Curves
@@ -186,6 +189,22 @@ def write_seed(folder: Path, params: Params, seed: int) -> None:
     write_scores(scores, folder / "scores" / str(seed))
 
 
+def write_study(folder: Path, params: Params) -> None:
+    """Compare this run with some that are moved from it."""
+    scores = {seed: json.loads((folder / "scores" / str(seed) / "metrics.json").read_text()) for seed in params.seeds}
+    values, rng = by_seed(scores), np.random.default_rng(0)
+    runs = []
+    for method, effect in (("none", 1.0), ("random", 0.98), ("m4", 0.5)):
+        for alpha in (0.0, 0.4, 0.8):
+            settings = {"contamination.alpha": alpha, "balance.method": method, "balance.target": "equal"}
+            moved = values["value"] * (effect + 0.1 * alpha) * rng.normal(1, 0.02, len(values))
+            runs.append(Run(f"{method}-{alpha}", settings, values.assign(value=moved)))
+    study = folder / "results" / "study"
+    (study / "figures").mkdir(parents=True)
+    for name, content in study_files(tabulate(runs), len(runs), params.profile).items():
+        (study / name).write_bytes(content)
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a project folder in git whose stages have all run but `plot`."""
@@ -201,6 +220,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (root / params.folder).mkdir(parents=True)
         write_corpus(root / params.folder, params.shards, samples=96, people=40)
         write_run(root, params)
+        write_study(root / params.folder, params)
     return root
 
 

@@ -19,6 +19,7 @@ SECTIONS = [
     "curves",
     "captions",
     "published",
+    "study",
     "metrics",
     "provenance",
 ]

@@ -6,7 +6,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from stages.plot.provenance import outputs, versions
+from stages.plot.provenance import durations, outputs, versions
 from stages.plot.sheets import Pair, contact_sheet, data_uri, draw
 from stages.seeds import derive
 
@@ -87,3 +87,12 @@ def test_no_lock_no_outputs():
 
 def test_versions_are_of_what_is_installed():
     assert versions(["numpy", "no-such-package"]) == {"numpy": np.__version__}
+
+
+def test_durations_follow_the_lock_and_admit_what_never_ran_here():
+    lock = {"stages": {"download": {}, "train@0": {}, "plot": {}}}
+    noted = {"train@0": {"stage": "train@0", "seconds": 61.5, "ended": "2026-01-01 10:00"}, "old": {"stage": "old"}}
+    assert durations(lock, noted, leave_out="plot") == [
+        {"stage": "download", "seconds": None, "ended": ""},
+        noted["train@0"],
+    ]

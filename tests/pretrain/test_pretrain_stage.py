@@ -1,59 +1,117 @@
 """The generator's training on a handful of drawings, end to end, and the model that is in git."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import open_clip
 import pandas as pd
 import pytest
 import torch
 import yaml
+from safetensors.torch import save_file
 
 from stages.generate.sampler import Sampler, Settings, load_pipeline
-from stages.pretrain.__main__ import held_out
+from stages.pretrain.corpus import held_out
 from stages.pretrain.denoiser import tokenizer
 from stages.shards import encode_png, write_shard
 
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "data" / "pretrained" / "emoji-sd"
+CLIP = {
+    "embed_dim": 8,
+    "vision_cfg": {"image_size": 32, "layers": [1, 1, 1, 1], "width": 8, "patch_size": None},
+    "text_cfg": {"context_length": 8, "vocab_size": 49408, "width": 8, "heads": 1, "layers": 1},
+}
 
 
 @pytest.fixture
 def project_with_corpus(tmp_path: Path) -> Path:
     home = tmp_path / "data" / "pretrained"
-    values = yaml.safe_load((ROOT / "data" / "pretrained" / "params.yaml").read_text())
+    values = yaml.safe_load((ROOT / "data" / "pretrained" / "params.yaml").read_text())["pretrain"]
     recipe = {"steps": 3, "learning_rate": 1e-3, "warmup": 1, "decay": 0.5, "ema": 0.9}
-    values["pretrain"]["autoencoder"] |= {"channels": [8, 16], "latent_channels": 4, "batch_size": 4, "recipe": recipe}
-    text = {"vocabulary": 400, "length": 10, "width": 16, "layers": 1, "heads": 2}
-    values["pretrain"]["denoiser"] |= {"channels": [16], "heads": 2, "text": text, "batch_size": 4, "recipe": recipe}
+    values["autoencoder"] |= {"channels": [8, 16], "latent_channels": 4, "batch_size": 4, "recipe": recipe}
+    values["text"] |= {"vocabulary": 400, "length": 10, "width": 16, "layers": 1, "heads": 2, "batch_size": 4}
+    values["held_out"] = 0.5
+    values["text"]["recipe"] = values["recogniser"]["recipe"] = recipe
+    values["denoiser"] |= {"channels": [16], "heads": 2, "batch_size": 4, "recipe": recipe}
+    values["recogniser"] |= {"width": 8, "features": 8, "batch_size": 4}
+    values["quality"] |= {"occupations": 4, "objects": 2, "distances": 16, "images": 4, "batch_size": 8, "steps": 2}
     home.mkdir(parents=True)
-    (home / "params.yaml").write_text(yaml.safe_dump(values))
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (8, 16, 16, 3), dtype=np.uint8)
-    keys = [f"{i:09d}" for i in range(8)]
-    write_shard(
-        home / "build" / "corpus" / "real" / "00000.tar",
-        ((key, {"png": encode_png(image)}) for key, image in zip(keys, images, strict=True)),
-    )
-    table = {"key": keys, "shard": "00000", "caption": "a judge", "kind": "object", "occupation": "", "skin_tone": ""}
-    pd.DataFrame(table).to_parquet(home / "build" / "corpus" / "samples.parquet")
+    (home / "params.yaml").write_text(yaml.safe_dump({"pretrain": values}))
+    for folder, seed in (("corpus", 0), ("unseen", 1)):
+        write_corpus(home / "build" / folder, seed)
     return tmp_path
 
 
-def test_both_parts_make_a_pipeline_that_draws(project_with_corpus: Path) -> None:
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "COUNTERWEIGHT_WORK": str(project_with_corpus / "work")}
-    for part in ("autoencoder", "denoiser"):
-        command = [sys.executable, "-m", "stages.pretrain", part]
-        done = subprocess.run(
-            command, cwd=project_with_corpus, env=environment, capture_output=True, text=True, check=False
-        )
+def write_corpus(folder: Path, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    count = 80
+    occupation = rng.choice(["judge", "cook", "pilot", ""], count)
+    table = pd.DataFrame(
+        {
+            "key": [f"{i:09d}" for i in range(count)],
+            "shard": "00000",
+            "kind": np.where(occupation == "", "object", "person"),
+            "occupation": occupation,
+            "label": np.where(occupation == "", rng.choice(["apple", "boat"], count), occupation),
+            "gender": np.where(occupation == "", "", rng.choice(["woman", "man"], count)),
+            "skin_tone": np.where(occupation == "", "", rng.choice(list("12345"), count)),
+            "mentions_gender": rng.random(count) < 0.5,
+            "mentions_skin_tone": rng.random(count) < 0.5,
+        }
+    )
+    table["caption"] = table["label"] + " " + table["gender"] + f" {seed} " + table["key"]
+    images = rng.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
+    encoded = ((key, {"png": encode_png(image)}) for key, image in zip(table["key"], images, strict=True))
+    write_shard(folder / "real" / "00000.tar", encoded)
+    table.to_parquet(folder / "samples.parquet")
+    shares = {"occupation": ["judge", "cook", "pilot"], "women_generator": [0.1, 0.5, None]}
+    pd.DataFrame(shares).to_csv(folder / "occupations.csv", index=False)
+
+
+def run(project: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "COUNTERWEIGHT_WORK": str(project / "work")}
+    arguments = [sys.executable, "-m", *command]
+    return subprocess.run(arguments, cwd=project, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_the_parts_make_a_pipeline_that_draws_and_is_measured(project_with_corpus: Path) -> None:
+    home = project_with_corpus / "data" / "pretrained"
+    for part in ("autoencoder", "text", "denoiser", "recogniser"):
+        done = run(project_with_corpus, "stages.pretrain", part)
         assert done.returncode == 0, done.stderr[-3000:]
-    made = str(project_with_corpus / "data" / "pretrained" / "emoji-sd")
-    pipeline = load_pipeline(made, None, "dpmsolver++", False, torch.float32, torch.device("cpu"))
-    images, _ = Sampler(pipeline, Settings(2, 2.0, 1.0, "", 16)).images(["a judge"], [0])
-    assert images.shape == (1, 16, 16, 3)
+    pipeline = load_pipeline(str(home / "emoji-sd"), None, "dpmsolver++", False, torch.float32, torch.device("cpu"))
+    images, _ = Sampler(pipeline, Settings(2, 2.0, 1.0, "", 32)).images(["a judge"], [0])
+    assert images.shape == (1, 32, 32, 3)
+
+    clip = open_clip.model.CLIP(8, CLIP["vision_cfg"], CLIP["text_cfg"])
+    folder = project_with_corpus / "clip"
+    folder.mkdir()
+    config = {"model_cfg": CLIP, "preprocess_cfg": {"mean": [0.5] * 3, "std": [0.5] * 3}}
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    save_file(clip.state_dict(), folder / "open_clip_model.safetensors")
+    done = run(project_with_corpus, "stages.pretrain.quality", "--clip", str(folder))
+    assert done.returncode == 0, done.stderr[-3000:]
+    report = json.loads((home / "quality" / "quality.json").read_text())
+    assert report["recognised"]["real"]["occupation"]["n"] > 0
+    assert report["frechet"]["generated"] > 0
+    assert pd.read_csv(home / "quality" / "bias.csv")["occupation"].tolist() == ["judge", "cook"]
+    sheets = {path.name for path in (home / "quality").glob("*.png")}
+    assert sheets == {
+        f"{name}.png" for name in ("autoencoder", "bias", "occupations", "unseen-objects", "unseen-occupations")
+    }
+
+
+def test_quality_without_a_clip_model_says_what_to_run(project_with_corpus: Path) -> None:
+    done = run(project_with_corpus, "stages.pretrain.quality")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith(
+        "error: data/emoji/models/0/clip: no CLIP model here; run `dvc repro`"
+    )
 
 
 def test_held_out_pairs_keep_the_share_of_women() -> None:

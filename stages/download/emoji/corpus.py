@@ -17,9 +17,10 @@ from stages.download.emoji.icons import Art
 from stages.download.emoji.people import Emoji
 from stages.download.emoji.scenes import Scene, draw_scene, raster_side, render
 from stages.errors import InputError
-from stages.seeds import derive
+from stages.seeds import derive, uniform
 
 Item = TypeVar("Item")
+MANDELBROT = 30.0  # so that no single object takes a large part of the draws
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,9 @@ class Composition:
         Shares of the kinds, summing to 1.
     neutral : float
         Share of gender-neutral drawings among the persons of each kind.
+    object_exponent : float
+        Exponent of the Zipf-Mandelbrot law of the objects: the r-th most frequent is drawn in proportion to
+        (r + 30) ** -exponent.
     tones : tuple of five float
         Shares of the skin tones 1 to 5 among persons, summing to 1.
     mention : Mention
@@ -46,6 +50,7 @@ class Composition:
     persons: float
     objects: float
     neutral: float
+    object_exponent: float
     tones: tuple[float, float, float, float, float]
     mention: Mention
     portrait_mention: Mention
@@ -114,7 +119,8 @@ def draw_corpus(
             style, emoji = pools.pick(kind, named[i], gender, tones[i], _choice(seed, int(row)))
             chosen[row] = (kind, style, emoji, named[i])
     rows = np.flatnonzero(kinds == "object")
-    for row, emoji in zip(rows, _in_turn(pools.objects, len(rows), rng), strict=True):
+    objects = _by_frequency(pools.objects, composition.object_exponent, len(rows), rng)
+    for row, emoji in zip(rows, objects, strict=True):
         chosen[row] = ("object", pools.style(emoji, _choice(seed, int(row))), emoji, "")
     return [_complete(_key(row), *choice, composition, seed) for row, choice in enumerate(chosen)]
 
@@ -210,6 +216,16 @@ def _in_turn(items: Sequence[Item], n: int, rng: np.random.Generator) -> list[It
     rounds = -(-n // max(1, len(items)))
     order = np.concatenate([rng.permutation(len(items)) for _ in range(rounds)]) if n else []
     return [items[i] for i in order[:n]]
+
+
+def _by_frequency(objects: Sequence[Emoji], exponent: float, n: int, rng: np.random.Generator) -> list[Emoji]:
+    """Return n objects in Zipf's proportions; who is frequent is the same in every corpus."""
+    if exponent == 0:
+        return _in_turn(objects, n, rng)
+    ranked = sorted(objects, key=lambda emoji: uniform(0, emoji.hexcode, "frequency"))
+    ends = np.cumsum((np.arange(1, len(ranked) + 1) + MANDELBROT) ** -exponent)
+    places = np.searchsorted(ends, _stratified(n, rng) * ends[-1], side="right")
+    return [ranked[place] for place in places]
 
 
 def _stratified(n: int, rng: np.random.Generator) -> np.ndarray:

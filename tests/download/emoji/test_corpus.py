@@ -15,7 +15,7 @@ from stages.errors import InputError
 
 TONES = (0.45, 0.3, 0.11, 0.08, 0.06)
 COMPOSITION = Composition(
-    portraits=0.25, occupations=0.3, persons=0.15, objects=0.3, neutral=0.1, tones=TONES,
+    portraits=0.25, occupations=0.3, persons=0.15, objects=0.3, neutral=0.1, object_exponent=0.0, tones=TONES,
     mention=Mention(0.5, 0.35), portrait_mention=Mention(0, 0),
 )  # fmt: skip
 N = 4000
@@ -64,6 +64,27 @@ def test_portraits_name_what_they_do_not_show(draws: list[Draw]) -> None:
 
 def test_people_at_work_show_what_is_named(draws: list[Draw]) -> None:
     assert all(d.emoji.occupation == d.occupation for d in draws if d.kind == "occupation")
+
+
+def test_objects_come_by_zipf_and_the_frequent_ones_are_the_same_in_every_corpus(
+    emojis: list[Emoji], training_art: Art
+) -> None:
+    composition = replace(COMPOSITION, object_exponent=1.0)
+    counts = []
+    for seed in (1, 2):
+        drawn = draw_corpus(emojis, training_art, census(2000).shares, composition, 8000, seed)
+        counts.append(Counter(d.emoji.hexcode for d in drawn if d.kind == "object"))
+    first, second = (count.most_common(1)[0] for count in counts)
+    assert first[0] == second[0]
+    kinds = sum(
+        1
+        for emoji in emojis
+        if emoji.kind == "object" and any(training_art.has(s, emoji.hexcode) for s in training_art.styles)
+    )
+    law = 1 / (np.arange(1, kinds + 1) + 30)
+    assert first[1] == pytest.approx(2400 * law[0] / law.sum(), abs=1)
+    ranked = [number for _, number in counts[0].most_common(200)]
+    assert sum(ranked) == pytest.approx(2400 * law[:200].sum() / law.sum(), rel=0.1)
 
 
 def test_objects_come_in_turn(draws: list[Draw]) -> None:

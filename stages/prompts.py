@@ -1,4 +1,4 @@
-"""Prompts: templates, and the words of each sensitive attribute.
+"""Prompts of `train` and `evaluate`: templates, and the words of each sensitive attribute.
 
 In a template, ``{}`` stands for the label with its article ("an artist"), ``{label}`` for the bare label.
 """

@@ -62,11 +62,11 @@ def _changed(rows: Sequence[Mapping[str, Any]]) -> str:
     """Say what changes from the lowest to the highest α, by method."""
     spans: dict[tuple[float, float, int], list[str]] = {}
     for row in rows:
-        span = (row["alpha_from"], row["alpha_to"], row["seeds"])
-        spans.setdefault(span, []).append(f"{row['method']} {_moved(row)[0]}")
+        span = (row["alpha_from"], row["alpha_to"], row["runs"])
+        spans.setdefault(span, []).append(f"with {row['method']} contamination {_moved(row)[0]}")
     return "; ".join(
-        f"From α = {low:g} to {high:g} ({seeds} {'seeds' if seeds > 1 else 'seed'}): {', '.join(moves)}"
-        for (low, high, seeds), moves in spans.items()
+        f"From α = {low:g} to {high:g} ({runs} runs each): {', '.join(moves)}"
+        for (low, high, runs), moves in spans.items()
     )
 
 

@@ -1,0 +1,126 @@
+"""The corpora of the text-to-image model: the one it is trained on, and another draw to measure it by."""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from stages.errors import InputError
+from stages.seeds import uniform
+from stages.shards import read_images
+
+
+def held_out(samples: pd.DataFrame, share: float, seed: int) -> np.ndarray:
+    """
+    Mark the rows that show a held-out pair of occupation and skin tone.
+
+    Both genders of a pair go together, so that an occupation's share of women stays what it was.
+
+    Parameters
+    ----------
+    samples : DataFrame
+        With columns kind, occupation and skin_tone.
+    share : float
+        Expected share of pairs.
+    seed : int
+        The run's seed.
+
+    Returns
+    -------
+    np.ndarray
+        bool, a row each.
+    """
+    pairs = samples["occupation"] + "/" + samples["skin_tone"]
+    chosen = {pair: uniform(seed, pair, "held out") < share for pair in pairs.unique()}
+    at_work = (samples["kind"] == "person") & (samples["occupation"] != "")
+    return (at_work & pairs.map(chosen)).to_numpy()
+
+
+def load_images(folder: Path, samples: pd.DataFrame) -> torch.Tensor:
+    """
+    Read images.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the corpus.
+    samples : DataFrame
+        N rows with columns shard and key, ordered by both.
+
+    Returns
+    -------
+    Tensor
+        uint8, (N, H, W, 3).
+    """
+    images: list[np.ndarray] = []
+    for shard, rows in samples.groupby("shard", sort=True):
+        images += [image for _, image in read_images(folder / "real" / f"{shard}.tar", rows["key"])]
+    return torch.from_numpy(np.stack(images))
+
+
+def load_samples(folder: Path) -> pd.DataFrame:
+    """
+    Read the table of a corpus.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the corpus.
+
+    Returns
+    -------
+    DataFrame
+        Ordered by shard and key.
+
+    Raises
+    ------
+    InputError
+        If the corpus is not there.
+    """
+    table = folder / "samples.parquet"
+    if not table.exists():
+        raise InputError(
+            f"{table}: no such file; run the download commands of data/pretrained/dvc.yaml, which write it"
+        )
+    samples = pd.read_parquet(table)
+    return samples.iloc[np.lexsort((samples["key"], samples["shard"]))].reset_index(drop=True)
+
+
+def corpus_digest(folder: Path) -> str:
+    """
+    Hash a corpus.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the corpus.
+
+    Returns
+    -------
+    str
+        16 hex digits.
+    """
+    return digest([folder / "samples.parquet", *sorted((folder / "real").glob("*.tar"))])
+
+
+def digest(files: Iterable[Path]) -> str:
+    """
+    Hash files.
+
+    Parameters
+    ----------
+    files : iterable of Path
+        In the order that counts.
+
+    Returns
+    -------
+    str
+        16 hex digits.
+    """
+    state = hashlib.blake2b(digest_size=8)
+    for file in files:
+        state.update(file.read_bytes())
+    return state.hexdigest()

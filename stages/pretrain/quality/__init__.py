@@ -1,0 +1,1 @@
+"""Quality and known bias of the text-to-image model, as a recogniser reads it."""

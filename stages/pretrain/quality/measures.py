@@ -1,0 +1,188 @@
+"""How good the text-to-image model is, and how biased: what a recogniser reads in its images, how they spread."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.linalg import sqrtm
+from scipy.stats import binomtest, spearmanr
+
+TONE_STEP = 1  # a skin tone one step off counts as recognised: neighbours are hard to tell on any background
+
+
+def unseen_captions(
+    samples: pd.DataFrame,
+    trained: set[str],
+    fresh: NDArray[np.bool_],
+    frequent: list[str],
+    occupations: int,
+    objects: int,
+) -> pd.DataFrame:
+    """
+    Choose captions that the model was never trained on.
+
+    Parameters
+    ----------
+    samples : DataFrame
+        Another draw of the corpus, with columns kind, occupation, label and caption.
+    trained : set of str
+        Captions of the training corpus.
+    fresh : ndarray of bool
+        Rows whose pair of occupation and skin tone is held out of the training.
+    frequent : list of str
+        Names of the frequent objects.
+    occupations, objects : int
+        How many of each; the first that fit.
+
+    Returns
+    -------
+    DataFrame
+        Rows of `samples`.
+    """
+    new = ~samples["caption"].isin(list(trained)) & ~samples["caption"].duplicated()
+    common = (samples["kind"] == "object") & samples["label"].isin(frequent)
+    at_work = np.flatnonzero(new & fresh)[:occupations]
+    return samples.iloc[np.union1d(at_work, np.flatnonzero(new & common)[:objects])]
+
+
+def recognised(
+    samples: pd.DataFrame, targets: Mapping[str, NDArray[np.int64]], found: Mapping[str, NDArray[np.int64]]
+) -> dict[str, dict[str, float]]:
+    """
+    Count what was recognised.
+
+    Parameters
+    ----------
+    samples : DataFrame
+        N rows with columns kind, mentions_gender and mentions_skin_tone.
+    targets, found : mapping of str to ndarray
+        Class of each row for each head; a target below 0 is not shown.
+
+    Returns
+    -------
+    dict of str to dict
+        For occupation, gender (where the caption names it), skin_tone (likewise, and one step off counts),
+        skin_tone_exact and object: `n`, `share` and its 95 % Wilson interval `low`, `high`.
+    """
+    named_gender = samples["mentions_gender"].to_numpy(bool)
+    named_tone = samples["mentions_skin_tone"].to_numpy(bool)
+    every = np.ones(len(samples), bool)
+    rows = {
+        "occupation": ("occupation", every, 0),
+        "gender": ("gender", named_gender, 0),
+        "skin_tone": ("skin_tone", named_tone, TONE_STEP),
+        "skin_tone_exact": ("skin_tone", named_tone, 0),
+        "object": ("label", every, 0),
+    }
+    out = {}
+    for name, (head, asked, slack) in rows.items():
+        known = asked & (targets[head] >= 0)
+        right = np.abs(targets[head] - found[head])[known] <= slack
+        out[name] = share(int(right.sum()), len(right))
+    return out
+
+
+def share(count: int, n: int) -> dict[str, float]:
+    """
+    Give a share with its interval.
+
+    Parameters
+    ----------
+    count, n : int
+        Hits and trials.
+
+    Returns
+    -------
+    dict
+        `n`, `share`, and the 95 % Wilson interval `low`, `high`; nan where n is 0.
+    """
+    if n == 0:
+        return {"n": 0, "share": np.nan, "low": np.nan, "high": np.nan}
+    interval = binomtest(count, n).proportion_ci(method="wilson")
+    return {"n": n, "share": count / n, "low": float(interval.low), "high": float(interval.high)}
+
+
+def frechet(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
+    """
+    Compute the Fréchet distance between two sets of features, taken as normal.
+
+    Parameters
+    ----------
+    first, second : ndarray
+        (N, D) and (M, D), both with more rows than columns.
+
+    Returns
+    -------
+    float
+        Squared distance, in the features' units squared.
+
+    References
+    ----------
+    Heusel et al., arXiv 1706.08500, eq. 6.
+    """
+    gap = first.mean(0) - second.mean(0)
+    a, b = np.cov(first, rowvar=False), np.cov(second, rowvar=False)
+    root = np.real(sqrtm(a @ b))
+    return float(gap @ gap + np.trace(a + b - 2 * root))
+
+
+def bias_table(
+    occupation: NDArray[np.str_], woman: NDArray[np.bool_], stated: Mapping[str, float], prompt: NDArray[np.str_]
+) -> pd.DataFrame:
+    """
+    Tabulate the share of women among the images of neutral prompts.
+
+    Parameters
+    ----------
+    occupation : ndarray of str, (N,)
+        What the prompt names.
+    woman : ndarray of bool, (N,)
+        Whether the recogniser reads a woman.
+    stated : mapping of str to float
+        Women's share in the training corpus; occupations without one are left out.
+    prompt : ndarray of str, (N,)
+        Kind of the prompt: neutral, woman or man.
+
+    Returns
+    -------
+    DataFrame
+        A row an occupation: `occupation, stated, n, neutral, low, high, woman, man`, ordered by `stated`; the last two
+        are the shares of women where the prompt names a gender.
+    """
+    rows = []
+    for name, expected in sorted(stated.items(), key=lambda item: item[1]):
+        of = {kind: woman[(occupation == name) & (prompt == kind)] for kind in ("neutral", "woman", "man")}
+        neutral = share(int(of["neutral"].sum()), len(of["neutral"]))
+        rows.append(
+            {
+                "occupation": name,
+                "stated": expected,
+                "n": neutral["n"],
+                "neutral": neutral["share"],
+                "low": neutral["low"],
+                "high": neutral["high"],
+                "woman": float(of["woman"].mean()),
+                "man": float(of["man"].mean()),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def rank_correlation(table: pd.DataFrame) -> float:
+    """
+    Correlate stated and generated shares of women by rank.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `bias_table` gives it.
+
+    Returns
+    -------
+    float
+        Spearman's rho.
+    """
+    result: Any = spearmanr(table["stated"], table["neutral"])
+    return float(result.statistic)

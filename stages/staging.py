@@ -1,0 +1,66 @@
+"""Results appear whole or not at all: written beside their place, then put there.
+
+Both managers yield an empty folder to write into. An error on the way leaves everything as it was.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replaced(folder: Path) -> Iterator[Path]:
+    """
+    Replace a folder by what is written.
+
+    Parameters
+    ----------
+    folder : Path
+        It and its parents need not exist.
+
+    Yields
+    ------
+    Path
+        To write into.
+    """
+    with _beside(folder) as staging:
+        yield staging
+        shutil.rmtree(folder, ignore_errors=True)
+        staging.replace(folder)
+
+
+@contextmanager
+def merged(folder: Path) -> Iterator[Path]:
+    """
+    Replace only those files and folders of a folder that are written; what others keep there stays.
+
+    Parameters
+    ----------
+    folder : Path
+        It and its parents need not exist.
+
+    Yields
+    ------
+    Path
+        To write into.
+    """
+    with _beside(folder) as staging:
+        yield staging
+        folder.mkdir(exist_ok=True)
+        for new in sorted(staging.iterdir()):
+            if (old := folder / new.name).is_dir():
+                shutil.rmtree(old)
+            new.replace(folder / new.name)
+
+
+@contextmanager
+def _beside(folder: Path) -> Iterator[Path]:
+    staging = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    shutil.rmtree(staging, ignore_errors=True)  # of a killed process that had this number
+    staging.mkdir(parents=True)
+    try:
+        yield staging
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)

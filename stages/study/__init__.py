@@ -1,0 +1,1 @@
+"""`study`: the grid of α × balancing method × seeds, a DVC experiment a point."""

@@ -1,0 +1,146 @@
+"""Images/s of the generate stage against one `StableDiffusionPipeline` call a prompt at the library's defaults.
+
+The same captions of the default corpus, the same model; both in turn, in rounds. Recognisability of both sets of images,
+by the recogniser of data/pretrained/, stands beside the speed: fewer steps are no gain if the pictures get worse.
+Needs `dvc repro download` of the default profile.
+"""
+
+import argparse
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from diffusers import StableDiffusionPipeline
+
+from stages import params
+from stages.generate.sampler import Sampler, Settings, load_pipeline
+from stages.pretrain import autoencoder
+from stages.pretrain.quality.__main__ import load_recogniser
+from stages.pretrain.quality.measures import recognised
+from stages.pretrain.recogniser import recognise
+from stages.seeds import derive
+from stages.shards import encode_png
+
+SAMPLES = Path("data/emoji/samples.parquet")
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3, help="alternations")
+    parser.add_argument("--captions", type=int, default=512, help="captions of the stage's share of a round")
+    parser.add_argument("--single", type=int, default=64, help="captions of the library's share of a round")
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    ours = params.load().generate
+    samples = pd.read_parquet(SAMPLES).sample(arguments.rounds * arguments.captions, random_state=0)
+    stage_pipeline = load_pipeline(
+        ours.model, ours.revision, ours.scheduler, ours.safety_checker, getattr(torch, ours.dtype), torch.device("cpu")
+    )
+    settings = Settings(ours.steps, ours.guidance, ours.guidance_stop, ours.negative_prompt, ours.resolution)
+    sampler = Sampler(stage_pipeline, settings)
+    library: Any = StableDiffusionPipeline.from_pretrained(ours.model, use_safetensors=True, safety_checker=None)
+    library.set_progress_bar_config(disable=True)
+    images: dict[str, list[np.ndarray]] = {"stage": [], "library": []}
+    rows: dict[str, list[pd.DataFrame]] = {"stage": [], "library": []}
+    account: dict[str, float] = defaultdict(float)
+    ratios: list[float] = []
+    for number in range(arguments.rounds):
+        chunk = samples.iloc[number * arguments.captions : (number + 1) * arguments.captions]
+        few = chunk.iloc[: arguments.single]
+        with timed(stage_pipeline, account) as clock:
+            drawn = [
+                sampler.images(part["caption"].tolist(), [derive(0, key) for key in part["key"]])[0]
+                for part in np.array_split(chunk, -(-len(chunk) // ours.batch_size))
+            ]
+            mark = time.perf_counter()
+            for image in np.concatenate(drawn):
+                encode_png(image)
+            account["png"] += time.perf_counter() - mark
+        stage = len(chunk) / clock()
+        start = time.perf_counter()
+        single = [
+            library(row.caption, generator=torch.Generator().manual_seed(derive(0, row.key)), output_type="np").images
+            for row in few.itertuples()
+        ]
+        default = len(few) / (time.perf_counter() - start)
+        images["stage"].append(np.concatenate(drawn))
+        images["library"].append((np.concatenate(single) * 255).round().astype(np.uint8))
+        rows["stage"].append(chunk)
+        rows["library"].append(few)
+        ratios.append(stage / default)
+        print(
+            f"{number}: stage {stage:6.1f} images/s, library {default:5.2f} images/s, ratio {ratios[-1]:.1f}",
+            flush=True,
+        )
+    print(f"median ratio {statistics.median(ratios):.1f}")
+    total = sum(account.values())
+    print("time of the stage: " + ", ".join(f"{name} {100 * spent / total:.0f} %" for name, spent in account.items()))
+    judge, names = load_recogniser()
+    for name in images:
+        chosen = pd.concat(rows[name])
+        batches = [autoencoder.to_signed(torch.from_numpy(part)) for part in images[name]]
+        found = recognised(chosen, names.targets(chosen), recognise(judge, batches))
+        print(f"{name}: " + ", ".join(f"{key} {v['share']:.2f} (n {v['n']})" for key, v in found.items()))
+
+
+@contextmanager
+def timed(pipeline: StableDiffusionPipeline, account: dict[str, float]) -> Iterator[Callable[[], float]]:
+    """
+    Add the seconds of each part of a pipeline to an account.
+
+    Parameters
+    ----------
+    pipeline : StableDiffusionPipeline
+        Its text encoder, denoiser and decoder are timed.
+    account : dict
+        Seconds by part; added to.
+
+    Yields
+    ------
+    callable
+        Seconds since the start, and at the end the whole.
+    """
+    parts: dict[str, tuple[Any, str]] = {
+        "text encoder": (pipeline.text_encoder, "forward"),
+        "denoiser": (pipeline.unet, "forward"),
+        "decoder": (pipeline.vae, "decode"),
+    }
+    plain = {name: getattr(owner, attribute) for name, (owner, attribute) in parts.items()}
+    spent: dict[str, float] = defaultdict(float)
+
+    def wrap(name: str) -> Callable:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            start = time.perf_counter()
+            try:
+                return plain[name](*args, **kwargs)
+            finally:
+                spent[name] += time.perf_counter() - start
+
+        return call
+
+    start = time.perf_counter()
+    whole = 0.0
+    for name, (owner, attribute) in parts.items():
+        setattr(owner, attribute, wrap(name))
+    before = account.get("png", 0.0)
+    try:
+        yield lambda: whole or time.perf_counter() - start
+    finally:
+        whole = time.perf_counter() - start
+        for name, (owner, attribute) in parts.items():
+            setattr(owner, attribute, plain[name])
+            account[name] += spent[name]
+        account["scheduler, copies"] += whole - sum(spent.values()) - (account["png"] - before)
+
+
+if __name__ == "__main__":
+    main()
