@@ -173,7 +173,7 @@ def _corpus(params: Params) -> amplification.Corpus:
     selection, attributes = params.folder / "selection.parquet", params.folder / "attributes.parquet"
     for path in (selection, attributes):
         if not path.is_file():
-            raise InputError(f"{path}: no such file; run the stage that writes it (`dvc repro`)")
+            raise missing(f"{path}: no such file", "run the stage that writes it (`dvc repro`)")
     phases = [(phase.data, phase.share) for phase in params.train.schedule]
     return amplification.corpus(pd.read_parquet(selection), pd.read_parquet(attributes), phases)
 
