@@ -10,6 +10,7 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -31,7 +32,6 @@ from stages.annotate.table import (
     groups_of_metadata,
     targets,
 )
-from stages.annotate.zero_shot import Recogniser
 from stages.attributes import GROUPS
 from stages.errors import InputError, missing, run
 from stages.evalsets import read_set
@@ -39,6 +39,9 @@ from stages.params import Annotate, Params, load
 from stages.seeds import uniform
 from stages.shards import Shard
 from stages.workdir import work_folder
+
+if TYPE_CHECKING:
+    from stages.annotate.zero_shot import Recogniser
 
 BATCH = 8192  # rows of samples.parquet read at a time
 COLUMNS = ("key", "shard", "caption", "kind", *GROUPS)
@@ -77,6 +80,8 @@ class Annotation:
         self.network: classifier.Network | None = None
         self.recogniser: Recogniser | None = None
         if (wanted := self.settings.zero_shot) is not None:
+            from stages.annotate.zero_shot import Recogniser  # brings open_clip, which no other source needs
+
             self.recogniser = Recogniser(wanted.model, wanted.pretrained, wanted.batch_size)
         compared = [] if self.settings.source == "caption" and self.recogniser is None else ["synthetic"]
         compared += ["real"] if self.recogniser is not None else []
