@@ -74,6 +74,7 @@ def stable_diffusion() -> dict[str, nn.Module]:
     dict of str to Module
         ``denoiser``, ``decoder`` (the autoencoder) and ``text``, on the meta device.
     """
+    autoencoder: Any = AutoencoderKL  # its signature has tuples of one
     with torch.device("meta"):
         return {
             "denoiser": UNet2DConditionModel(
@@ -83,7 +84,7 @@ def stable_diffusion() -> dict[str, nn.Module]:
                 attention_head_dim=8,
                 cross_attention_dim=768,
             ),
-            "decoder": AutoencoderKL(
+            "decoder": autoencoder(
                 block_out_channels=(128, 256, 512, 512),
                 down_block_types=("DownEncoderBlock2D",) * 4,
                 up_block_types=("UpDecoderBlock2D",) * 4,

@@ -78,11 +78,7 @@ class Annotation:
         self.samples = pq.ParquetFile(self.folder / "samples.parquet", memory_map=False)
         self.figures: dict[str, float] = {}
         self.network: classifier.Network | None = None
-        self.recogniser: Recogniser | None = None
-        if (wanted := self.settings.zero_shot) is not None:
-            from stages.annotate.zero_shot import Recogniser  # brings open_clip, which no other source needs
-
-            self.recogniser = Recogniser(wanted.model, wanted.pretrained, wanted.batch_size)
+        self.recogniser = _recogniser(self.settings)
         compared = [] if self.settings.source == "caption" and self.recogniser is None else ["synthetic"]
         compared += ["real"] if self.recogniser is not None else []
         self.agreement = {(source, attribute): Agreement(attribute) for source in compared for attribute in GROUPS}
@@ -138,7 +134,7 @@ class Annotation:
         """Open a shard of both sources, and check their keys against the samples."""
         for source in ("real", "synthetic"):
             with Shard(self.folder / source / f"{name}.tar") as shard:
-                part = rows if source == "real" else rows[[key in shard for key in rows["key"]]]
+                part = rows if source == "real" else rows.loc[[key in shard for key in rows["key"]], :]
                 if shard.keys != part["key"].tolist():
                     raise InputError(
                         f"{shard.path}: {len(shard)} keys that are not those of samples.parquet in the same order "
@@ -185,7 +181,7 @@ class Annotation:
 
     def _write_table(self, path: Path, groups: dict[tuple[str, str], Codes], words: Sequence[str]) -> dict[str, int]:
         """Write the rows of each shard, real ones first; return how many of each source."""
-        counts = dict.fromkeys(("real", "synthetic"), 0)
+        counts: dict[str, int] = {"real": 0, "synthetic": 0}
         empty = attribute_rows([], "real", {attribute: [] for attribute in GROUPS}, [], words)
         layout = pa.schema([(name, pa.string() if name in ("key", "source") else pa.bool_()) for name in empty.columns])
         with pq.ParquetWriter(path, layout) as writer:
@@ -204,7 +200,7 @@ class Annotation:
         parts: list[tuple[Tensor, NDArray[np.int64], NDArray[np.bool_]]] = []
         for name, every in tqdm(self._by_shard(), "read real", len(self.shards), unit="shard", disable=None):
             drawn = [share >= 1 or uniform(settings.seed, key, "annotate images") < share for key in every["key"]]
-            rows = every[drawn]
+            rows = every.loc[drawn, :]
             groups = groups_of_metadata(rows)
             nobody = (rows["kind"] == "object").to_numpy() if "kind" in rows else np.zeros(len(rows), bool)
             held_out = [uniform(settings.seed, key, "annotate") < settings.held_out for key in rows["key"]]
@@ -226,6 +222,14 @@ class Annotation:
             unseen = classifier.shrink(shard.read_image(key) for key in people.table["key"])
         known = targets(groups_of_metadata(people.table), np.zeros(len(people.table), bool))
         self.figures |= _quality("style", classifier.probabilities(self.network, unseen), known, settings)
+
+
+def _recogniser(settings: Annotate) -> "Recogniser | None":
+    if (wanted := settings.zero_shot) is None:
+        return None
+    from stages.annotate.zero_shot import Recogniser  # brings open_clip, which no other source needs
+
+    return Recogniser(wanted.model, wanted.pretrained, wanted.batch_size)
 
 
 def _quality(

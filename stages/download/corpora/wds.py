@@ -206,7 +206,7 @@ def _samples(tar: Path) -> Iterator[Mapping[str, Any]]:
     from webdataset.tariterators import group_by_keys, tar_file_iterator  # brings torch, which no other source needs
 
     with tar.open("rb") as file:
-        yield from group_by_keys({**member, "__url__": str(tar)} for member in tar_file_iterator(file))
+        yield from group_by_keys({**member, "__url__": str(tar)} for member in tar_file_iterator(cast(Any, file)))
 
 
 def _is_meta(name: str) -> bool:
