@@ -22,14 +22,15 @@ WORDS = {
     ("gender", "woman"): (
         "woman", "women", "female", "females", "lady", "ladies", "girl", "girls", "mother", "mothers", "mom", "moms",
         "grandmother", "grandmothers", "grandma", "sister", "sisters", "daughter", "daughters", "wife", "wives",
-        "bride", "brides", "queen", "queens", "princess", "princesses", "actress", "waitress", "businesswoman",
-        "policewoman", "mrs", "she", "her", "hers", "herself",
+        "bride", "brides", "queen", "queens", "princess", "princesses", "actress", "actresses", "waitress",
+        "waitresses", "businesswoman", "businesswomen", "policewoman", "policewomen", "mrs", "she", "her", "hers",
+        "herself",
     ),
     ("gender", "man"): (
         "man", "men", "male", "males", "gentleman", "gentlemen", "guy", "guys", "boy", "boys", "father", "fathers",
         "dad", "dads", "grandfather", "grandfathers", "grandpa", "brother", "brothers", "son", "sons", "husband",
-        "husbands", "groom", "grooms", "king", "kings", "prince", "princes", "businessman", "policeman", "fireman",
-        "mr", "he", "him", "his", "himself",
+        "husbands", "groom", "grooms", "king", "kings", "prince", "princes", "businessman", "businessmen",
+        "policeman", "policemen", "fireman", "firemen", "waiter", "waiters", "mr", "he", "him", "his", "himself",
     ),
     ("skin_tone", "lighter"): (
         "light-skinned", "medium-light-skinned", "light skin", "medium-light skin", "fair-skinned", "pale-skinned",
@@ -49,8 +50,8 @@ SYNONYMS = {
     "factory worker": ("welder",),
     "technologist": ("programmer", "software developer"),
     "artist": ("painter",),
-    "firefighter": ("fireman", "firewoman"),
-    "police officer": ("policeman", "policewoman", "cop"),
+    "firefighter": ("fireman", "firemen", "firewoman", "firewomen"),
+    "police officer": ("policeman", "policemen", "policewoman", "policewomen", "cop"),
     "construction worker": ("builder",),
 }
 NOT_A_PERSON = r"(?! (?:palette|hat|book|car|station|uniform)s?\b)"  # an artist palette is no artist

@@ -6,9 +6,30 @@ from collections.abc import Callable
 
 from stages import times
 
+SECTION = "README, section 'At scale'"  # lists what each stage needs, and who supplies it
+
 
 class InputError(Exception):
     """Input that cannot be used; the message is one line: what was found, where, what is expected, what to do."""
+
+
+def missing(what: object, remedy: str) -> InputError:
+    """
+    Say that a prerequisite is not there: a file of the user's, of an earlier stage, or a variable.
+
+    Parameters
+    ----------
+    what : object
+        Path or name, and what is wrong with it.
+    remedy : str
+        What supplies it.
+
+    Returns
+    -------
+    InputError
+        To be raised; names the section of README that lists all prerequisites.
+    """
+    return InputError(f"{what}; {remedy} ({SECTION})")
 
 
 def run(main: Callable[[], None]) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from stages.errors import InputError
+from stages.errors import InputError, missing
 from stages.shards import Shard, write_shard
 
 ATTRIBUTES = ("gender", "skin_tone", "age", "ethnicity")
@@ -70,19 +70,17 @@ def read_set(folder: Path, name: str) -> EvalSet:
         table = pd.read_parquet(path)
     except FileNotFoundError:
         found = ", ".join(sorted(file.stem for file in folder.glob("*.parquet"))) or "none"
-        raise InputError(
-            f"{path}: no such evaluation set (found: {found}); run `python -m stages.download`, or for a benchmark "
-            "`python -m stages.download.benchmarks`"
+        raise missing(
+            f"{path}: no such evaluation set (found: {found})",
+            "name it in download.evaluation and run `dvc repro download`, or leave it out of evaluate.sets",
         ) from None
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not a readable parquet file ({error}); write the set again") from None
     check(table, str(path))
     images = Shard(folder / f"{name}.tar")
-    missing = [key for key in table["key"] if key not in images]
-    if missing:
-        raise InputError(
-            f"{images.path}: no image for {len(missing)} of {len(table)} keys of {path}, e.g. {missing[0]}"
-        )
+    lost = [key for key in table["key"] if key not in images]
+    if lost:
+        raise InputError(f"{images.path}: no image for {len(lost)} of {len(table)} keys of {path}, e.g. {lost[0]}")
     return EvalSet(name, table, images)
 
 

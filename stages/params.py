@@ -24,6 +24,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Goal = Literal["none", "equal", "observed"]
 MarginalsFile = Annotated[str, Field(pattern=r"\.csv$")]
 Style = Literal["noto", "twemoji", "openmoji", "noto-v1", "fluent-emoji-flat"]
+Place = Annotated[str, Field(min_length=1)]  # path of a file or folder outside the pipeline
 Attribute = Literal["gender", "skin_tone", "age", "ethnicity"]
 
 
@@ -127,6 +128,46 @@ class Emoji(Section):
         return self
 
 
+class CC3M(Section):
+    """Pairs of a url list, fetched by img2dataset (`download.source: cc3m`)."""
+
+    list: Place = Field(description="tsv without header: caption, url (Train-GCC-training.tsv); may name $VARIABLES")
+    distributor: Literal["multiprocessing", "pyspark", "ray"] = Field(
+        default="multiprocessing", description="what img2dataset spreads the shards with; the latter two once installed"
+    )
+    processes: Count = Field(description="processes that fetch; each takes a shard at a time")
+    threads: Count = Field(description="connections a process")
+    timeout: Count = Field(default=10, description="seconds until a url counts as failed")
+    retries: Annotated[int, Field(ge=0)] = Field(default=2, description="further attempts at a url that failed")
+    shard_retries: Annotated[int, Field(ge=0)] = Field(default=1, description="further attempts at a whole shard")
+    min_side: Count = Field(default=32, description="pixels; smaller images are placeholders, and count as lost")
+
+
+class Table(Section):
+    """Pairs of a table of the user's own (`download.source: table`); further columns are known attributes."""
+
+    path: Place = Field(description="csv, tsv (with header) or parquet file; may name $VARIABLES")
+    image: str = Field(default="image", description="column of the image files, relative to the table's folder")
+    caption: str = Field(default="caption", description="column of the captions")
+    key: str | None = Field(default=None, description="column of unique keys; null: the number of the row")
+    on_bad_sample: Literal["fail", "skip"] = Field(
+        default="fail", description="an unreadable image or an empty caption: stop, or leave it out and count it"
+    )
+
+
+class Wds(Section):
+    """Pairs of a WebDataset folder of the user's own (`download.source: wds`)."""
+
+    folder: Place = Field(description="folder of .tar shards; may name $VARIABLES")
+    caption: str = Field(default="txt", description="member that is the caption; `json.name`: a field of the json one")
+    attributes: list[str] = Field(default=[], description="text fields of the json member that are known attributes")
+    numbers: list[str] = Field(default=[], description="numeric fields of the json member, e.g. a utility")
+    prefix_keys: bool = Field(default=False, description="put the tar's name before each key: where keys repeat")
+    on_bad_sample: Literal["fail", "skip"] = Field(
+        default="fail", description="an unreadable image or an empty caption: stop, or leave it out and count it"
+    )
+
+
 class Download(Section):
     """Corpus and evaluation sets: source and size."""
 
@@ -134,14 +175,26 @@ class Download(Section):
     resolution: Count = Field(description="side of the square images, pixels")
     seed: Seed = Field(description="seed of the corpus draws and of the fixed uniform number of each sample")
     emoji: Emoji | None = Field(default=None, description="the emoji corpus, where it is the source")
+    cc3m: CC3M | None = Field(default=None, description="the url list, where it is the source")
+    table: Table | None = Field(default=None, description="the user's table, where it is the source")
+    wds: Wds | None = Field(default=None, description="the user's WebDataset folder, where it is the source")
+    evaluation: dict[str, Place] = Field(
+        default={}, description="evaluation sets: name of a benchmark and its folder, or a name and the user's table"
+    )
+    occupations: Place | None = Field(
+        default=None, description="csv of known shares of women: occupation, women_corpus, women_generator"
+    )
 
     @model_validator(mode="after")
     def _source_is_described(self) -> "Download":
-        if (self.source == "emoji") != (self.emoji is not None):
-            raise ValueError(
-                f"found source {self.source!r} and emoji {'set' if self.emoji else 'not set'}: "
-                "the block belongs to source 'emoji', and to that one only"
-            )
+        for name in ("emoji", "cc3m", "table", "wds"):
+            if (self.source == name) != (getattr(self, name) is not None):
+                raise ValueError(
+                    f"found source {self.source!r} and {name} {'set' if getattr(self, name) else 'not set'}: "
+                    f"the block belongs to source {name!r}, and to that one only"
+                )
+        if self.emoji and (self.evaluation or self.occupations):
+            raise ValueError("evaluation, occupations: source 'emoji' brings its own; expected neither")
         return self
 
 
@@ -170,18 +223,39 @@ class Generate(Section):
     seed: Seed = Field(description="seed of the initial noise; one derived seed a key")
 
 
+class ZeroShot(Section):
+    """A pretrained open_clip model that recognises groups by prompts."""
+
+    model: str = Field(description="open_clip name, `hf-hub:` id, or `local-dir:` and a folder")
+    pretrained: str | None = Field(default=None, description="for a name: tag or file of its weights")
+    batch_size: Count = Field(default=256, description="images a forward pass")
+
+
 class Annotate(Section):
     """Sensitive attributes s and labels y of real and synthetic images."""
 
-    source: Literal["metadata", "caption"] = Field(
-        description="metadata: what is known of real images, a classifier for synthetic ones; caption: words, for both"
+    source: Literal["metadata", "caption", "zero_shot"] = Field(
+        description="metadata: what is known of real images, a classifier for synthetic ones; caption: words, for "
+        "both; zero_shot: a pretrained model on the images, for both"
+    )
+    zero_shot: ZeroShot | None = Field(
+        default=None, description="the pretrained model; beside source caption, its agreement with it is reported"
     )
     threshold: Annotated[float, Field(gt=0.5, lt=1)] = Field(description="probability below which a group is unsure")
     epochs: Annotated[int, Field(ge=2)] = Field(description="passes of the classifier over the real images")
     held_out: Annotated[float, Field(gt=0, lt=1)] = Field(description="share of real images that measure its accuracy")
+    max_images: Count = Field(default=20_000, description="real images that it sees at the most, drawn by hash")
     proxies: Annotated[int, Field(ge=0)] = Field(description="words at the most that become proxies (y_proxy_*)")
     proxy_captions: Count = Field(description="captions that must hold a proxy")
     seed: Seed = Field(description="seed of the classifier and of its held-out images")
+
+    @model_validator(mode="after")
+    def _model_is_named(self) -> "Annotate":
+        if self.source == "zero_shot" and self.zero_shot is None:
+            raise ValueError("source: found zero_shot, but the block zero_shot, which names its model, is not set")
+        if self.source == "metadata" and self.zero_shot is not None:
+            raise ValueError("zero_shot: found a model beside source metadata; expected none, or another source")
+        return self
 
 
 class Augmentation(Section):
@@ -353,6 +427,7 @@ class Caption(Section):
     decode_batch: Count = Field(description="images a batch of decoding")
     checkpoint_steps: Count = Field(description="steps between checkpoints in the work folder, where a kill resumes")
     bfloat16: bool = Field(description="train in bfloat16 autocast")
+    evaluation_set: str = Field(default="people", description="evaluation set that is captioned; it needs captions")
     clipcap: ClipCap
     transformer: TransformerCaptioner
 

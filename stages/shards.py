@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from stages.errors import InputError
+from stages.errors import InputError, missing
 
 IMAGE_SUFFIXES = ("png", "jpg", "jpeg", "webp")
 
@@ -158,7 +158,7 @@ class Shard:
                     key, _, suffix = info.name.rpartition("/")[2].partition(".")
                     self._members.setdefault(key, {})[suffix] = Member(info.name, info.offset_data, info.size)
         except FileNotFoundError:
-            raise InputError(f"{self.path}: no such shard; run the stage that writes it (`dvc repro`)") from None
+            raise missing(f"{self.path}: no such shard", "run the stage that writes it (`dvc repro`)") from None
         except tarfile.TarError as error:
             if tolerant and self._members:
                 return

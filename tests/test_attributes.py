@@ -11,6 +11,9 @@ from stages.attributes import caption_group, caption_occupations, says_group, to
         ("Two WOMEN and a dog", "woman"),
         ("a man's hat", "man"),
         ("the fireman, at work", "man"),
+        ("Policewomen on a break", "woman"),
+        ("businessmen shake hands", "man"),
+        ("actresses and a waiter", ""),
         ("a human being", ""),
         ("romantic mango salad", ""),
         ("a man and a woman", ""),
@@ -49,6 +52,8 @@ def test_a_caption_that_says_both_groups_says_a_group() -> None:
     [
         ("a police officer and two Cooks", ["cook", "police officer"]),
         ("a nurse", ["health worker"]),
+        ("FIREMEN rescue a cat", ["firefighter"]),
+        ("the nurse's lamp, two lawyers", ["health worker", "judge"]),
         ("an artist palette", []),
         ("a cookbook for cooking", []),
         ("a bodyguard", []),

@@ -1,137 +1,246 @@
 """`annotate`: who is on each image (s) and what its caption names (y), for real and synthetic images.
 
-Writes `attributes.parquet` and `annotation.json` (how good the classifier is) into `data/<profile>/`.
+Writes `attributes.parquet` and `annotation.json` (how good the classifier is, how far captions and pictures agree) into
+`data/<profile>/`. One shard is held at a time.
 """
 
 import argparse
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from torch import Tensor, cat, channels_last
 from tqdm import tqdm
 
 from stages.annotate import classifier, proxies
-from stages.annotate.table import Groups, attribute_rows, groups_of_captions, groups_of_metadata, targets
-from stages.attributes import GROUPS, caption_group
-from stages.errors import InputError, run
+from stages.annotate.agreement import Agreement
+from stages.annotate.table import (
+    Codes,
+    Groups,
+    attribute_rows,
+    decode,
+    encode,
+    groups_of_captions,
+    groups_of_metadata,
+    targets,
+)
+from stages.attributes import GROUPS
+from stages.errors import InputError, missing, run
 from stages.evalsets import read_set
 from stages.params import Annotate, Params, load
 from stages.seeds import uniform
 from stages.shards import Shard
+from stages.workdir import work_folder
+
+if TYPE_CHECKING:
+    from stages.annotate.zero_shot import Recogniser
+
+BATCH = 8192  # rows of samples.parquet read at a time
+COLUMNS = ("key", "shard", "caption", "kind", *GROUPS)
 
 
 def main() -> None:
     """Annotate the corpus of the profile in params.yaml."""
     argparse.ArgumentParser(prog="python -m stages.annotate", description=__doc__).parse_args()
     params = load()
-    samples = _read_samples(params.folder / "samples.parquet")
-    real = _shards(params, samples, "real")
-    synthetic = _shards(params, samples, "synthetic")
-    captions = dict(zip(samples["key"], samples["caption"], strict=True))
-    made = [key for shard in synthetic for key in shard.keys]
-    if params.annotate.source == "caption":
-        groups = groups_of_captions(samples["caption"].tolist())
-        guessed = groups_of_captions([captions[key] for key in made])
-        quality: dict[str, float] = {}
-    else:
-        groups = groups_of_metadata(samples)
-        guessed, quality = _classify(params, samples, groups, real, synthetic)
-    words = proxies.find(samples["caption"].tolist(), groups, params.annotate.proxies, params.annotate.proxy_captions)
-    table = pd.concat(
-        [
-            attribute_rows(samples["key"].tolist(), "real", groups, samples["caption"].tolist(), words),
-            attribute_rows(made, "synthetic", guessed, [captions[key] for key in made], words),
-        ],
-        ignore_index=True,
-    )
-    quality |= {"rows.real": len(samples), "rows.synthetic": len(made), "proxies": len(words)}
-    _write(params.folder, table, {name: value for name, value in quality.items() if math.isfinite(value)})
+    path = params.folder / "samples.parquet"
+    if not path.is_file():
+        raise missing(f"{path}: no such file", "run `dvc repro download`")
+    for source in ("real", "synthetic"):
+        for name in params.shards:
+            if not (shard := params.folder / source / f"{name}.tar").is_file():
+                stage = "download" if source == "real" else f"generate@{name}"
+                raise missing(f"{shard}: no such shard", f"run `dvc repro {stage}`")
+    Annotation(params).write()
 
 
-def _classify(
-    params: Params, samples: pd.DataFrame, groups: Groups, real: Sequence[Shard], synthetic: Sequence[Shard]
-) -> tuple[dict[str, list[str]], dict[str, float]]:
-    """Train on real images, measure on held-out ones, and classify the synthetic ones."""
-    settings = params.annotate
-    nobody = (samples["kind"] == "object").to_numpy() if "kind" in samples else np.zeros(len(samples), bool)
-    goal = targets(groups, nobody)
-    held_out = np.asarray([uniform(settings.seed, key, "annotate") < settings.held_out for key in samples["key"]])
-    images = classifier.shrink(_images(real, "read real"))
-    with tqdm(total=settings.epochs, desc="classifier", unit="epoch", disable=None) as bar:
-        model = classifier.fit(images[~held_out], goal[~held_out], settings.epochs, settings.seed, bar.update)
-    quality = _quality("scenes", classifier.probabilities(model, images[held_out]), goal[held_out], settings)
-    people = read_set(params.folder / "eval", "people")
-    unseen = classifier.shrink(np.stack([people.images.read_image(key) for key in people.table["key"]]))
-    known = targets(groups_of_metadata(people.table), np.zeros(len(people.table), bool))
-    quality |= _quality("style", classifier.probabilities(model, unseen), known, settings)
-    made = [key for shard in synthetic for key in shard.keys]
-    if not made:
-        return {attribute: [] for attribute in GROUPS}, quality
-    guesses = classifier.probabilities(model, classifier.shrink(_images(synthetic, "read synthetic")))
-    guessed = {
-        attribute: classifier.decide(guess, names, settings.threshold)
-        for (attribute, names), guess in zip(GROUPS.items(), guesses, strict=True)
-    }
-    captions = samples.set_index("key")["caption"].loc[made]
-    for attribute, found in guessed.items():
-        said = [caption_group(caption, attribute) for caption in captions]
-        agree = [a == b for a, b in zip(found, said, strict=True) if a and b]
-        quality[f"synthetic.{attribute}.agreement"] = float(np.mean(agree)) if agree else math.nan
-        quality[f"synthetic.{attribute}.n"] = len(agree)
-    return guessed, quality
+class Annotation:
+    """
+    The annotation of one corpus: first the groups of every image, then the table with the proxies that they show.
+
+    Parameters
+    ----------
+    params : Params
+        All parameters.
+    """
+
+    def __init__(self, params: Params) -> None:
+        self.settings: Annotate = params.annotate
+        self.folder, self.shards = params.folder, params.shards
+        self.samples = pq.ParquetFile(self.folder / "samples.parquet", memory_map=False)
+        self.figures: dict[str, float] = {}
+        self.network: classifier.Network | None = None
+        self.recogniser = _recogniser(self.settings)
+        compared = [] if self.settings.source == "caption" and self.recogniser is None else ["synthetic"]
+        compared += ["real"] if self.recogniser is not None else []
+        self.agreement = {(source, attribute): Agreement(attribute) for source in compared for attribute in GROUPS}
+        self.tally = proxies.Tally()
+
+    def write(self) -> None:
+        """Write table and figures."""
+        if self.settings.source == "metadata":
+            self._learn()
+        groups: dict[tuple[str, str], Codes] = {}
+        for name, rows in tqdm(self._by_shard(), "groups", len(self.shards), unit="shard", disable=None):
+            for source, part, shard in self._sources(name, rows):
+                found = self._groups(source, part, shard)
+                groups[source, name] = encode(found)
+                if source == "real":
+                    self.tally.add(part["caption"].tolist(), found)
+        words = self.tally.strongest(self.settings.proxies, self.settings.proxy_captions)
+        partial = [self.folder / f".{name}.{os.getpid()}.partial" for name in ("attributes", "annotation")]
+        try:
+            counts = self._write_table(partial[0], groups, words)
+            figures = self.figures | {f"rows.{source}": count for source, count in counts.items()}
+            figures["proxies"] = len(words)
+            for (source, attribute), counted in self.agreement.items():
+                figures |= {f"{source}.{attribute}.{name}": value for name, value in counted.figures().items()}
+            finite = {name: value for name, value in figures.items() if math.isfinite(value)}
+            partial[1].write_text(json.dumps(finite, indent=2, sort_keys=True) + "\n")
+            partial[0].replace(self.folder / "attributes.parquet")
+            partial[1].replace(self.folder / "annotation.json")
+        finally:
+            for file in partial:
+                file.unlink(missing_ok=True)
+
+    def _by_shard(self) -> Iterator[tuple[str, pd.DataFrame]]:
+        """Read the samples, one shard at a time, in the order of the shards."""
+        columns = [name for name in COLUMNS if name in self.samples.schema_arrow.names]
+        waiting = iter(self.shards)
+        name, pending = next(waiting), pd.DataFrame(columns=pd.Index(columns))
+        for batch in self.samples.iter_batches(BATCH, columns=columns):
+            for shard, part in batch.to_pandas().groupby("shard", sort=False):
+                while shard != name:
+                    yield name, pending
+                    pending, name = pending.iloc[:0], next(waiting, "")
+                    if not name:
+                        raise InputError(
+                            f"{self.folder / 'samples.parquet'}: shard {shard!r} is not in params.yaml (shards), or "
+                            "out of order; run the stage download again"
+                        )
+                pending = pd.concat([pending, part]) if len(pending) else part
+        yield name, pending
+        yield from ((name, pending.iloc[:0]) for name in waiting)
+
+    def _sources(self, name: str, rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, Shard]]:
+        """Open a shard of both sources, and check their keys against the samples."""
+        for source in ("real", "synthetic"):
+            with Shard(self.folder / source / f"{name}.tar") as shard:
+                part = rows if source == "real" else rows.loc[[key in shard for key in rows["key"]], :]
+                if shard.keys != part["key"].tolist():
+                    raise InputError(
+                        f"{shard.path}: {len(shard)} keys that are not those of samples.parquet in the same order "
+                        f"({len(part)}); run the stage that writes it again"
+                    )
+                yield source, part, shard
+
+    def _groups(self, source: str, rows: pd.DataFrame, shard: Shard) -> Groups:
+        """Decide the groups of a shard's images; count how captions and pictures agree where both are read."""
+        captions = rows["caption"].tolist()
+        if self.settings.source == "metadata" and source == "real":
+            return groups_of_metadata(rows)
+        said = groups_of_captions(captions)
+        if self.network is None and self.recogniser is None:
+            return said
+        seen = self._seen(shard)
+        for attribute in GROUPS:
+            self.agreement[source, attribute].add(said[attribute], seen[attribute])
+        return said if self.settings.source == "caption" else seen
+
+    def _seen(self, shard: Shard) -> Groups:
+        """Recognise the groups in the pictures of a shard; what a pretrained model saw is kept for a resumed run."""
+        if self.network is not None:
+            small = classifier.shrink(shard.read_image(key) for key in shard.keys)
+            return self._decide(classifier.probabilities(self.network, small))
+        assert self.recogniser is not None
+        stat = shard.path.stat()
+        shape = {"model": str(self.settings.zero_shot), "threshold": self.settings.threshold}
+        shape |= {"shard": str(shard.path.resolve()), "size": stat.st_size, "time": stat.st_mtime_ns}
+        kept = work_folder("annotate", shape) / "seen.json"
+        if not kept.exists():
+            bar = tqdm(shard.keys, str(shard.path), unit="image", disable=None, leave=False)
+            seen = self._decide(self.recogniser.probabilities(shard.read_image(key) for key in bar))
+            partial = kept.with_suffix(f".{os.getpid()}.partial")
+            partial.write_text(json.dumps(seen))
+            partial.replace(kept)
+        return json.loads(kept.read_text())
+
+    def _decide(self, guesses: Sequence[NDArray[np.float32]]) -> Groups:
+        return {
+            attribute: classifier.decide(guess, names, self.settings.threshold)
+            for (attribute, names), guess in zip(GROUPS.items(), guesses, strict=True)
+        }
+
+    def _write_table(self, path: Path, groups: dict[tuple[str, str], Codes], words: Sequence[str]) -> dict[str, int]:
+        """Write the rows of each shard, real ones first; return how many of each source."""
+        counts: dict[str, int] = {"real": 0, "synthetic": 0}
+        empty = attribute_rows([], "real", {attribute: [] for attribute in GROUPS}, [], words)
+        layout = pa.schema([(name, pa.string() if name in ("key", "source") else pa.bool_()) for name in empty.columns])
+        with pq.ParquetWriter(path, layout) as writer:
+            for name, rows in self._by_shard():
+                for source, part, _ in self._sources(name, rows):
+                    keys, captions = part["key"].tolist(), part["caption"].tolist()
+                    table = attribute_rows(keys, source, decode(groups[source, name]), captions, words)
+                    writer.write_table(pa.Table.from_pandas(table, layout, preserve_index=False))
+                    counts[source] += len(keys)
+        return counts
+
+    def _learn(self) -> None:
+        """Train the classifier on real images, and measure it on held-out ones and on another style."""
+        settings = self.settings
+        share = settings.max_images / max(1, self.samples.metadata.num_rows)
+        parts: list[tuple[Tensor, NDArray[np.int64], NDArray[np.bool_]]] = []
+        for name, every in tqdm(self._by_shard(), "read real", len(self.shards), unit="shard", disable=None):
+            drawn = [share >= 1 or uniform(settings.seed, key, "annotate images") < share for key in every["key"]]
+            rows = every.loc[drawn, :]
+            groups = groups_of_metadata(rows)
+            nobody = (rows["kind"] == "object").to_numpy() if "kind" in rows else np.zeros(len(rows), bool)
+            held_out = [uniform(settings.seed, key, "annotate") < settings.held_out for key in rows["key"]]
+            with Shard(self.folder / "real" / f"{name}.tar") as shard:
+                images = classifier.shrink(shard.read_image(key) for key in rows["key"])
+            parts.append((images, targets(groups, nobody), np.asarray(held_out, bool)))
+        images = cat([part[0] for part in parts]).contiguous(memory_format=channels_last)
+        goal, held_out = (np.concatenate([part[i] for part in parts]) for i in (1, 2))
+        with tqdm(total=settings.epochs, desc="classifier", unit="epoch", disable=None) as bar:
+            self.network = classifier.fit(
+                images[~held_out], goal[~held_out], settings.epochs, settings.seed, bar.update
+            )
+        guesses = classifier.probabilities(self.network, images[held_out])
+        self.figures |= _quality("scenes", guesses, goal[held_out], settings)
+        if not (self.folder / "eval" / "people.parquet").exists():
+            return
+        people = read_set(self.folder / "eval", "people")
+        with people.images as shard:
+            unseen = classifier.shrink(shard.read_image(key) for key in people.table["key"])
+        known = targets(groups_of_metadata(people.table), np.zeros(len(people.table), bool))
+        self.figures |= _quality("style", classifier.probabilities(self.network, unseen), known, settings)
 
 
-def _quality(held_out: str, guesses: Sequence[np.ndarray], goal: np.ndarray, settings: Annotate) -> dict[str, float]:
+def _recogniser(settings: Annotate) -> "Recogniser | None":
+    if (wanted := settings.zero_shot) is None:
+        return None
+    from stages.annotate.zero_shot import Recogniser  # brings open_clip, which no other source needs
+
+    return Recogniser(wanted.model, wanted.pretrained, wanted.batch_size)
+
+
+def _quality(
+    held_out: str, guesses: Sequence[NDArray[np.float32]], goal: NDArray[np.int64], settings: Annotate
+) -> dict[str, float]:
     figures: dict[str, float] = {}
     for head, attribute in enumerate(GROUPS):
         measured = classifier.accuracy(guesses[head], goal[:, head], settings.threshold)
         for name in ("n", "accuracy", "coverage", "confident"):
             figures[f"{held_out}.{attribute}.{name}"] = getattr(measured, name)
     return figures
-
-
-def _read_samples(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_parquet(path)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; run `python -m stages.download` first") from None
-
-
-def _shards(params: Params, samples: pd.DataFrame, source: str) -> list[Shard]:
-    """Open the shards of a source, and check their keys against the samples."""
-    shards = [Shard(params.folder / source / f"{name}.tar") for name in params.shards]
-    for name, shard in zip(params.shards, shards, strict=True):
-        rows = samples.loc[samples["shard"] == name, "key"].tolist()
-        if source == "synthetic":
-            rows = [key for key in rows if key in shard]
-        if shard.keys != rows:
-            raise InputError(
-                f"{shard.path}: {len(shard)} keys that are not those of samples.parquet in the same order "
-                f"({len(rows)}); run the stage that writes it again"
-            )
-    return shards
-
-
-def _images(shards: Sequence[Shard], label: str) -> np.ndarray:
-    keys = [(shard, key) for shard in shards for key in shard.keys]
-    images = [shard.read_image(key) for shard, key in tqdm(keys, desc=label, unit="image", disable=None)]
-    return np.stack(images)
-
-
-def _write(folder: Path, table: pd.DataFrame, quality: dict[str, float]) -> None:
-    partial = [folder / f".{name}.{os.getpid()}.partial" for name in ("attributes", "annotation")]
-    try:
-        table.to_parquet(partial[0], index=False)
-        partial[1].write_text(json.dumps(quality, indent=2, sort_keys=True) + "\n")
-        partial[0].replace(folder / "attributes.parquet")
-        partial[1].replace(folder / "annotation.json")
-    finally:
-        for file in partial:
-            file.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@ One head an attribute, with one class a group and one for "nobody is shown". Pre
 such an image is in no group, since a wrong group would bias the balance more than a missing one.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
@@ -86,24 +87,24 @@ class Network(nn.Module):
         return [head(features) for head in self.heads]
 
 
-def shrink(images: NDArray[np.uint8]) -> Tensor:
+def shrink(images: Iterable[NDArray[np.uint8]]) -> Tensor:
     """
     Average images down to the network's side.
 
     Parameters
     ----------
-    images : ndarray of uint8, (N, H, W, 3)
-        Of one size.
+    images : iterable of ndarray, uint8, (H, W, 3)
+        N images of one size; a few hundred are held at a time.
 
     Returns
     -------
     Tensor
         float32, (N, 3, 32, 32), in [0, 1].
     """
-    parts = [
-        interpolate(torch.from_numpy(part).permute(0, 3, 1, 2).float() / 255, size=(SIDE, SIDE), mode="area")
-        for part in np.array_split(images, max(1, len(images) // 1024))
-    ]
+    iterator, parts = iter(images), [torch.empty(0, 3, SIDE, SIDE)]
+    while part := list(islice(iterator, 512)):
+        pixels = torch.from_numpy(np.stack(part)).permute(0, 3, 1, 2).float() / 255
+        parts.append(interpolate(pixels, size=(SIDE, SIDE), mode="area"))
     return torch.cat(parts).contiguous(memory_format=torch.channels_last)
 
 
@@ -180,7 +181,7 @@ def probabilities(model: Network, images: Tensor) -> list[NDArray[np.float32]]:
     list of ndarray of float32
         One (N, groups + 1) an attribute, rows summing to 1.
     """
-    outputs = [[score.softmax(1) for score in model(part)] for part in images.split(512)]
+    outputs = [[score.softmax(1) for score in model(part)] for part in images.split(512)]  # no image: one empty part
     return [torch.cat(parts).numpy() for parts in zip(*outputs, strict=True)]
 
 

@@ -5,7 +5,6 @@ names them by hand). Here they are the words whose share differs most between th
 """
 
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -16,6 +15,7 @@ from stages.attributes import GROUPS, OCCUPATIONS, SYNONYMS, WORDS
 
 TOKEN = re.compile(r"[a-z][a-z'’-]*")
 NOUNS = {"adult", "adults", "human", "humans", "people", "person", "persons", "somebody", "someone"}
+_COLUMNS = [(attribute, group) for attribute, groups in GROUPS.items() for group in groups]  # two groups each
 SIGNIFICANT = 4.0  # standard errors: with a few thousand words, chance alone gives about 3.5
 
 
@@ -36,52 +36,74 @@ def words(caption: str) -> set[str]:
     return set(TOKEN.findall(caption.lower()))
 
 
-def find(captions: Sequence[str], groups: Mapping[str, Sequence[str]], count: int, minimum: int) -> list[str]:
+class Tally:
     """
-    Find the words that go with an attribute.
+    Captions that hold each word, counted by group; captions are added part by part, none is kept.
 
     For each word w and the two groups of an attribute, z is the two-proportion statistic of P(w | first group) against
     P(w | second group); words are ranked by the largest |z| over attributes.
-
-    Parameters
-    ----------
-    captions : sequence of str
-        N captions of real images.
-    groups : mapping of str to sequence of str
-        Attribute to the group of each image; empty where it is in none.
-    count : int
-        Words wanted at the most.
-    minimum : int
-        Captions that must hold a word.
-
-    Returns
-    -------
-    list of str
-        Words with |z| of at least `SIGNIFICANT`, the strongest first, then by alphabet. Words that say a group, an
-        occupation or just a person are no proxies, nor are stop words.
     """
-    holders: dict[str, list[int]] = defaultdict(list)
-    for row, caption in enumerate(captions):
-        for word in words(caption):
-            holders[word].append(row)
-    excluded = _named()
-    strength: dict[str, float] = {}
-    for attribute, values in groups.items():
-        first, second = (np.asarray([value == group for value in values]) for group in GROUPS[attribute])
-        for word, rows in holders.items():
-            if len(rows) >= minimum and word not in excluded:
-                strength[word] = max(strength.get(word, 0.0), abs(_z(first, second, np.asarray(rows))))
-    ranked = sorted((-z, word) for word, z in strength.items() if z >= SIGNIFICANT)
-    return [word for _, word in ranked[:count]]
+
+    def __init__(self) -> None:
+        self._holding: dict[str, NDArray[np.int64]] = {}  # word: captions, then captions of each group
+        self._sizes = np.zeros(1 + len(_COLUMNS), np.int64)
+
+    def add(self, captions: Sequence[str], groups: Mapping[str, Sequence[str]]) -> None:
+        """
+        Count captions.
+
+        Parameters
+        ----------
+        captions : sequence of str
+            N captions of real images.
+        groups : mapping of str to sequence of str
+            Attribute to the group of each image; empty where it is in none.
+        """
+        member = np.ones((len(captions), 1 + len(_COLUMNS)), np.int64)
+        for column, (attribute, group) in enumerate(_COLUMNS, 1):
+            member[:, column] = [value == group for value in groups[attribute]] if attribute in groups else 0
+        self._sizes += member.sum(axis=0)
+        for row, caption in zip(member, captions, strict=True):
+            for word in words(caption):
+                if word in self._holding:
+                    self._holding[word] += row
+                else:
+                    self._holding[word] = row.copy()
+
+    def strongest(self, count: int, minimum: int) -> list[str]:
+        """
+        Name the words that go with an attribute.
+
+        Parameters
+        ----------
+        count : int
+            Words wanted at the most.
+        minimum : int
+            Captions that must hold a word.
+
+        Returns
+        -------
+        list of str
+            Words with |z| of at least `SIGNIFICANT`, the strongest first, then by alphabet. Words that say a group, an
+            occupation or just a person are no proxies, nor are stop words.
+        """
+        excluded = _named()
+        ranked = []
+        for word, held in self._holding.items():
+            if held[0] >= minimum and word not in excluded:
+                z = max(
+                    abs(_z(held[first : first + 2], self._sizes[first : first + 2])) for first in range(1, len(held), 2)
+                )
+                if z >= SIGNIFICANT:
+                    ranked.append((-z, word))
+        return [word for _, word in sorted(ranked)[:count]]
 
 
-def _z(first: NDArray[np.bool_], second: NDArray[np.bool_], rows: NDArray[np.int64]) -> float:
-    """Two-proportion z of the rows' share among `first` and `second`; 0 where it is not defined."""
-    sizes = first.sum(), second.sum()
-    if not all(sizes):
+def _z(hits: NDArray[np.int64], sizes: NDArray[np.int64]) -> float:
+    """Two-proportion z; 0 where it is not defined."""
+    if not sizes.all():
         return 0.0
-    hits = first[rows].sum(), second[rows].sum()
-    pooled = sum(hits) / sum(sizes)
+    pooled = hits.sum() / sizes.sum()
     error = np.sqrt(pooled * (1 - pooled) * (1 / sizes[0] + 1 / sizes[1]))
     return float((hits[0] / sizes[0] - hits[1] / sizes[1]) / error) if error else 0.0
 

@@ -21,6 +21,7 @@ from stages.attributes import (
 from stages.errors import InputError
 
 Groups = Mapping[str, Sequence[str]]  # attribute: the group of each image, empty where it is in none
+Codes = Mapping[str, NDArray[np.int8]]  # the same, numbered: one byte an image
 
 
 def groups_of_metadata(samples: pd.DataFrame) -> dict[str, list[str]]:
@@ -46,7 +47,7 @@ def groups_of_metadata(samples: pd.DataFrame) -> dict[str, list[str]]:
         if attribute not in samples:
             raise InputError(
                 f"samples.parquet: no column {attribute}: the attributes of this corpus are not known; "
-                "set annotate.source to caption"
+                "set annotate.source to caption or zero_shot"
             )
         if other := sorted(set(samples[attribute]) - known):
             raise InputError(
@@ -70,6 +71,44 @@ def groups_of_captions(captions: Sequence[str]) -> dict[str, list[str]]:
         Attribute to N groups.
     """
     return {attribute: [caption_group(caption, attribute) for caption in captions] for attribute in GROUPS}
+
+
+def encode(groups: Groups) -> dict[str, NDArray[np.int8]]:
+    """
+    Number the groups, to hold millions of them.
+
+    Parameters
+    ----------
+    groups : mapping of str to sequence of str
+        Attribute to N groups.
+
+    Returns
+    -------
+    dict of str to ndarray of int8, (N,)
+        Index of the group; the number of groups for none.
+    """
+    codes = {}
+    for attribute, found in groups.items():
+        index = {name: number for number, name in enumerate((*GROUPS[attribute], ""))}
+        codes[attribute] = np.fromiter((index[group] for group in found), np.int8, len(found))
+    return codes
+
+
+def decode(codes: Codes) -> dict[str, list[str]]:
+    """
+    Name numbered groups.
+
+    Parameters
+    ----------
+    codes : mapping of str to ndarray of int8, (N,)
+        From `encode`.
+
+    Returns
+    -------
+    dict of str to list of str
+        Attribute to N groups.
+    """
+    return {attribute: np.asarray((*GROUPS[attribute], ""))[found].tolist() for attribute, found in codes.items()}
 
 
 def targets(groups: Groups, nobody: NDArray[np.bool_]) -> NDArray[np.int64]:

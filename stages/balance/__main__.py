@@ -40,7 +40,7 @@ from stages.balance.moments import (
 from stages.balance.problem import Problem, Solution
 from stages.balance.selection import Allotment, allot, leave_room
 from stages.balance.solver import UncertifiedError
-from stages.errors import InputError, run
+from stages.errors import InputError, missing, run
 from stages.params import Balance, Params, load
 from stages.workdir import work_folder
 
@@ -90,7 +90,7 @@ def main() -> None:
 def _labels(path: Path, groups: list[tuple[str, str]], settings: Balance) -> list[str]:
     """Columns of the labels; check that all needed ones are there and boolean."""
     if not path.is_file():
-        raise InputError(f"{path}: no such file; run the stage annotate first (`dvc repro annotate`)")
+        raise missing(f"{path}: no such file", "run the stage annotate first (`dvc repro annotate`)")
     schema = pq.read_schema(path)
     needed = ["key", "source", *(sensitive_column(*group) for group in groups)]
     if settings.utility and settings.utility not in pq.read_schema(path.with_name("samples.parquet")).names:
@@ -126,7 +126,7 @@ def _target(settings: Balance) -> dict[str, Goal]:
 def _connection(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a throw-away database on disk, with the two inputs as views."""
     if not (samples := folder / "samples.parquet").is_file():
-        raise InputError(f"{samples}: no such file; run the stage download first (`dvc repro download`)")
+        raise missing(f"{samples}: no such file", "run the stage download first (`dvc repro download`)")
     with (
         tempfile.TemporaryDirectory(dir=work_folder("balance")) as spill,
         duckdb.connect(str(Path(spill) / "mix.duckdb"), config={"memory_limit": MEMORY}) as connection,

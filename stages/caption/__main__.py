@@ -1,4 +1,4 @@
-"""`caption --seed N`: train the captioners on the features of one CLIP, and caption the set `people`.
+"""`caption --seed N`: train the captioners on the features of one CLIP, and caption an evaluation set.
 
 Reads selection.parquet, samples.parquet, the shards and models/<seed>/clip/; writes captions/<seed>/<captioner>.parquet
 (`key, caption`) and captions/<seed>/training.json. CLIP's features are computed once, into the work folder, for both
@@ -28,13 +28,12 @@ from stages.caption.features import extract, load_tower
 from stages.caption.training import Optimisation, Trainer
 from stages.caption.transformer import TransformerCaptioner
 from stages.caption.vocabulary import Vocabulary, words_of, words_of_model
-from stages.errors import InputError, run
+from stages.errors import InputError, missing, run
 from stages.evalsets import read_set
 from stages.params import Fitting, LanguageModel, Params, load
 from stages.shards import Shard
 from stages.workdir import work_folder
 
-SET = "people"
 SCALE_ROWS = 20_000  # rows behind mean and spread of a feature: enough for two digits
 
 
@@ -64,7 +63,7 @@ class Job:
 
 
 def main() -> None:
-    """Caption `people` with every captioner of the profile in params.yaml."""
+    """Caption `caption.evaluation_set` with every captioner of the profile in params.yaml."""
     parser = argparse.ArgumentParser(prog="python -m stages.caption", description=__doc__)
     parser.add_argument("--seed", type=int, required=True, help="which model of models/, and the seed of the training")
     seed = parser.parse_args().seed
@@ -83,7 +82,7 @@ def main() -> None:
         settings.max_images,
         seed,
     )
-    people = read_set(folder / "eval", SET)
+    people = read_set(folder / "eval", settings.evaluation_set)
     keys = people.table["key"].tolist()
     clip = folder / "models" / str(seed) / "clip"
     shape: dict[str, object] = {name: _digest(clip / name) for name in ("model.safetensors", "open_clip_config.json")}
@@ -268,7 +267,7 @@ def _read_table(path: Path) -> pd.DataFrame:
     try:
         return pd.read_parquet(path)
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file; run the stage that writes it (`dvc repro`)") from None
+        raise missing(f"{path}: no such file", "run the stage that writes it (`dvc repro`)") from None
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not a readable parquet file ({error}); write it again") from None
 
@@ -279,7 +278,7 @@ def _hash_rows(rows: pd.DataFrame) -> str:
 
 def _digest(path: Path) -> str:
     if not path.is_file():
-        raise InputError(f"{path}: no such file; train the model first (`dvc repro train`)")
+        raise missing(f"{path}: no such file", "train the model first (`dvc repro train`)")
     with path.open("rb") as file:
         return hashlib.file_digest(file, "blake2b").hexdigest()
 
@@ -292,7 +291,7 @@ def _stamps(folder: Path, rows: pd.DataFrame) -> list[str]:
 
 def _stamp(path: Path) -> str:
     if not path.is_file():
-        raise InputError(f"{path}: no such shard; run the stage that writes it (`dvc repro`)")
+        raise missing(f"{path}: no such shard", "run the stage that writes it (`dvc repro`)")
     stat = path.stat()
     return f"{path.name} {stat.st_size} {stat.st_mtime_ns}"
 

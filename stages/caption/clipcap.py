@@ -14,7 +14,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from typing_extensions import override
 
 from stages.caption.captioner import Captioner, Ends, Standardise, decoding_arguments, token_loss
-from stages.errors import InputError
+from stages.errors import missing
 
 MAPPER_HEADS = 8
 MAPPER_FEEDFORWARD = 2  # times the width
@@ -137,7 +137,10 @@ def pretrained_gpt2(folder: str, revision: str | None) -> GPT2LMHeadModel:
     try:
         return GPT2LMHeadModel.from_pretrained(folder, revision=revision or "main")
     except (OSError, ValueError) as error:
-        raise InputError(f"caption.clipcap.language_model: {folder}: no GPT-2 there ({error})") from None
+        raise missing(
+            f"caption.clipcap.language_model: {folder}: no GPT-2 there ({str(error)[:200]})",
+            "name a folder, or a hub id that this machine can reach",
+        ) from None
 
 
 class ClipCap(Captioner):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from stages.errors import InputError
+from stages.errors import InputError, missing
 
 CONFIG, WEIGHTS = "open_clip_config.json", "model.safetensors"
 
@@ -60,7 +60,7 @@ def load_tower(folder: Path, device: torch.device) -> Tower:
     """
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
-            raise InputError(f"{folder / name}: no such file; train the model first (`dvc repro train`)")
+            raise missing(f"{folder / name}: no such file", "train the model first (`dvc repro train`)")
     try:
         model, _, prepare = open_clip.create_model_and_transforms(f"local-dir:{folder}", device=device)
     except Exception as error:  # open_clip, torch and safetensors each raise errors of their own

@@ -1,19 +1,29 @@
 """`download`: the corpus and the evaluation sets.
 
-Writes `real/<shard>.tar`, `samples.parquet`, `occupations.csv` and `eval/<set>.tar|parquet` into `data/<profile>/`. All
-of them are made in a folder beside, and moved into place together at the end.
+Writes `real/<shard>.tar`, `samples.parquet`, `occupations.csv` (known shares of women; no rows where none are known),
+`eval/<set>.tar|parquet` and `download.json` (rows read, samples stored, what was lost and why) into `data/<profile>/`.
+All of them are made in a folder beside, and moved into place together at the end; shards of a user's own corpus are
+packed in the work folder, where a killed run goes on.
 """
 
 import argparse
+import hashlib
+import json
+import multiprocessing
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from stages.download.corpora import evaluation as own_evaluation
+from stages.download.corpora import packing, places, table, urls, wds
 from stages.download.emoji import evaluation
 from stages.download.emoji.captions import Mention
 from stages.download.emoji.census import census
@@ -26,12 +36,13 @@ from stages.download.emoji.studio import Studio
 from stages.download.emoji.tables import Twins, evaluation_row, occupation_rows, sample_attributes
 from stages.errors import InputError, run
 from stages.evalsets import write_set
-from stages.params import Corpus, Emoji, load, load_section
+from stages.params import Corpus, Download, Emoji, load, load_section
 from stages.seeds import uniform
 from stages.shards import write_shard
 from stages.workdir import work_folder
 
-OUTPUTS = ("real", "samples.parquet", "occupations.csv", "eval")
+OUTPUTS = ("real", "samples.parquet", "occupations.csv", "eval", "download.json")
+SHARES = ("occupation", "women_corpus", "women_generator")
 
 
 def main() -> None:
@@ -48,23 +59,135 @@ def main() -> None:
     else:
         params = load()
         corpus, folder = Corpus(shards=params.shards, download=params.download), params.folder
-    if corpus.download.emoji is None:
-        raise InputError(f"download.source: {corpus.download.source!r} cannot be downloaded yet; expected 'emoji'")
-    partial = folder / ".download.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    staging = folder / ".download.partial"
+    shutil.rmtree(staging, ignore_errors=True)
     try:
-        _write_emoji(corpus, corpus.download.emoji, partial)
+        if corpus.download.emoji is not None:
+            _write_emoji(corpus, corpus.download.emoji, staging)
+        else:
+            _write_own(corpus, staging)
         for name in OUTPUTS:
             target = folder / name
             if target.is_dir():
                 shutil.rmtree(target)
-            (partial / name).replace(target)
+            (staging / name).replace(target)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(staging, ignore_errors=True)
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _write_own(corpus: Corpus, folder: Path) -> None:
+    """Write a corpus that the user supplies: first what is quickly checked, then what takes hours."""
+    download = corpus.download
+    sets = {name: places.find(place, f"download.evaluation.{name}") for name, place in download.evaluation.items()}
+    shares = _shares(download)
+    source, skip, min_side, shape = _source(download, corpus.shards)
+    folder.mkdir(parents=True)
+    shares.to_csv(folder / "occupations.csv", index=False)
+    (folder / "eval").mkdir()
+    for name, path in sets.items():
+        if path.is_dir():
+            from stages.download.benchmarks import registry  # brings open_clip's class names, and torch
+
+            print(registry.write(name, path, folder / "eval"))
+        else:
+            rows = tqdm(own_evaluation.read(path), desc=name, unit="image", disable=None)
+            print(f"{name}: {write_set(folder / 'eval', name, rows)} images")
+    how = packing.Packing(download.resolution, min_side, download.seed, skip)
+    work = work_folder("pack", {**shape, "shards": corpus.shards, "how": vars(how)})
+    _pack(source, how, corpus.shards, work)
+    found = packing.gather(work, corpus.shards, packing.schema(source), folder / "samples.parquet")
+    (folder / "download.json").write_text(json.dumps(found, indent=2) + "\n")
+    (folder / "real").mkdir()
+    for name in corpus.shards:
+        shutil.move(work / f"{name}.tar", folder / "real" / f"{name}.tar")
+    shutil.rmtree(work)
+    if isinstance(source, table.TableSource):
+        shutil.rmtree(source.ordered.parent)
+    reasons = "".join(f", {number} {reason}" for reason, number in found["lost_by_reason"].items())
+    print(f"{found['samples']} of {found['rows']} rows stored; lost: {found['lost']}{reasons}")
+
+
+def _source(download: Download, shards: list[str]) -> tuple[packing.Source, bool, int, dict[str, Any]]:
+    """Open the source; return it, whether bad samples are skipped, the least side, and what shapes its samples."""
+    if download.table is not None:
+        given = download.table
+        path = places.find(given.path, "download.table.path")
+        shape = {"table": _digest(path), "path": str(path.resolve()), "given": given.model_dump()}
+        ordered = work_folder("table", shape) / "ordered.parquet"
+        if not ordered.exists():
+            table.order(path, given.image, given.caption, given.key, ordered)
+        return table.TableSource(path, ordered, len(shards)), given.on_bad_sample == "skip", 1, shape
+    if download.wds is not None:
+        given = download.wds
+        tars = wds.tars(places.find(given.folder, "download.wds.folder"))
+        stamps = [(str(tar), tar.stat().st_size, tar.stat().st_mtime_ns) for tar in tars]
+        keys = [wds.keys(tar, given.prefix_keys) for tar in tqdm(tars, desc="list", unit="tar", disable=None)]
+        wds.check_unique(keys, tars, given.prefix_keys)
+        source = wds.WdsSource(
+            tars,
+            tuple(len(part) for part in keys),
+            given.caption,
+            tuple(given.attributes),
+            tuple(given.numbers),
+            given.prefix_keys,
+            len(shards),
+        )
+        return source, given.on_bad_sample == "skip", 1, {"tars": stamps, "given": given.model_dump()}
+    assert download.cc3m is not None
+    given = download.cc3m
+    path = places.find(given.list, "download.cc3m.list")
+    rows = urls.count(path)
+    shape = {"list": _digest(path), "shards": shards}
+    work = work_folder("cc3m", shape)  # stays: another resolution needs no second download
+    urls.cut(path, rows, tuple(shards), work / "urls")
+    urls.fetch(work / "urls", rows, tuple(shards), given, work / "files")
+    return urls.UrlSource(path, work / "files", tuple(shards), rows), True, given.min_side, shape
+
+
+def _pack(source: packing.Source, how: packing.Packing, names: list[str], work: Path) -> None:
+    """Pack the shards that are not there yet, on all cores."""
+    todo = [(shard, name) for shard, name in enumerate(names) if not packing.finished(work, name)]
+    processes = min(os.cpu_count() or 1, len(todo))
+    with tqdm(total=len(names), initial=len(names) - len(todo), desc="pack", unit="shard", disable=None) as bar:
+        if processes <= 1:
+            for shard, name in todo:
+                packing.pack(source, how, shard, name, work)
+                bar.update()
+            return
+        with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+            tasks = [pool.submit(packing.pack, source, how, shard, name, work) for shard, name in todo]
+            try:
+                for task in as_completed(tasks):
+                    task.result()
+                    bar.update()
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+
+def _shares(download: Download) -> pd.DataFrame:
+    """Read the known shares of women; none are known where the user gives none."""
+    if download.occupations is None:
+        return pd.DataFrame(columns=pd.Index(SHARES))
+    path = places.find(download.occupations, "download.occupations")
+    shares = pd.read_csv(path)
+    if absent := [name for name in SHARES if name not in shares]:
+        raise InputError(f"{path}: no column {absent[0]} (found: {', '.join(shares.columns)})")
+    for name in SHARES[1:]:
+        values = pd.Series(pd.to_numeric(shares[name], errors="coerce"))
+        if (values.isna() & shares[name].notna()).any() or not values.dropna().between(0, 1).all():
+            raise InputError(f"{path}: column {name}: expected shares in [0, 1], empty where unknown")
+    return shares.loc[:, list(SHARES)]
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, partial(hashlib.blake2b, digest_size=16)).hexdigest()
 
 
 def _write_emoji(corpus: Corpus, emoji: Emoji, folder: Path) -> None:
+    folder.mkdir(parents=True)
     seed, held_out = corpus.download.seed, emoji.held_out_style
     styles = (*emoji.styles, held_out)
     cache = work_folder("packages")
@@ -131,6 +254,8 @@ def _write_corpus(
             for draw, attributes in zip(part, known, strict=True)
         ]
     pd.DataFrame(rows).to_parquet(folder / "samples.parquet", index=False)
+    found = {"rows": len(rows), "samples": len(rows), "lost": 0, "lost_share": 0.0, "lost_by_reason": {}}
+    (folder / "download.json").write_text(json.dumps(found, indent=2) + "\n")
 
 
 def _write_evaluation(

@@ -27,7 +27,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from tqdm import tqdm
 
-from stages.errors import InputError, run
+from stages.errors import InputError, missing, run
 from stages.evalsets import EvalSet, read_set
 from stages.evaluate import amplification, captioning, embed, leakage, suite
 from stages.evaluate.scores import Scores
@@ -39,7 +39,6 @@ from stages.workdir import work_folder
 Features = NDArray[np.float32]
 Captions = dict[str, dict[str, str]]
 Said = tuple[Captions, amplification.Corpus]  # what the captioners say, and what they were trained on
-CAPTIONED = "people"
 
 
 def main() -> None:
@@ -52,7 +51,7 @@ def main() -> None:
         model, pretrained = str(params.folder / "models" / str(arguments.seed) / "clip"), None
         out = params.folder / "scores" / str(arguments.seed)
         if not Path(model).is_dir() and arguments.leakage_seeds is None:
-            raise InputError(f"{model}: no trained model; run `dvc repro train@{arguments.seed}`")
+            raise missing(f"{model}: no trained model", f"run `dvc repro train@{arguments.seed}`")
     else:
         model, pretrained, out = arguments.model, arguments.pretrained, arguments.out
         if out is None:
@@ -68,10 +67,11 @@ def main() -> None:
         sets = [read_set(data / "eval", name) for name in names]
         for evalset in sets:
             stack.enter_context(evalset.images)
-        said = None
-        if arguments.seed is not None and CAPTIONED in names and params.caption.captioners:
+        said, captioned = None, params.caption.evaluation_set
+        if arguments.seed is not None and captioned in names and params.caption.captioners:
             said = _captions(params, arguments.seed), _corpus(params)
-        scores = _evaluate(model, pretrained, sets, _occupations(data / "occupations.csv"), said, params.evaluate)
+        occupations = _occupations(data / "occupations.csv")
+        scores = _evaluate(model, pretrained, sets, occupations, said, captioned, params.evaluate)
     if scores is not None:
         _write(scores, out)
 
@@ -82,6 +82,7 @@ def _evaluate(
     sets: Sequence[EvalSet],
     occupations: pd.DataFrame | None,
     said: Said | None,
+    captioned: str,
     evaluate: Evaluate,
 ) -> Scores | None:
     """Encode and measure; None in every process but the first."""
@@ -95,7 +96,7 @@ def _evaluate(
         texts = partial(_cached_texts, encoder)
         scores = Suite(texts, encoder.logit_scale, occupations, settings).run(features)
         for evalset in features:
-            if evalset.name == CAPTIONED and said is not None:
+            if evalset.name == captioned and said is not None:
                 captions, trained = said
                 scores.update(
                     captioning.measure(
@@ -142,7 +143,7 @@ def _leakage(params: Params, seed: int | None, seeds: Sequence[int], out: Path |
         raise InputError("--leakage-seeds needs --seed: captions are those of a trained model")
     if not params.caption.captioners or not params.evaluate.leakage.attributes:
         raise InputError("--leakage-seeds: caption.captioners or evaluate.leakage.attributes is empty; expected some")
-    table = read_set(params.folder / "eval", CAPTIONED).table
+    table = read_set(params.folder / "eval", params.caption.evaluation_set).table
     settings = params.evaluate.leakage.model_copy(update={"seeds": list(seeds) or list(leakage.PUBLISHED_SEEDS)})
     scores = captioning.leaked(_captions(params, seed), table, settings, params.evaluate.draws)
     print(f"| model {seed}, {len(settings.seeds)} seeds of LIC | value | 95 % interval | ± over seeds |")
@@ -163,7 +164,7 @@ def _captions(params: Params, seed: int) -> Captions:
     for captioner in params.caption.captioners:
         path = params.folder / "captions" / str(seed) / f"{captioner}.parquet"
         if not path.is_file():
-            raise InputError(f"{path}: no captions; run `dvc repro caption@{seed}`")
+            raise missing(f"{path}: no captions", f"run `dvc repro caption@{seed}`")
         table = pd.read_parquet(path)
         found[captioner] = dict(zip(table["key"], table["caption"], strict=True))
     return found
@@ -174,7 +175,7 @@ def _corpus(params: Params) -> amplification.Corpus:
     selection, attributes = params.folder / "selection.parquet", params.folder / "attributes.parquet"
     for path in (selection, attributes):
         if not path.is_file():
-            raise InputError(f"{path}: no such file; run the stage that writes it (`dvc repro`)")
+            raise missing(f"{path}: no such file", "run the stage that writes it (`dvc repro`)")
     phases = [(phase.data, phase.share) for phase in params.train.schedule]
     return amplification.corpus(pd.read_parquet(selection), pd.read_parquet(attributes), phases)
 
@@ -200,7 +201,7 @@ def _occupations(path: Path) -> pd.DataFrame | None:
     for name in ("occupation", "women_corpus", "women_generator"):
         if name not in table:
             raise InputError(f"{path}: column {name} is missing (found: {', '.join(table.columns)})")
-    return table
+    return table if len(table) else None  # a corpus whose shares nobody knows
 
 
 def _features(

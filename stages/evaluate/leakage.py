@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from stages.errors import InputError
+from stages.errors import InputError, missing
 from stages.evaluate import bootstrap
 
 MASCULINE = frozenset({
@@ -425,7 +425,10 @@ class BERTReader(nn.Module):
             self.tokenizer = AutoTokenizer.from_pretrained(folder)
             self.bert = AutoModel.from_pretrained(folder)
         except (OSError, ValueError) as error:
-            raise InputError(f"{folder}: no BERT model and tokenizer to read captions with ({error})") from None
+            raise missing(
+                f"evaluate.leakage.folder: {folder}: no BERT model and tokenizer ({str(error)[:200]})",
+                "name a folder, or a hub id that this machine can reach",
+            ) from None
         self.bert.requires_grad_(not frozen)
         width = self.bert.config.hidden_size
         self.head = nn.Sequential(

@@ -23,7 +23,7 @@ from diffusers import (
 )
 from diffusers.utils import logging
 
-from stages.errors import InputError
+from stages.errors import InputError, missing
 
 SCHEDULERS = {
     "dpmsolver++": DPMSolverMultistepScheduler,
@@ -97,7 +97,7 @@ def load_pipeline(
             f"generate.revision: found {revision!r} for the folder {model}; a revision is for hub ids only"
         )
     if not folder.is_dir() and (folder.is_absolute() or model.startswith((".", "data/"))):
-        raise InputError(f"generate.model: {model}: no such folder; see README, section 'The generator'")
+        raise missing(f"generate.model: {model}: no such folder", "name a folder or a hub id")
     optional: dict[str, Any] = {} if safety_checker else {"safety_checker": None, "requires_safety_checker": False}
     try:
         with warnings.catch_warnings():
@@ -107,9 +107,9 @@ def load_pipeline(
             )
     except (OSError, ValueError, TypeError) as error:
         detail = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(
-            f"generate.model: {model}: cannot be loaded ({detail}); expected a StableDiffusionPipeline in safetensors, "
-            "as a folder or as a hub id that this machine can reach"
+        raise missing(
+            f"generate.model: {model}: cannot be loaded ({detail})",
+            "expected a StableDiffusionPipeline in safetensors, as a folder or as a hub id that this machine can reach",
         ) from None
     if safety_checker and pipeline.safety_checker is None:
         raise InputError(f"generate.safety_checker: true, but {model} has none; set it to false")
@@ -201,10 +201,10 @@ class Sampler:
         negative = None
         if guided:
             negative = self._embeddings[settings.negative_prompt].expand(len(captions), -1, -1)
-        last_guided = round(settings.steps * settings.guidance_stop)
 
         def drop_guidance(pipeline: Any, step: int, _time: int, tensors: dict[str, torch.Tensor]) -> dict:
-            if guided and step + 1 == last_guided:  # the steps left are unguided: no negative half any more
+            steps = len(pipeline.scheduler.timesteps)  # PNDM takes one more than it is asked for
+            if guided and step + 1 == round(steps * settings.guidance_stop):  # no negative half in the steps left
                 pipeline._guidance_scale = 0.0
                 tensors["prompt_embeds"] = tensors["prompt_embeds"].chunk(2)[1]
             return tensors

@@ -21,7 +21,7 @@ from rich.table import Table
 
 from stages import times, wording
 from stages.canvas import Panel, png
-from stages.errors import InputError, run
+from stages.errors import InputError, missing, run
 from stages.evalsets import read_set
 from stages.findings import panels as study_panels
 from stages.params import Params, load
@@ -31,7 +31,6 @@ from stages.repository import git
 from stages.shards import Shard
 from stages.staging import merged
 
-CAPTIONED = "people"
 SHOWN = (r"retrieval\.t2i\.5", "recognition", r"caption\w*(?:\.\w+)*", "leakage.*")  # by group, in this order
 MORE = (r"retrieval\.i2t\.5", "similarity", r"preference\.\w+", r"harm\.\w+")  # the same, folded away
 
@@ -152,7 +151,7 @@ class Reader:
         try:
             content = json.loads(path.read_text())
         except FileNotFoundError:
-            raise InputError(f"{path}: no such file; run the stage that writes it (`dvc repro`)") from None
+            raise missing(f"{path}: no such file", "run the stage that writes it (`dvc repro`)") from None
         except ValueError as error:
             raise InputError(f"{path}: not readable JSON ({error}); run the stage that writes it again") from None
         if not isinstance(content, dict):
@@ -163,7 +162,7 @@ class Reader:
         try:
             return pd.read_csv(path, keep_default_na=True, dtype={"group": str, "label": str})
         except FileNotFoundError:
-            raise InputError(f"{path}: no such file; run the stage that writes it (`dvc repro`)") from None
+            raise missing(f"{path}: no such file", "run the stage that writes it (`dvc repro`)") from None
         except ValueError as error:
             raise InputError(f"{path}: not a readable table ({error}); run the stage that writes it again") from None
 
@@ -240,7 +239,7 @@ class Reader:
         try:
             table = pd.read_parquet(path, filters=[("key", "in", keys)])
         except FileNotFoundError:
-            raise InputError(f"{path}: no such file; run the stage annotate (`dvc repro annotate`)") from None
+            raise missing(f"{path}: no such file", "run the stage annotate (`dvc repro annotate`)") from None
         sensitive = [column for column in table if column.startswith("s_")]
         return {
             (row["key"], row["source"]): ", ".join(column.rsplit("_", 1)[-1] for column in sensitive if row[column])
@@ -256,11 +255,11 @@ class Reader:
             try:
                 table = pd.read_parquet(path)
             except FileNotFoundError:
-                raise InputError(f"{path}: no such file; run the stage caption (`dvc repro caption`)") from None
+                raise missing(f"{path}: no such file", "run the stage caption (`dvc repro caption`)") from None
             captions[name] = dict(zip(table["key"], table["caption"], strict=True))
         if not captions:
             return []
-        people = read_set(self.folder / "eval", CAPTIONED)
+        people = read_set(self.folder / "eval", self.params.caption.evaluation_set)
         references = dict(zip(people.table["key"], people.table["captions"], strict=True))
         shared = set.intersection(*(set(said) for said in captions.values()), set(references))
         described = [

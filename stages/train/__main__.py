@@ -35,7 +35,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from stages import evalsets, params, workdir
-from stages.errors import InputError, run
+from stages.errors import InputError, missing, run
 from stages.params import Params, Train
 from stages.train import checkpoint, data, economy, loop, models, probe, quality, rows, schedule, tokens
 from stages.train.curves import Curves
@@ -63,7 +63,7 @@ def main() -> None:
         deterministic: Any = torch.utils.deterministic
         deterministic.fill_uninitialized_memory = False  # a debugging aid that writes every tensor twice
     if section.precision == "float16" and not torch.cuda.is_available():
-        raise InputError("train.precision: found float16, which needs a GPU; expected float32 or bfloat16 on a CPU")
+        raise missing("train.precision: found float16, but no GPU", "run on one, or take float32 or bfloat16")
     accelerator = Accelerator(
         mixed_precision={"float32": "no", "float16": "fp16", "bfloat16": "bf16"}[section.precision],
         cpu=not torch.cuda.is_available(),
@@ -132,7 +132,7 @@ class Run:
         for source, shard in shards:
             path = self.folder / source / f"{shard}.tar"
             if not path.is_file():
-                raise InputError(f"{path}: no such shard; run the stage that writes it (`dvc repro`)")
+                raise missing(f"{path}: no such shard", "run the stage that writes it (`dvc repro`)")
             stats.append((str(path), path.stat().st_size, path.stat().st_mtime_ns))
         code = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
         hash_rows: Any = hash_pandas_object  # its signature hides `index`
@@ -428,7 +428,7 @@ def _parquet(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
     try:
         return pd.read_parquet(path, columns=columns)
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file; run the stage that writes it (`dvc repro`)") from None
+        raise missing(f"{path}: no such file", "run the stage that writes it (`dvc repro`)") from None
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{path}: not readable ({error}); write it again (`dvc repro`)") from None
 

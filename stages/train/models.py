@@ -26,7 +26,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stages.errors import InputError
+from stages.errors import InputError, missing
 from stages.train import tokens
 
 CONFIG, WEIGHTS = "model_config.json", "model.safetensors"
@@ -107,7 +107,9 @@ def architecture(model: str | Mapping[str, Any], loss: Literal["clip", "siglip"]
         try:
             config = open_clip.get_model_config(model)
         except (OSError, ValueError, RuntimeError) as error:
-            raise InputError(f"train.model: {model}: {error}") from None
+            raise missing(
+                f"train.model: {model}: {str(error)[:200]}", "name a folder or a model within reach"
+            ) from None
         if config is None:
             raise InputError(
                 f"train.model: open_clip has no model {model!r}; expected a name of open_clip.list_models() such as "
@@ -195,9 +197,9 @@ def tokenizer(shape: Architecture, scratch: Path) -> Any:
             return open_clip.get_tokenizer(f"local-dir:{scratch}")
         return open_clip.get_tokenizer(shape.name)
     except (OSError, ValueError, RuntimeError) as error:
-        raise InputError(
-            f"train.tokenizer: the vocabulary of {shape.name!r} cannot be loaded ({str(error)[:120]}); without a way "
-            "to the hub use train.tokenizer: corpus"
+        raise missing(
+            f"train.tokenizer: the vocabulary of {shape.name!r} cannot be loaded ({str(error)[:120]})",
+            "without a way to the hub use train.tokenizer: corpus",
         ) from None
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import tiny_clip
 import yaml
 
 from stages.attributes import sensitive_columns
@@ -19,8 +20,8 @@ SHARDS = ["00000", "00001"]
 SAMPLES = 240
 
 
-def run(stage: str, project: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), VARIABLE: str(work_folder("packages").parent)}
+def run(stage: str, project: Path, work: Path | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), VARIABLE: str(work or work_folder("packages").parent)}
     command = [sys.executable, "-m", f"stages.{stage}"]
     return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
 
@@ -127,6 +128,36 @@ def test_captions_as_the_source(project: Path, tmp_path: Path, samples: pd.DataF
         rows = table[table["source"] == source].set_index("key")
         said = samples.loc[rows.index, "gender"].where(samples.loc[rows.index, "mentions_gender"], "")
         assert (rows["s_gender_woman"] == (said == "woman")).all()
+
+
+@pytest.mark.parametrize("source", ["caption", "zero_shot"])
+def test_a_pretrained_model_beside_the_captions(
+    project: Path, tmp_path: Path, samples: pd.DataFrame, source: str
+) -> None:
+    """Whichever decides, both are compared; what the model saw is kept, so that a second run needs no model."""
+    shutil.copytree(project, tmp_path / "project", dirs_exist_ok=True)
+    root = tmp_path / "project"
+    model = tiny_clip.save(tmp_path / "tiny")
+    configure(root, source=source, threshold=0.51, zero_shot={"model": model, "batch_size": 64})
+    done = run("annotate", root, tmp_path / "work")
+    assert done.returncode == 0, done.stderr
+    table = pd.read_parquet(root / "data/smoke/attributes.parquet")
+    figures = json.loads((root / "data/smoke/annotation.json").read_text())
+    real = table[table["source"] == "real"].set_index("key")
+    said = samples.loc[real.index, "gender"].where(samples.loc[real.index, "mentions_gender"], "")
+    either = real["s_gender_woman"] | real["s_gender_man"]
+    assert figures["real.gender.said"] == pytest.approx((said != "").mean())
+    if source == "caption":
+        assert (real["s_gender_woman"] == (said == "woman")).all()
+    else:
+        assert figures["real.gender.seen"] == pytest.approx(either.mean())
+        assert not (real["s_gender_woman"] & real["s_gender_man"]).any()
+        both = either & (said != "")
+        assert figures["real.gender.n"] == both.sum()
+        if both.any():
+            same = real["s_gender_woman"][both] == (said[both] == "woman")
+            assert figures["real.gender.agreement"] == pytest.approx(same.mean())
+    assert len(list((tmp_path / "work" / "annotate").rglob("seen.json"))) == 2 * len(SHARDS)
 
 
 def test_a_missing_synthetic_shard_is_named(project: Path, tmp_path: Path) -> None:

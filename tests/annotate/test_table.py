@@ -3,7 +3,14 @@ import pandas as pd
 import pytest
 
 from stages.annotate.classifier import UNKNOWN
-from stages.annotate.table import attribute_rows, groups_of_captions, groups_of_metadata, targets
+from stages.annotate.table import (
+    attribute_rows,
+    decode,
+    encode,
+    groups_of_captions,
+    groups_of_metadata,
+    targets,
+)
 from stages.attributes import OCCUPATIONS
 from stages.errors import InputError
 
@@ -14,7 +21,7 @@ def test_groups_of_metadata() -> None:
 
 
 def test_a_corpus_without_known_attributes_is_told_what_to_do() -> None:
-    with pytest.raises(InputError, match=r"no column gender: .* set annotate.source to caption"):
+    with pytest.raises(InputError, match=r"no column gender: .* set annotate.source to caption or zero_shot"):
         groups_of_metadata(pd.DataFrame({"key": ["0"]}))
 
 
@@ -28,6 +35,14 @@ def test_groups_of_captions_see_words_only() -> None:
         "gender": ["woman", ""],
         "skin_tone": ["", "darker"],
     }
+
+
+@pytest.mark.parametrize("rows", [0, 3])
+def test_numbered_groups_take_a_byte_and_come_back(rows: int) -> None:
+    groups = {"gender": ["woman", "", "man"][:rows], "skin_tone": ["", "darker", "lighter"][:rows]}
+    codes = encode(groups)
+    assert sum(found.nbytes for found in codes.values()) == 2 * rows
+    assert decode(codes) == groups
 
 
 def test_targets_tell_nobody_from_unknown() -> None:

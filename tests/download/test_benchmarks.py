@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageDraw
 
-from stages.download.benchmarks.__main__ import BENCHMARKS, main
+from stages.download.benchmarks.__main__ import main
+from stages.download.benchmarks.registry import BENCHMARKS
 from stages.errors import InputError, run
 from stages.evalsets import read_set
 

@@ -17,7 +17,7 @@ import yaml
 from stages.attributes import OCCUPATIONS, occupation_column, sensitive_columns
 from stages.catalogue import CATALOGUE, describe
 from stages.errors import run
-from stages.evaluate.__main__ import main
+from stages.evaluate.__main__ import _occupations, main
 
 ROOT = Path(__file__).parents[2]
 
@@ -283,3 +283,11 @@ def test_image_missing_in_the_tar_gives_one_line(finished, model_folder, data_fo
     code, stderr = evaluate(finished, *arguments)
     assert code == 2
     assert "no image for 1 of 40 keys" in stderr
+
+
+def test_a_corpus_of_unknown_shares_takes_the_published_label_pairs(tmp_path):
+    path = tmp_path / "occupations.csv"
+    path.write_text("occupation,women_corpus,women_generator\n")
+    assert _occupations(path) is None
+    path.write_text("occupation,women_corpus,women_generator\njudge,0.3,\n")
+    assert len(_occupations(path)) == 1

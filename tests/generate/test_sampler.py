@@ -67,6 +67,17 @@ def test_guidance_costs_two_forwards_only_while_it_lasts(
     assert sizes == [6, 6, 3, 3]
 
 
+@pytest.mark.parametrize("scheduler", sorted(SCHEDULERS))
+def test_full_guidance_lasts_to_the_last_forward(
+    tiny_model: Path, denoiser_batches: Callable[[Sampler], list[int]], scheduler: str
+) -> None:
+    """PNDM, the published solver, takes one forward more than the steps it is asked for."""
+    sampler = make(tiny_model, scheduler, guidance_stop=1.0)
+    sizes = denoiser_batches(sampler)
+    sampler.images(CAPTIONS[:3], SEEDS[:3])
+    assert sizes == [6] * len(sampler.pipeline.scheduler.timesteps)
+
+
 @pytest.mark.parametrize("changes", [{"guidance": 1.0}, {"guidance_stop": 0.0}])
 def test_without_guidance_there_is_one_forward_a_step(
     tiny_model: Path, denoiser_batches: Callable[[Sampler], list[int]], changes: dict

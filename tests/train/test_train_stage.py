@@ -217,7 +217,7 @@ def test_a_batch_that_cannot_be_cut_is_refused(corpus, monkeypatch) -> None:
 def test_half_precision_without_a_gpu_is_refused(corpus, monkeypatch) -> None:
     corpus.configure(precision="float16")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    refused(monkeypatch, "train.precision: found float16, which needs a GPU")
+    refused(monkeypatch, "train.precision: found float16, but no GPU")
 
 
 def test_divergence_is_reported_and_leaves_no_model(corpus, monkeypatch, one_thread) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
-from stages.errors import InputError
+from stages.errors import InputError, missing
 
 Row = tuple[dict[str, Any], str, bytes]  # columns of `stages.evalsets`, suffix and content of the image
 Reader = Callable[[Path, Counter[str]], Iterator[Row]]
@@ -61,7 +61,7 @@ def require(path: Path, source: str) -> Path:
         If it is missing.
     """
     if not path.exists():
-        raise InputError(f"{path}: missing; obtain it from {source}")
+        raise missing(f"{path}: missing", f"obtain it from {source}")
     return path
 
 

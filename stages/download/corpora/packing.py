@@ -1,0 +1,262 @@
+"""A source's samples → shards of the corpus, one shard a task: any number of processes, resumable, streaming.
+
+A shard is finished when its summary is there. What a sample becomes depends on the sample alone, and the shard a row
+belongs to on its number among the rows read, whatever was lost: so losses, kills and processes change nothing else.
+"""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stages.download.corpora.pictures import UnreadableError, stored
+from stages.errors import InputError
+from stages.seeds import uniform
+from stages.shards import write_shard
+
+COLUMNS = (("key", pa.string()), ("shard", pa.string()), ("caption", pa.string()), ("u", pa.float64()))
+RESERVED = frozenset(name for name, _ in COLUMNS)
+NO_CAPTION, NO_FILE = "no caption", "no such file"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """
+    One row of a source.
+
+    Attributes
+    ----------
+    key : str
+        Of the sample.
+    where : str
+        Names it in errors.
+    caption : str
+        As given.
+    image : bytes or None
+        The image file; None: it could not be had, for the reason of `lost`.
+    known : mapping
+        Values of the source's columns.
+    lost : str
+        Why there is no image; one of few reasons, so that they can be counted.
+    """
+
+    key: str
+    where: str
+    caption: str = ""
+    image: bytes | None = None
+    known: Mapping[str, Any] = field(default_factory=dict)
+    lost: str = ""
+
+
+class Source(Protocol):
+    """Where samples come from; picklable, since shards are packed in processes of their own."""
+
+    @property
+    def columns(self) -> list[tuple[str, pa.DataType]]:
+        """Known attributes: columns of `samples.parquet` beside `COLUMNS`."""
+        ...
+
+    def entries(self, shard: int) -> Iterator[Entry]:
+        """Read the rows of one shard, one image at a time, in an order that never changes."""
+        ...
+
+
+@dataclass(frozen=True)
+class Packing:
+    """
+    How samples are stored.
+
+    Attributes
+    ----------
+    side : int
+        Of the images, pixels.
+    min_side : int
+        Smaller files are refused, pixels.
+    seed : int
+        Of the fixed uniform number of each sample.
+    skip : bool
+        Whether a bad sample is left out and counted; else it is an error.
+    """
+
+    side: int
+    min_side: int
+    seed: int
+    skip: bool
+
+
+def bounds(rows: int, shards: int, shard: int) -> tuple[int, int]:
+    """
+    Cut rows into shards of equal size.
+
+    Parameters
+    ----------
+    rows, shards : int
+        How many of each.
+    shard : int
+        Which one.
+
+    Returns
+    -------
+    tuple of int
+        Its first row, and the one after its last.
+    """
+    return rows * shard // shards, rows * (shard + 1) // shards
+
+
+def finished(folder: Path, name: str) -> bool:
+    """
+    Tell whether a shard is packed.
+
+    Parameters
+    ----------
+    folder : Path
+        The packing's.
+    name : str
+        Of the shard.
+
+    Returns
+    -------
+    bool
+        True where all its files are complete.
+    """
+    return (folder / f"{name}.json").is_file()
+
+
+def pack(source: Source, packing: Packing, shard: int, name: str, folder: Path) -> str:
+    """
+    Pack one shard: `<name>.tar`, `<name>.parquet` and, last, its summary `<name>.json`.
+
+    Parameters
+    ----------
+    source : Source
+        Of the samples.
+    packing : Packing
+        How they are stored.
+    shard : int
+        Number of the shard.
+    name : str
+        Of the shard.
+    folder : Path
+        Where to.
+
+    Returns
+    -------
+    str
+        The name.
+
+    Raises
+    ------
+    InputError
+        If a sample is bad and none may be; names it.
+    """
+    names = [column for column, _ in source.columns]
+    rows: list[dict[str, Any]] = []
+    lost: Counter[str] = Counter()
+
+    def samples() -> Iterator[tuple[str, dict[str, Any]]]:
+        for entry in source.entries(shard):
+            try:
+                image = _image(entry, packing)
+            except UnreadableError as reason:
+                if not packing.skip:
+                    raise InputError(
+                        f"{entry.where}: {reason}; correct it, or leave such samples out: on_bad_sample: skip"
+                    ) from None
+                lost[str(reason)] += 1
+                continue
+            known = {column: entry.known.get(column) for column in names}
+            u = uniform(packing.seed, entry.key)
+            rows.append({"key": entry.key, "shard": name, "caption": entry.caption, "u": u, **known})
+            yield entry.key, {"png": image, "txt": entry.caption, "json": known}
+
+    write_shard(folder / f"{name}.tar", samples())
+    table = pa.Table.from_pylist(rows, schema(source))
+    _replace(folder / f"{name}.parquet", lambda path: pq.write_table(table, path))
+    summary = {"rows": len(rows) + lost.total(), "samples": len(rows), "lost": dict(sorted(lost.items()))}
+    _replace(folder / f"{name}.json", lambda path: path.write_text(json.dumps(summary)))
+    return name
+
+
+def schema(source: Source) -> pa.Schema:
+    """
+    Describe `samples.parquet`.
+
+    Parameters
+    ----------
+    source : Source
+        Of the samples.
+
+    Returns
+    -------
+    pyarrow.Schema
+        `COLUMNS`, then those of the source.
+    """
+    return pa.schema([pa.field(column, kind) for column, kind in (*COLUMNS, *source.columns)])
+
+
+def gather(folder: Path, names: list[str], layout: pa.Schema, path: Path) -> dict[str, Any]:
+    """
+    Write the table of all samples, shard by shard, and sum up what was lost.
+
+    Parameters
+    ----------
+    folder : Path
+        With all shards packed.
+    names : list of str
+        Of the shards.
+    layout : pyarrow.Schema
+        Of the table.
+    path : Path
+        Table to write.
+
+    Returns
+    -------
+    dict
+        ``rows`` read, ``samples`` stored, ``lost``, ``lost_share`` of the rows, and ``lost_by_reason``.
+
+    Raises
+    ------
+    InputError
+        If no sample is left.
+    """
+    rows = samples = 0
+    lost: Counter[str] = Counter()
+    with pq.ParquetWriter(path, layout) as writer:
+        for name in names:
+            summary = json.loads((folder / f"{name}.json").read_text())
+            rows, samples = rows + summary["rows"], samples + summary["samples"]
+            lost.update(summary["lost"])
+            writer.write_table(pq.read_table(folder / f"{name}.parquet"))
+    if not samples:
+        worst = f" (most often: {lost.most_common(1)[0][0]})" if lost else ""
+        raise InputError(f"download: none of {rows} rows gave a sample{worst}; correct the source")
+    return {
+        "rows": rows,
+        "samples": samples,
+        "lost": lost.total(),
+        "lost_share": lost.total() / rows,
+        "lost_by_reason": dict(lost.most_common()),
+    }
+
+
+def _image(entry: Entry, packing: Packing) -> bytes:
+    if entry.image is None:
+        raise UnreadableError(entry.lost)
+    if not entry.caption.strip():
+        raise UnreadableError(NO_CAPTION)
+    return stored(entry.image, packing.side, packing.min_side)
+
+
+def _replace(path: Path, write: Any) -> None:
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        write(partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,196 @@
+"""`source: table`: a csv or parquet file of image path, caption and attributes becomes a corpus."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from own_corpus import COUNT, Drawing, Project
+
+from stages.evalsets import read_set
+from stages.images import square
+from stages.seeds import uniform
+from stages.shards import Shard, decode_image
+
+SHARDS = 3
+
+
+def table_of(drawings: list[Drawing], folder: Path) -> pd.DataFrame:
+    (folder / "pictures").mkdir(parents=True)
+    for number, drawing in enumerate(drawings):
+        (folder / "pictures" / f"{number}.img").write_bytes(drawing.data)
+    return pd.DataFrame(
+        {
+            "file": [f"pictures/{number}.img" for number in range(len(drawings))],
+            "text": [drawing.caption for drawing in drawings],
+            "gender": [drawing.gender or None for drawing in drawings],
+            "skin_tone": [(None, 1, 5)[number % 3] for number in range(len(drawings))],
+            "score": np.linspace(0, 1, len(drawings)),
+        }
+    )
+
+
+SETTINGS = {"path": "mine/pairs.csv", "image": "file", "caption": "text"}
+
+
+@pytest.fixture(scope="module")
+def done(make_project: Callable[[], Project], drawings: list[Drawing]) -> Project:
+    project = make_project()
+    table_of(drawings, project.folder / "mine").to_csv(project.folder / "mine" / "pairs.csv", index=False)
+    project.configure(SHARDS, source="table", table=SETTINGS)
+    ran = project.run()
+    assert ran.returncode == 0, ran.stderr
+    return project
+
+
+def test_every_row_becomes_a_sample(done: Project, drawings: list[Drawing]) -> None:
+    samples = pd.read_parquet(done.data / "samples.parquet")
+    assert samples["key"].tolist() == [f"{number:09d}" for number in range(COUNT)]
+    assert samples["caption"].tolist() == [drawing.caption for drawing in drawings]
+    assert samples["gender"].tolist() == [drawing.gender for drawing in drawings]
+    assert samples["skin_tone"].tolist()[:4] == ["", "1", "5", ""]
+    assert samples["score"].dtype == np.float64
+    assert samples["u"].tolist() == [uniform(0, key) for key in samples["key"]]
+
+
+def test_shards_hold_the_squares_of_the_files(done: Project, drawings: list[Drawing]) -> None:
+    samples = pd.read_parquet(done.data / "samples.parquet").set_index("key")
+    sizes = []
+    for shard in range(SHARDS):
+        with Shard(done.data / "real" / f"{shard:05d}.tar") as tar:
+            sizes.append(len(tar))
+            assert tar.keys == samples.index[samples["shard"] == f"{shard:05d}"].tolist()
+            for key in tar.keys[::7]:
+                expected = square(decode_image(drawings[int(key)].data, key), 32)
+                assert (tar.read_image(key) == expected).all()
+                assert tar.read(key, "txt").decode() == drawings[int(key)].caption
+                assert json.loads(tar.read(key, "json"))["gender"] == drawings[int(key)].gender
+    assert sum(sizes) == COUNT
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_what_no_one_knows_is_empty_and_nothing_was_lost(done: Project) -> None:
+    assert (done.data / "occupations.csv").read_text() == "occupation,women_corpus,women_generator\n"
+    assert list((done.data / "eval").iterdir()) == []
+    found = json.loads((done.data / "download.json").read_text())
+    assert found == {"rows": COUNT, "samples": COUNT, "lost": 0, "lost_share": 0.0, "lost_by_reason": {}}
+
+
+def test_keys_of_the_table_order_the_samples_and_parquet_gives_the_same_images(
+    done: Project, project: Project, drawings: list[Drawing]
+) -> None:
+    table = table_of(drawings, project.folder / "mine")
+    table["id"] = [f"k{(7 * number) % COUNT:03d}" for number in range(COUNT)]
+    table.to_parquet(project.folder / "mine" / "pairs.parquet")
+    project.configure(SHARDS, source="table", table=SETTINGS | {"path": "mine/pairs.parquet", "key": "id"})
+    ran = project.run()
+    assert ran.returncode == 0, ran.stderr
+    samples = pd.read_parquet(project.data / "samples.parquet")
+    assert samples["key"].tolist() == [f"k{number:03d}" for number in range(COUNT)]
+    assert samples.set_index("key")["caption"].loc["k007"] == drawings[1].caption
+    with Shard(project.data / "real" / "00000.tar") as mine, Shard(done.data / "real" / "00000.tar") as other:
+        assert (mine.read_image("k007") == other.read_image("000000001")).all()
+
+
+def test_bad_samples_are_counted_where_they_may_be_skipped(project: Project, drawings: list[Drawing]) -> None:
+    table = table_of(drawings, project.folder / "mine")
+    table.loc[3, "text"] = None
+    (project.folder / "mine" / "pictures" / "5.img").unlink()
+    (project.folder / "mine" / "pictures" / "6.img").write_bytes(drawings[6].data[:200])
+    table.to_csv(project.folder / "mine" / "pairs.csv", index=False)
+    project.configure(SHARDS, source="table", table=SETTINGS | {"on_bad_sample": "skip"})
+    ran = project.run()
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads((project.data / "download.json").read_text())
+    assert found["lost_by_reason"] == {"cut off or damaged": 1, "no caption": 1, "no such file": 1}
+    samples = pd.read_parquet(project.data / "samples.parquet")
+    assert set(range(COUNT)) - {int(key) for key in samples["key"]} == {3, 5, 6}
+    assert samples.groupby("shard").size().tolist() == [COUNT // SHARDS - 3, COUNT // SHARDS, COUNT // SHARDS]
+
+
+def test_a_bad_sample_is_named_else_and_a_second_run_goes_on(project: Project, drawings: list[Drawing]) -> None:
+    table = table_of(drawings[:30], project.folder / "mine")
+    broken = project.folder / "mine" / "pictures" / "25.img"
+    broken.write_bytes(b"<html>")
+    table.to_csv(project.folder / "mine" / "pairs.csv", index=False)
+    project.configure(SHARDS, source="table", table=SETTINGS)
+    line = project.refused()
+    assert "row with key 000000025" in line
+    assert "25.img: not an image" in line
+    (packed,) = (project.folder / "work" / "pack").iterdir()
+    first = packed / "00000.tar"
+    assert first.exists()
+    before = first.stat().st_mtime_ns
+    kept = packed.parent / "kept.tar"
+    kept.hardlink_to(first)
+    broken.write_bytes(drawings[25].data)
+    ran = project.run()
+    assert ran.returncode == 0, ran.stderr
+    assert kept.samefile(project.data / "real" / "00000.tar")
+    assert (project.data / "real" / "00000.tar").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    ("change", "settings", "says"),
+    [
+        ({}, {"image": "photo"}, "no column photo (download.table.image; found: file, text, gender, skin_tone, score)"),
+        ({"u": 1.0}, {}, "column u: the name is this project's"),
+        ({"id": ["a"] * 10}, {"key": "id"}, "column id: 'a' comes twice"),
+        ({"id": [f"a.{i}" for i in range(10)]}, {"key": "id"}, "expected letters, digits, _ and -"),
+        ({"id": [None, *map(str, range(9))]}, {"key": "id"}, "found None"),
+        ({}, {"path": "mine/pairs.xlsx"}, "download.table.path: mine/pairs.xlsx: no such file or folder"),
+        ({}, {"path": "$NOWHERE/pairs.csv"}, "the environment variable NOWHERE is not set"),
+        ({}, {"path": "mine/pictures/0.img"}, "expected .csv, .tsv or .parquet"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    project: Project, drawings: list[Drawing], change: dict, settings: dict, says: str
+) -> None:
+    table_of(drawings[:10], project.folder / "mine").assign(**change).to_csv(
+        project.folder / "mine" / "pairs.csv", index=False
+    )
+    project.configure(1, source="table", table=SETTINGS | settings)
+    assert says in project.refused()
+
+
+def test_evaluation_sets_and_shares_of_the_users_own(project: Project, drawings: list[Drawing]) -> None:
+    folder = project.folder / "mine"
+    table = table_of(drawings[:20], folder)
+    table.to_csv(folder / "pairs.csv", index=False)
+    held = table[:6].rename(columns={"file": "image", "text": "caption"}).assign(caption_2="another", part="a")
+    held = held.astype({"skin_tone": "Int64"}).drop(columns="score")
+    held.to_csv(folder / "people.csv", index=False)
+    shutil.copy(folder / "people.csv", folder / "portraits.tsv")
+    (folder / "portraits.tsv").write_text((folder / "people.csv").read_text().replace(",", "\t"))
+    (folder / "shares.csv").write_text("occupation,women_corpus,women_generator\njudge,0.3,\n")
+    project.configure(
+        2,
+        source="table",
+        table=SETTINGS,
+        evaluation={"people": "mine/people.csv", "portraits": "mine/portraits.tsv"},
+        occupations="mine/shares.csv",
+    )
+    ran = project.run()
+    assert ran.returncode == 0, ran.stderr
+    people = read_set(project.data / "eval", "people")
+    assert people.table["captions"].map(list).tolist()[2] == [drawings[2].caption, "another"]
+    assert people.table["skin_tone"].tolist()[:3] == ["", "1", "5"]
+    assert people.images.read_image("000000001").shape == decode_image(drawings[1].data, "x").shape
+    assert len(read_set(project.data / "eval", "portraits").table) == 6
+    assert pd.read_csv(project.data / "occupations.csv")["women_corpus"].tolist() == [0.3]
+
+
+def test_row_groups_are_small_so_that_a_shard_reads_its_own_rows(tmp_path: Path) -> None:
+    from stages.download.corpora import table
+
+    pd.DataFrame({"image": "x.png", "caption": [f"c{i}" for i in range(9000)]}).to_csv(tmp_path / "t.csv", index=False)
+    assert table.order(tmp_path / "t.csv", "image", "caption", None, tmp_path / "o.parquet") == 9000
+    assert pq.read_metadata(tmp_path / "o.parquet").num_row_groups == 3
+    source = table.TableSource(tmp_path / "t.csv", tmp_path / "o.parquet", 7)
+    entries = [entry for shard in range(7) for entry in source.entries(shard)]
+    assert [entry.caption for entry in entries] == [f"c{i}" for i in range(9000)]
+    assert entries[-1].key == "000008999"

@@ -1,0 +1,113 @@
+"""The worked examples of README, section 'At scale', as they stand there."""
+
+import io
+import json
+import os
+import re
+import subprocess
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from PIL import Image
+from test_pipeline import Clone
+
+from stages.evalsets import read_set
+from stages.shards import Shard
+
+ROOT = Path(__file__).parents[1]
+EXAMPLES = dict(re.findall(r"<!-- example: (.+?) -->\n```\w+\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL))
+ROWS = 12
+
+
+def picture(number: int) -> bytes:
+    image = Image.new("RGB", (70, 90), tuple(np.random.default_rng(number).integers(0, 256, 3).tolist()))
+    buffer = io.BytesIO()
+    image.save(buffer, format="JPEG")
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A clone with the user's files: the table of the example, longer, one image broken."""
+    made = Clone(tmp_path_factory.mktemp("examples") / "clone", ROOT / "no packages are needed")
+    (made.folder / "mine" / "pictures").mkdir(parents=True)
+    (made.folder / "mine" / "shards").mkdir()
+    lines = EXAMPLES["mine/pairs.csv"]
+    lines += "".join(f"pictures/{number}.jpg,a woman with a hat {number},woman\n" for number in range(3, ROWS + 1))
+    (made.folder / "mine" / "pairs.csv").write_text(lines)
+    (made.folder / "mine" / "people.csv").write_text("".join(lines.splitlines(keepends=True)[:4]))
+    for number in range(1, ROWS + 1):
+        (made.folder / "mine" / "pictures" / f"{number}.jpg").write_bytes(b"" if number == 5 else picture(number))
+    with tarfile.open(made.folder / "mine" / "shards" / "first.tar", "w") as tar:
+        for number in range(1, ROWS + 1):
+            fields = {"gender": "woman" if number % 2 else None, "similarity": number / 10}
+            members = {"jpg": picture(number), "txt": b"a caption", "json": json.dumps(fields).encode()}
+            for suffix, data in members.items():
+                info = tarfile.TarInfo(f"{number}.{suffix}")
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+    values = yaml.safe_load((made.folder / "params.yaml").read_text()) | {"profile": "mine", "shards": ["00000"]}
+    (made.folder / "params.yaml").write_text(yaml.safe_dump(values))
+    return made
+
+
+def adopt(clone: Clone, example: str) -> None:
+    profiles = clone.folder / "stages" / "profiles"
+    values = yaml.safe_load((profiles / "smoke.yaml").read_text())
+    values["download"] = {}
+    for section, keys in yaml.safe_load(EXAMPLES[example]).items():
+        values[section] |= keys
+    (profiles / "mine.yaml").write_text(yaml.safe_dump(values))
+
+
+def test_a_table_of_ones_own(clone: Clone) -> None:
+    adopt(clone, "table")
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", EXAMPLES["commands"]],
+        cwd=clone.folder,
+        env=clone.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert set(re.findall(r"Running stage '([^']+)'", done.stdout)) == {
+        "download",
+        "generate@00000",
+        "annotate",
+        "balance",
+    }
+    data = clone.folder / "data" / "mine"
+    samples = pd.read_parquet(data / "samples.parquet")
+    assert samples["caption"].tolist()[:2] == ["a woman judge in a robe", "a man, a farmer"]
+    assert len(samples) == ROWS - 1
+    found = json.loads((data / "download.json").read_text())
+    assert found["lost_by_reason"] == {"not an image": 1}
+    attributes = pd.read_parquet(data / "attributes.parquet").set_index(["source", "key"]).loc["real"]
+    assert attributes["s_gender_woman"].tolist() == [True, False] + [True] * (ROWS - 3)
+    assert attributes["y_occupation_farmer"].tolist() == [False, True] + [False] * (ROWS - 3)
+    assert len(pd.read_parquet(data / "selection.parquet")) == ROWS - 1
+    assert read_set(data / "eval", "people").table["captions"].map(list).tolist()[0] == ["a woman judge in a robe"]
+
+
+def test_webdataset_tars_of_ones_own(clone: Clone) -> None:
+    adopt(clone, "wds")
+    done = subprocess.run(
+        ["python", "-m", "stages.download"],
+        cwd=clone.folder,
+        env=clone.environment | {"PYTHONPATH": os.fspath(clone.folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    samples = pd.read_parquet(clone.folder / "data/mine/samples.parquet")
+    assert samples["key"].tolist() == [str(number) for number in range(1, ROWS + 1)]
+    assert samples["gender"].tolist() == ["woman", ""] * (ROWS // 2)
+    assert samples["similarity"].tolist() == [number / 10 for number in range(1, ROWS + 1)]
+    with Shard(clone.folder / "data/mine/real/00000.tar") as shard:
+        assert shard.read_image("3").shape == (64, 64, 3)
