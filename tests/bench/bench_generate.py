@@ -1,7 +1,7 @@
 """Images/s of the generate stage against one `StableDiffusionPipeline` call a prompt at the library's defaults.
 
 The same captions of the default corpus, the same model; both in turn, in rounds. Recognisability of both sets of
-images, by the recogniser of data/pretrained/, stands beside the speed: fewer steps are no gain if the pictures get worse.
+images, by the recogniser of data/pretrained/, stands beside the speed: fewer steps gain nothing if pictures get worse.
 Needs `dvc repro download` of the default profile.
 """
 
