@@ -18,9 +18,10 @@ from stages.pretrain import autoencoder, denoiser
 from stages.pretrain.contrast import Contrast
 from stages.pretrain.corpus import corpus_digest, digest, held_out, load_images, load_samples
 from stages.pretrain.optimise import Recipe, batch, fit, generator
-from stages.pretrain.places import BUILD, CORPUS, HOME, JUDGE, MODEL, VAE_WEIGHTS, WEIGHTS, replace
+from stages.pretrain.places import BUILD, CORPUS, HOME, JUDGE, MODEL, VAE_WEIGHTS, WEIGHTS
 from stages.pretrain.recogniser import Recogniser, classes
 from stages.pretrain.settings import Pretrain
+from stages.staging import replaced
 from stages.workdir import work_folder
 
 
@@ -71,7 +72,8 @@ def train_autoencoder(settings: Pretrain) -> None:
     means, deviations = autoencoder.encode(model.eval(), images[: 64 * 64])
     scale = (means.float().var() + deviations.float().square().mean()).rsqrt().item()
     model.register_to_config(scaling_factor=scale)
-    replace(lambda folder: model.half().save_pretrained(folder), BUILD / "autoencoder")
+    with replaced(BUILD / "autoencoder") as folder:
+        model.half().save_pretrained(folder)
 
 
 def train_text(settings: Pretrain) -> None:
@@ -98,12 +100,9 @@ def train_text(settings: Pretrain) -> None:
     shape = {"seed": settings.seed, "held_out": settings.held_out, "corpus": corpus_digest(CORPUS), **_shape(ours)}
     weights = _fit(model, loss, ours.recipe, work_folder("pretrain", shape) / "text.pt", "text")
     model.load_state_dict(weights, strict=False)
-
-    def write(folder: Path) -> None:
+    with replaced(BUILD / "text") as folder:
         text.save_pretrained(folder)
         words.save_pretrained(folder)
-
-    replace(write, BUILD / "text")
 
 
 def train_denoiser(settings: Pretrain) -> None:
@@ -157,7 +156,8 @@ def train_denoiser(settings: Pretrain) -> None:
         requires_safety_checker=False,
         **parts,
     )
-    replace(pipeline.save_pretrained, MODEL)
+    with replaced(MODEL) as folder:
+        pipeline.save_pretrained(folder)
 
 
 def train_recogniser(settings: Pretrain) -> None:
@@ -186,13 +186,9 @@ def train_recogniser(settings: Pretrain) -> None:
     weights = _fit(model, loss, ours.recipe, work_folder("pretrain", shape) / "recogniser.pt", "recogniser")
     model.load_state_dict(weights, strict=False)
     config = {"width": ours.width, "features": ours.features, "resolution": images.shape[1], "classes": names.names}
-
-    def write(folder: Path) -> None:
-        folder.mkdir(parents=True)
+    with replaced(JUDGE) as folder:
         save_file(model.half().state_dict(), folder / WEIGHTS)
         (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
-
-    replace(write, JUDGE)
 
 
 def _tokens(words: CLIPTokenizer, captions: list[str]) -> torch.Tensor:

@@ -18,12 +18,13 @@ from stages.canvas import png
 from stages.errors import InputError, run
 from stages.pretrain import autoencoder
 from stages.pretrain.corpus import held_out, load_images, load_samples
-from stages.pretrain.places import CORPUS, FIGURES, HOME, JUDGE, MODEL, UNSEEN, WEIGHTS, replace
+from stages.pretrain.places import CORPUS, FIGURES, HOME, JUDGE, MODEL, UNSEEN, WEIGHTS
 from stages.pretrain.quality.artist import Artist
 from stages.pretrain.quality.figures import bias_panel, grid, sheet
 from stages.pretrain.quality.measures import bias_table, frechet, rank_correlation, recognised, unseen_captions
 from stages.pretrain.recogniser import Classes, Recogniser, recognise
 from stages.pretrain.settings import Pretrain
+from stages.staging import replaced
 
 CLIP = Path("data/emoji/models/0/clip")
 
@@ -107,8 +108,7 @@ def measure(settings: Pretrain, clip: Path) -> None:
         "women where the prompt says man": float(table["man"].mean()),
     }
 
-    def write(folder: Path) -> None:
-        folder.mkdir(parents=True)
+    with replaced(FIGURES) as folder:
         (folder / "quality.json").write_text(json.dumps(report, indent=1) + "\n")
         table.round(4).to_csv(folder / "bias.csv", index=False)
         (folder / "bias.png").write_bytes(png([bias_panel(table, report["bias"]["rank correlation"])], 1))
@@ -131,7 +131,6 @@ def measure(settings: Pretrain, clip: Path) -> None:
             folder / "autoencoder.png"
         )
 
-    replace(write, FIGURES)
     tqdm.write(json.dumps(report, indent=1))
 
 
