@@ -127,7 +127,7 @@ class Run:
 
     def _shape(self, everything: Params) -> dict[str, Any]:
         """Collect everything that shapes the weights: another shape never resumes this work."""
-        shards = sorted({(source, shard) for source, shard in self.table[["source", "shard"]].itertuples(index=False)})
+        shards = sorted(self.table[["source", "shard"]].drop_duplicates().itertuples(index=False, name=None))
         stats = []
         for source, shard in shards:
             path = self.folder / source / f"{shard}.tar"
@@ -157,6 +157,7 @@ class Run:
         if section.quality is not None:
             similarity, kept = self._filter(located)
             located = located.keep(kept)
+        self.table = self.table.drop(columns="caption")  # millions of rows, and `located` has them
         shape = self._architecture(located)
         design = self.work / f"design-{self.accelerator.process_index}"
         model = models.create(shape, section.pretrained, self.seed, design)
@@ -403,7 +404,7 @@ class Run:
             (partial / "training.json").write_text(json.dumps(summary, indent=2) + "\n")
             if similarity is not None:
                 kept = quality.keep(similarity, cast(params.Quality, self.section.quality).quantile)
-                scored = self.table.drop(columns="caption").assign(similarity=similarity, kept=kept)
+                scored = self.table.assign(similarity=similarity, kept=kept)
                 scored.to_parquet(partial / "quality.parquet", index=False)
             shutil.rmtree(target, ignore_errors=True)
             partial.rename(target)
@@ -426,7 +427,7 @@ class Run:
 
 def _parquet(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
     try:
-        return pd.read_parquet(path, columns=columns)
+        return pd.read_parquet(path, columns=columns, dtype_backend="pyarrow")  # strings in one buffer, not as objects
     except FileNotFoundError:
         raise missing(f"{path}: no such file", "run the stage that writes it (`dvc repro`)") from None
     except (OSError, ValueError, KeyError) as error:

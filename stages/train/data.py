@@ -111,7 +111,7 @@ class Images:
             Images held.
         """
         left = self._budget
-        for row in np.lexsort((self.rows.offset, self.rows.shard)).tolist():  # as they lie on the disk
+        for row in map(int, np.lexsort((self.rows.offset, self.rows.shard))):  # as they lie on the disk
             image = self._decode(row)
             left -= 0 if image is None else image.nbytes
             if left < 0:

@@ -101,7 +101,7 @@ def join(samples: pd.DataFrame, selection: pd.DataFrame, where: str) -> pd.DataF
         raise InputError(f"{where}: column {absent[0]} is missing (found: {', '.join(selection.columns)})")
     if not len(selection):
         raise InputError(f"{where}: no rows; nothing to train on")
-    if other := set(selection["source"]) - set(SOURCES):
+    if other := set(selection["source"].unique()) - set(SOURCES):
         raise InputError(f"{where}: source: found {min(other)!r}, expected real or synthetic")
     if twice := selection.loc[selection["key"].duplicated(), "key"].tolist():
         raise InputError(f"{where}: key {twice[0]!r} comes twice; expected one row a key")
@@ -145,20 +145,21 @@ def locate(
     groups = table.groupby(["source", "shard"], sort=True).indices
     shard = np.zeros(len(table), np.int32)
     offset, size = np.zeros((2, len(table)), np.int64)
-    keys: list[str] = table["key"].tolist()
     paths = []
     for (source, name), rows in progress(groups.items()):
         with Shard(folder / source / f"{name}.tar", tolerant=tolerant) as tar:
-            for row in rows:
-                if tolerant and keys[row] not in tar:
+            for row, key in zip(rows, table["key"].iloc[rows], strict=True):
+                if tolerant and key not in tar:
                     continue
-                member = tar.image_member(keys[row])
+                member = tar.image_member(key)
                 offset[row], size[row] = member.offset, member.size
             shard[rows] = len(paths)
             paths.append(tar.path)
+    captions = pa.Table.from_pandas(table[["caption"]], preserve_index=False)["caption"]
+    longest = int(table["key"].str.len().max())
     return Rows(
-        keys=np.array(keys),
-        captions=pa.array(table["caption"].to_numpy(), pa.string()),
+        keys=np.fromiter(table["key"], f"U{longest}", len(table)),  # never all of them as Python strings
+        captions=captions.combine_chunks().cast(pa.string()),
         paths=tuple(paths),
         shard=shard,
         offset=offset,
