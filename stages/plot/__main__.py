@@ -133,7 +133,8 @@ class Reader:
     def _figures(self, panels: dict[str, list[Panel]], pairs: list[sheets.Pair]) -> Iterator[tuple[str, bytes]]:
         """Draw each section of the report as one sheet."""
         of = self.params
-        setting = f"α = {of.contamination.alpha:g}, balancing {of.balance.method}"
+        balanced = "not balanced" if of.balance.target == "none" else f"balancing {of.balance.method}"
+        setting = f"α = {of.contamination.alpha:g}, {balanced}"
         titles = {
             "data": f"Association in the data, before and after balancing · {setting}",
             "occupations": f"Occupations and portraits without a cue · {setting}",
