@@ -63,9 +63,12 @@ def test_unseen_captions_are_new_in_pair_or_in_words() -> None:
             "caption": ["a judge", "a cook", "an apple", "one apple", "a rare thing", "a judge"],
         }
     )
-    fresh = np.array([True, False, False, False, False, True])
+    fresh = np.array([False, True, False, False, False, False])
     chosen = unseen_captions(samples, {"an apple"}, fresh, ["apple"], 5, 5)
-    assert chosen["caption"].tolist() == ["a judge", "one apple"]
+    assert chosen["caption"].tolist() == ["a judge", "a cook", "one apple"]
+    first = unseen_captions(samples, {"an apple"}, fresh, ["apple"], 1, 0)
+    assert first["caption"].tolist() == ["a cook"]
+    assert unseen_captions(samples, {"a cook"}, fresh, [], 5, 5)["caption"].tolist() == ["a judge"]
 
 
 def test_the_bias_table_counts_women_by_prompt() -> None:

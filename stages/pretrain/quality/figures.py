@@ -15,7 +15,7 @@ from stages.canvas import INK, MUTED, SYNTHETIC, Panel
 CELL = 0.92  # inches a picture
 
 
-def grid(rows: Sequence[tuple[str, NDArray[np.uint8]]], heads: Sequence[str], title: str, dpi: int = 110) -> Figure:
+def grid(rows: Sequence[tuple[str, NDArray[np.uint8]]], heads: Sequence[str], title: str, dpi: int = 72) -> Figure:
     """
     Draw rows of images, each row with its name, each column with its head.
 
@@ -87,7 +87,8 @@ def sheet(captions: Sequence[str], images: NDArray[np.uint8], columns: int, titl
         axes.set_axis_off()
     for axes, caption, image in zip(panels.flat, captions, images, strict=False):
         axes.imshow(image, interpolation="lanczos")
-        axes.set_title(textwrap.fill(caption, 24, max_lines=3), fontsize=5.5, color=INK, y=-0.02, va="top")
+        text = textwrap.fill(caption, 24, max_lines=3)
+        axes.text(0.5, -0.04, text, fontsize=5.5, color=INK, va="top", ha="center", transform=axes.transAxes)
     return figure
 
 

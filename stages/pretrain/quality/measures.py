@@ -30,7 +30,7 @@ def unseen_captions(
     trained : set of str
         Captions of the training corpus.
     fresh : ndarray of bool
-        Rows whose pair of occupation and skin tone is held out of the training.
+        Rows whose pair of occupation and skin tone is held out of the training; they come first.
     frequent : list of str
         Names of the frequent objects.
     occupations, objects : int
@@ -43,7 +43,9 @@ def unseen_captions(
     """
     new = ~samples["caption"].isin(list(trained)) & ~samples["caption"].duplicated()
     common = (samples["kind"] == "object") & samples["label"].isin(frequent)
-    at_work = np.flatnonzero(new & fresh)[:occupations]
+    shows_work = (samples["kind"] == "person") & (samples["occupation"] != "")
+    at_work = np.flatnonzero(new & shows_work)
+    at_work = at_work[np.argsort(~fresh[at_work], kind="stable")][:occupations]
     return samples.iloc[np.union1d(at_work, np.flatnonzero(new & common)[:objects])]
 
 
