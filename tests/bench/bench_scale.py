@@ -45,7 +45,14 @@ def configure(folder: Path, shards: int, rows: int, **download: object) -> None:
     science["contamination"], science["balance"]["target"] = {"alpha": 0.5}, "equal"
     scale = yaml.safe_load((ROOT / "stages/profiles/smoke.yaml").read_text())
     scale["annotate"]["source"] = "caption"  # as cc3m
-    scale["train"] |= {"batch_size": 128, "epochs": STEPS * 128 / rows, "probe": 0, "log_every": 1.0, "threads": 1}
+    scale["train"] |= {
+        "memory": 0.0,
+        "batch_size": 128,
+        "epochs": STEPS * 128 / rows,
+        "probe": 0,
+        "log_every": 1.0,
+        "threads": 1,
+    }
     scale["download"] = {"resolution": 64, "seed": 0, **download}
     (folder / "stages/profiles").mkdir(parents=True, exist_ok=True)
     (folder / "params.yaml").write_text(yaml.safe_dump(science))
