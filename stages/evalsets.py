@@ -6,7 +6,6 @@ and `style`. A value that is missing, unsure, or differs between the persons of 
 `<set>.tar` has the image of each key. Images and rows are joined by key, never by position.
 """
 
-import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import pandas as pd
 
 from stages.errors import InputError, missing
 from stages.shards import Shard, write_shard
+from stages.staging import merged
 
 ATTRIBUTES = ("gender", "skin_tone", "age", "ethnicity")
 TEXT_COLUMNS = ("key", "label", *ATTRIBUTES, "occupation", "part", "style")
@@ -144,19 +144,11 @@ def write_set(folder: Path, name: str, rows: Iterable[tuple[dict[str, Any], str,
             records.append({**dict.fromkeys(TEXT_COLUMNS, ""), "captions": [], **row})
             yield row["key"], {suffix: image}
 
-    staging = folder / f".{name}.{os.getpid()}.partial"
-    try:
+    with merged(folder) as staging:
         count = write_shard(staging / f"{name}.tar", samples())
         table = pd.DataFrame(records, columns=pd.Index([*COLUMNS, *_extra(records)]))
         check(table, name)
         table.to_parquet(staging / f"{name}.parquet", index=False)
-        for suffix in ("tar", "parquet"):
-            (staging / f"{name}.{suffix}").replace(folder / f"{name}.{suffix}")
-    finally:
-        for file in staging.glob("*") if staging.is_dir() else ():
-            file.unlink()
-        if staging.is_dir():
-            staging.rmdir()
     return count
 
 

@@ -103,6 +103,9 @@ class Emoji(Section):
     neutral_share: Share = Field(description="share of gender-neutral drawings among people")
     census_year: Literal[1950, 2000] | None = Field(description="year of the women's shares; null: one half everywhere")
     census_sharpening: NonNegative = Field(default=1.0, description="factor on the logit of the women's shares")
+    named_women: Share | None = Field(
+        default=None, description="women's share where the caption says the gender; null: as the occupation's"
+    )
     generator_census_year: Literal[1950, 2000] | None = Field(description="the same for the generator's training set")
     generator_sharpening: NonNegative = Field(description="the same for the generator's training set")
     skin_tones: tuple[Share, Share, Share, Share, Share] = Field(description="shares of Fitzpatrick tones 1 to 5")

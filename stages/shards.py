@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from stages.errors import InputError, missing
+from stages.staging import written
 
 IMAGE_SUFFIXES = ("png", "jpg", "jpeg", "webp")
 
@@ -89,22 +90,17 @@ def write_shard(path: Path, samples: Iterable[tuple[str, Mapping[str, bytes | st
         If a key holds a dot or a slash, which WebDataset would split.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     count = 0
-    try:
-        with tarfile.open(partial, "w", format=tarfile.USTAR_FORMAT) as tar:
-            for key, members in samples:
-                if "." in key or "/" in key:
-                    raise InputError(f"{path}: key {key!r} holds a dot or a slash; WebDataset keys must not")
-                for suffix, value in members.items():
-                    data = _encode(value)
-                    info = tarfile.TarInfo(f"{key}.{suffix}")
-                    info.size = len(data)
-                    tar.addfile(info, io.BytesIO(data))
-                count += 1
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with written(path) as partial, tarfile.open(partial, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for key, members in samples:
+            if "." in key or "/" in key:
+                raise InputError(f"{path}: key {key!r} holds a dot or a slash; WebDataset keys must not")
+            for suffix, value in members.items():
+                data = _encode(value)
+                info = tarfile.TarInfo(f"{key}.{suffix}")
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+            count += 1
     return count
 
 

@@ -1,6 +1,7 @@
 """Results appear whole or not at all: written beside their place, then put there.
 
-Both managers yield an empty folder to write into. An error on the way leaves everything as it was.
+`replaced` and `merged` yield an empty folder to write into, `written` a file's other name. An error on the way leaves
+everything as it was.
 """
 
 import os
@@ -53,6 +54,29 @@ def merged(folder: Path) -> Iterator[Path]:
             if (old := folder / new.name).is_dir():
                 shutil.rmtree(old)
             new.replace(folder / new.name)
+
+
+@contextmanager
+def written(path: Path) -> Iterator[Path]:
+    """
+    Replace one file.
+
+    Parameters
+    ----------
+    path : Path
+        It need not exist, its folder must.
+
+    Yields
+    ------
+    Path
+        To write to.
+    """
+    staging = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        yield staging
+        staging.replace(path)
+    finally:
+        staging.unlink(missing_ok=True)
 
 
 @contextmanager

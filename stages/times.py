@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from stages.staging import written
 from stages.workdir import work_folder
 
 
@@ -36,9 +37,8 @@ def record(seconds: float) -> None:
     ended = time.strftime("%Y-%m-%d %H:%M", time.gmtime())
     text = json.dumps({"stage": stage, "seconds": round(seconds, 1), "ended": ended})
     target = _folder() / f"{stage.replace(os.sep, '_')}.json"
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    partial.write_text(text)
-    partial.replace(target)
+    with written(target) as file:
+        file.write_text(text)
 
 
 def read() -> dict[str, dict[str, Any]]:

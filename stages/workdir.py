@@ -7,7 +7,7 @@ folder lies outside the outputs and, where ``COUNTERWEIGHT_WORK`` is set, at one
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,28 @@ def fingerprint(shape: Mapping[str, Any]) -> str:
     """
     text = json.dumps(shape, sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def digest(files: Iterable[Path]) -> str:
+    """
+    Hash the content of files.
+
+    Parameters
+    ----------
+    files : iterable of Path
+        In the order that counts.
+
+    Returns
+    -------
+    str
+        16 hex digits.
+    """
+    state = hashlib.blake2b(digest_size=8)
+    for path in files:
+        with path.open("rb") as file:
+            while chunk := file.read(2**20):
+                state.update(chunk)
+    return state.hexdigest()
 
 
 def work_folder(purpose: str, shape: Mapping[str, Any] | None = None) -> Path:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.staging import merged, replaced
+from stages.staging import merged, replaced, written
 
 
 def tree(folder: Path) -> dict[str, str]:
@@ -47,3 +47,21 @@ def test_an_error_on_the_way_leaves_everything_as_it_was(old, manager):
         (folder / "tables" / "b.csv").write_text("half")
         raise RuntimeError
     assert tree(old.parent) == before and [path.name for path in old.parent.iterdir()] == ["results"]
+
+
+def test_a_written_file_appears_when_it_is_complete(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with written(path) as file:
+        file.write_text("new")
+        assert path.read_text() == "old"
+    assert tree(tmp_path) == {"a.txt": "new"}
+
+
+def test_an_error_while_writing_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), written(path) as file:
+        file.write_text("half")
+        raise RuntimeError
+    assert tree(tmp_path) == {"a.txt": "old"}

@@ -7,7 +7,6 @@ Writes `attributes.parquet` and `annotation.json` (how good the classifier is, h
 import argparse
 import json
 import math
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,6 +37,7 @@ from stages.evalsets import read_set
 from stages.params import Annotate, Params, load
 from stages.seeds import uniform
 from stages.shards import Shard
+from stages.staging import merged, written
 from stages.workdir import work_folder
 
 if TYPE_CHECKING:
@@ -96,20 +96,14 @@ class Annotation:
                 if source == "real":
                     self.tally.add(part["caption"].tolist(), found)
         words = self.tally.strongest(self.settings.proxies, self.settings.proxy_captions)
-        partial = [self.folder / f".{name}.{os.getpid()}.partial" for name in ("attributes", "annotation")]
-        try:
-            counts = self._write_table(partial[0], groups, words)
+        with merged(self.folder) as folder:
+            counts = self._write_table(folder / "attributes.parquet", groups, words)
             figures = self.figures | {f"rows.{source}": count for source, count in counts.items()}
             figures["proxies"] = len(words)
             for (source, attribute), counted in self.agreement.items():
                 figures |= {f"{source}.{attribute}.{name}": value for name, value in counted.figures().items()}
             finite = {name: value for name, value in figures.items() if math.isfinite(value)}
-            partial[1].write_text(json.dumps(finite, indent=2, sort_keys=True) + "\n")
-            partial[0].replace(self.folder / "attributes.parquet")
-            partial[1].replace(self.folder / "annotation.json")
-        finally:
-            for file in partial:
-                file.unlink(missing_ok=True)
+            (folder / "annotation.json").write_text(json.dumps(finite, indent=2, sort_keys=True) + "\n")
 
     def _by_shard(self) -> Iterator[tuple[str, pd.DataFrame]]:
         """Read the samples, one shard at a time, in the order of the shards."""
@@ -168,9 +162,8 @@ class Annotation:
         if not kept.exists():
             bar = tqdm(shard.keys, str(shard.path), unit="image", disable=None, leave=False)
             seen = self._decide(self.recogniser.probabilities(shard.read_image(key) for key in bar))
-            partial = kept.with_suffix(f".{os.getpid()}.partial")
-            partial.write_text(json.dumps(seen))
-            partial.replace(kept)
+            with written(kept) as file:
+                file.write_text(json.dumps(seen))
         return json.loads(kept.read_text())
 
     def _decide(self, guesses: Sequence[NDArray[np.float32]]) -> Groups:

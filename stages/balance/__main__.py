@@ -7,8 +7,6 @@ pairs) and `associations.png`.
 
 import argparse
 import json
-import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,6 +40,7 @@ from stages.balance.selection import Allotment, allot, leave_room
 from stages.balance.solver import UncertifiedError
 from stages.errors import InputError, missing, run
 from stages.params import Balance, Params, load
+from stages.staging import merged
 from stages.workdir import work_folder
 
 MEMORY = "2GB"  # what DuckDB may hold; it spills the rest
@@ -219,21 +218,15 @@ def _write(
     tables: tuple[pd.DataFrame, pd.DataFrame],
 ) -> None:
     """Write beside the final places, then move; nothing half-written is left."""
-    partial, selection = folder / f".balance.{os.getpid()}.partial", folder / f".selection.{os.getpid()}.partial"
-    try:
-        mixing.write_selection(connection, codes, solution.q, allotment, str(selection))
+    with merged(folder) as staging:
+        mixing.write_selection(connection, codes, solution.q, allotment, str(staging / "selection.parquet"))
+        partial = staging / "balance"
         partial.mkdir()
         (partial / "balance.json").write_text(json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
         tables[0].to_csv(partial / "groups.csv", index=False, float_format="%.9g")
         tables[1].to_csv(partial / "associations.csv", index=False, float_format="%.9g")
         title = f"{content['method']}, target {content['target']}, α = {content['alpha']:g}, η = {content['eta']:.3g}"
         heat_map(tables[1], "before", "realised", title).savefig(partial / "associations.png")
-        shutil.rmtree(folder / "balance", ignore_errors=True)
-        partial.rename(folder / "balance")
-        selection.replace(folder / "selection.parquet")
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-        selection.unlink(missing_ok=True)
 
 
 def _print(content: dict[str, Any]) -> None:

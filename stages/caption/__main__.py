@@ -8,7 +8,6 @@ captioners; a killed run goes on there, and ends with the same captions. A finis
 import argparse
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -32,7 +31,8 @@ from stages.errors import InputError, missing, run
 from stages.evalsets import read_set
 from stages.params import Fitting, LanguageModel, Params, load
 from stages.shards import Shard
-from stages.workdir import work_folder
+from stages.staging import written
+from stages.workdir import digest, work_folder
 
 SCALE_ROWS = 20_000  # rows behind mean and spread of a feature: enough for two digits
 
@@ -72,7 +72,8 @@ def main() -> None:
     output = folder / "captions" / str(seed)
     if not settings.captioners:
         output.mkdir(parents=True, exist_ok=True)
-        _replace(output / "training.json", lambda path: path.write_text("{}\n"))
+        with written(output / "training.json") as file:
+            file.write_text("{}\n")
         return
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     rows = training_rows(
@@ -85,7 +86,10 @@ def main() -> None:
     people = read_set(folder / "eval", settings.evaluation_set)
     keys = people.table["key"].tolist()
     clip = folder / "models" / str(seed) / "clip"
-    shape: dict[str, object] = {name: _digest(clip / name) for name in ("model.safetensors", "open_clip_config.json")}
+    weights = clip / "model.safetensors"
+    if not weights.is_file():
+        raise missing(f"{weights}: no such file", "train the model first (`dvc repro train`)")
+    shape: dict[str, object] = {"clip": digest([weights, clip / "open_clip_config.json"])}
     shape |= {"rows": _hash_rows(rows), "shards": _stamps(folder, rows)}
     seen = _features(
         clip,
@@ -120,10 +124,12 @@ def main() -> None:
             device=device,
         )
         table = pd.DataFrame({"key": keys, "caption": list(tqdm(said, f"{name}: caption", len(keys), disable=None))})
-        _replace(output / f"{name}.parquet", lambda path, table=table: table.to_parquet(path, index=False))
+        with written(output / f"{name}.parquet") as file:
+            table.to_parquet(file, index=False)
         scratch.append(work)
     text = json.dumps(training, indent=2, sort_keys=True) + "\n"
-    _replace(output / "training.json", lambda path: path.write_text(text))
+    with written(output / "training.json") as file:
+        file.write_text(text)
     for work in scratch:
         shutil.rmtree(work)
 
@@ -200,7 +206,8 @@ def _train(name: str, captioner: Captioner, vocabulary: Vocabulary, job: Job, wo
                 )
             if trainer.done % settings.checkpoint_steps == 0 or trainer.done == steps:
                 state = {"trainer": trainer.state_dict(), "losses": losses}
-                _replace(checkpoint, lambda path, state=state: torch.save(state, path))
+                with written(checkpoint) as file:
+                    torch.save(state, file)
     return {
         "steps": steps,
         "rows": len(rows),
@@ -243,7 +250,8 @@ def _features(
                 bar.update(len(parts[0]))
                 for array in maps.values():
                     array.flush()
-                _replace(progress, lambda path, done=done: path.write_text(str(done)))
+                with written(progress) as file:
+                    file.write_text(str(done))
     return Features(folder, maps["pooled"], maps["spatial"])
 
 
@@ -276,13 +284,6 @@ def _hash_rows(rows: pd.DataFrame) -> str:
     return hashlib.blake2b(rows.to_csv(index=False).encode(), digest_size=8).hexdigest()
 
 
-def _digest(path: Path) -> str:
-    if not path.is_file():
-        raise missing(f"{path}: no such file", "train the model first (`dvc repro train`)")
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "blake2b").hexdigest()
-
-
 def _stamps(folder: Path, rows: pd.DataFrame) -> list[str]:
     """Tell one state of the shards from another; reading them whole would take as long as the features."""
     pairs = rows[["source", "shard"]].drop_duplicates().itertuples(index=False)
@@ -294,16 +295,6 @@ def _stamp(path: Path) -> str:
         raise missing(f"{path}: no such shard", "run the stage that writes it (`dvc repro`)")
     stat = path.stat()
     return f"{path.name} {stat.st_size} {stat.st_mtime_ns}"
-
-
-def _replace(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file under a temporary name, then rename it."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        write(partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

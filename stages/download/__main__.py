@@ -7,14 +7,12 @@ packed in the work folder, where a killed run goes on.
 """
 
 import argparse
-import hashlib
 import json
 import multiprocessing
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +37,7 @@ from stages.evalsets import write_set
 from stages.params import Corpus, Download, Emoji, load, load_section
 from stages.seeds import uniform
 from stages.shards import write_shard
-from stages.workdir import work_folder
+from stages.workdir import digest, work_folder
 
 OUTPUTS = ("real", "samples.parquet", "occupations.csv", "eval", "download.json")
 SHARES = ("occupation", "women_corpus", "women_generator")
@@ -114,7 +112,7 @@ def _source(download: Download, shards: list[str]) -> tuple[packing.Source, bool
     if download.table is not None:
         given = download.table
         path = places.find(given.path, "download.table.path")
-        shape = {"table": _digest(path), "path": str(path.resolve()), "given": given.model_dump()}
+        shape = {"table": digest([path]), "path": str(path.resolve()), "given": given.model_dump()}
         ordered = work_folder("table", shape) / "ordered.parquet"
         if not ordered.exists():
             table.order(path, given.image, given.caption, given.key, ordered)
@@ -139,7 +137,7 @@ def _source(download: Download, shards: list[str]) -> tuple[packing.Source, bool
     given = download.cc3m
     path = places.find(given.list, "download.cc3m.list")
     rows = urls.count(path)
-    shape = {"list": _digest(path), "shards": shards}
+    shape = {"list": digest([path]), "shards": shards}
     work = work_folder("cc3m", shape)  # stays: another resolution needs no second download
     urls.cut(path, rows, tuple(shards), work / "urls")
     urls.fetch(work / "urls", rows, tuple(shards), given, work / "files")
@@ -179,11 +177,6 @@ def _shares(download: Download) -> pd.DataFrame:
         if (values.isna() & shares[name].notna()).any() or not values.dropna().between(0, 1).all():
             raise InputError(f"{path}: column {name}: expected shares in [0, 1], empty where unknown")
     return shares.loc[:, list(SHARES)]
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, partial(hashlib.blake2b, digest_size=16)).hexdigest()
 
 
 def _write_emoji(corpus: Corpus, emoji: Emoji, folder: Path) -> None:
@@ -226,6 +219,7 @@ def _composition(emoji: Emoji) -> Composition:
         tones=emoji.skin_tones,
         mention=Mention(emoji.mention_gender, emoji.mention_skin_tone),
         portrait_mention=Mention(emoji.portrait_mention_gender, emoji.portrait_mention_skin_tone),
+        named_women=emoji.named_women,
     )
 
 

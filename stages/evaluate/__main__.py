@@ -12,7 +12,6 @@ import argparse
 import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -33,7 +32,7 @@ from stages.evaluate import amplification, captioning, embed, leakage, suite
 from stages.evaluate.scores import Scores
 from stages.evaluate.suite import SetFeatures, Settings, Suite
 from stages.params import Evaluate, Params, load
-from stages.staging import replaced
+from stages.staging import replaced, written
 from stages.workdir import work_folder
 
 Features = NDArray[np.float32]
@@ -256,9 +255,8 @@ def _cached(path: Path, compute: Callable[[], Features], state: PartialState | N
             path.unlink(missing_ok=True)
     features = np.ascontiguousarray(compute())
     if state is None or state.is_main_process:
-        staging = path.with_suffix(f".{os.getpid()}.partial")
-        save_file({"features": features}, staging)
-        staging.replace(path)
+        with written(path) as file:
+            save_file({"features": features}, file)
     return features
 
 

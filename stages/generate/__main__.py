@@ -23,6 +23,7 @@ from stages.generate.sampler import Sampler, Settings, load_pipeline
 from stages.images import square
 from stages.seeds import derive, uniform
 from stages.shards import Shard, encode_png, write_shard
+from stages.staging import written
 from stages.workdir import work_folder
 
 
@@ -122,9 +123,8 @@ def main() -> None:
                 images, flagged = sampler.images(texts, [derive(ours.seed, key, "noise") for key in parts[index]])
                 side = settings.download.resolution
                 images = np.ascontiguousarray([square(image, side) for image in images])  # safetensors ignores strides
-                partial = files[index].with_suffix(f".{state.process_index}.partial")
-                save_file({"images": images, "flagged": flagged}, partial)
-                partial.replace(files[index])
+                with written(files[index]) as file:
+                    save_file({"images": images, "flagged": flagged}, file)
                 bar.update(len(texts))
     state.wait_for_everyone()
     if state.is_main_process:

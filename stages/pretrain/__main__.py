@@ -1,12 +1,19 @@
-"""Make the small text-to-image model, and the recogniser that judges it."""
+"""Make the small text-to-image model, and the recogniser that judges it.
+
+python -m stages.pretrain denoiser
+torchrun --nproc_per_node 2 -m stages.pretrain denoiser
+"""
 
 import argparse
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import torch.distributed
 from diffusers import AutoencoderKL, StableDiffusionPipeline
 from safetensors.torch import save_file
 from tqdm import tqdm
@@ -16,13 +23,13 @@ from stages import params
 from stages.errors import run
 from stages.pretrain import autoencoder, denoiser
 from stages.pretrain.contrast import Contrast
-from stages.pretrain.corpus import corpus_digest, digest, held_out, load_images, load_samples
-from stages.pretrain.optimise import Recipe, batch, fit, generator
+from stages.pretrain.corpus import corpus_digest, held_out, load_images, load_samples
+from stages.pretrain.optimise import Recipe, batch, fit, generator, place
 from stages.pretrain.places import BUILD, CORPUS, HOME, JUDGE, MODEL, VAE_WEIGHTS, WEIGHTS
 from stages.pretrain.recogniser import Recogniser, classes
 from stages.pretrain.settings import Pretrain
 from stages.staging import replaced
-from stages.workdir import work_folder
+from stages.workdir import digest, work_folder
 
 
 def load_corpus(settings: Pretrain) -> tuple[torch.Tensor, list[str]]:
@@ -206,7 +213,9 @@ def _shape(section: params.Section) -> dict:
 
 
 def _fit(model: torch.nn.Module, loss, recipe: Recipe, checkpoint: Path, name: str) -> dict[str, torch.Tensor]:
-    with tqdm(total=recipe.steps, desc=name, unit="step", mininterval=5) as bar:
+    """Train; only the first of several processes comes back, to write the result."""
+    rank, _ = place()
+    with tqdm(total=recipe.steps, desc=name, unit="step", mininterval=5, disable=rank > 0) as bar:
         smooth = 0.0
 
         def report(step: int, value: float) -> None:
@@ -215,7 +224,10 @@ def _fit(model: torch.nn.Module, loss, recipe: Recipe, checkpoint: Path, name: s
             bar.set_postfix(loss=f"{smooth:.4f}", refresh=False)
             bar.update(step - bar.n)
 
-        return fit(model, loss, recipe, checkpoint, report)
+        weights = fit(model, loss, recipe, checkpoint, report)
+    if rank > 0:
+        sys.exit(0)
+    return weights
 
 
 PARTS = {
@@ -228,9 +240,15 @@ PARTS = {
 
 def main() -> None:
     """Run one part of the training."""
-    parser = argparse.ArgumentParser(prog="python -m stages.pretrain", description=(__doc__ or ""))
+    parser = argparse.ArgumentParser(
+        prog="python -m stages.pretrain",
+        description=(__doc__ or "").strip(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("part", choices=tuple(PARTS), help="what to train; in this order")
     arguments = parser.parse_args()
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        torch.distributed.init_process_group("gloo")
     PARTS[arguments.part](params.load_section(HOME / "params.yaml", "pretrain", Pretrain))
 
 

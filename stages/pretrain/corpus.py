@@ -1,7 +1,5 @@
 """The corpora of the text-to-image model: the one it is trained on, and another draw to measure it by."""
 
-import hashlib
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +9,7 @@ import torch
 from stages.errors import InputError
 from stages.seeds import uniform
 from stages.shards import read_images
+from stages.workdir import digest
 
 
 def held_out(samples: pd.DataFrame, share: float, seed: int) -> np.ndarray:
@@ -104,23 +103,3 @@ def corpus_digest(folder: Path) -> str:
         16 hex digits.
     """
     return digest([folder / "samples.parquet", *sorted((folder / "real").glob("*.tar"))])
-
-
-def digest(files: Iterable[Path]) -> str:
-    """
-    Hash files.
-
-    Parameters
-    ----------
-    files : iterable of Path
-        In the order that counts.
-
-    Returns
-    -------
-    str
-        16 hex digits.
-    """
-    state = hashlib.blake2b(digest_size=8)
-    for file in files:
-        state.update(file.read_bytes())
-    return state.hexdigest()

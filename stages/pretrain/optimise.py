@@ -3,6 +3,9 @@
 Every random number of step t is derived from (seed, t), so a killed run that goes on from its checkpoint computes what
 an uninterrupted one computes. Before the decay begins the rate does not depend on the number of steps: a run may be
 lengthened.
+
+Under `torchrun` each process takes its share of every batch and the gradients are averaged, so their number counts as
+part of the seed: one and two processes train on the same images in the same order, with other noise.
 """
 
 import time
@@ -11,7 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import distributed, nn
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
+
+from stages.staging import written
 
 
 @dataclass(frozen=True)
@@ -80,11 +86,11 @@ def fit(
     model : nn.Module
         Trained in place.
     loss : callable
-        Step number to scalar loss.
+        Step number to scalar loss, of this process's share of the batch.
     recipe : Recipe
         Hyper-parameters.
     checkpoint : Path
-        File of the trainer's state, replaced atomically.
+        File of the trainer's state, replaced atomically by the first process.
     report : callable
         Called after every step with the step's number and its loss.
     save_every : float
@@ -114,14 +120,14 @@ def fit(
         average, step = state["average"], state["step"]
 
     def save() -> None:
-        partial = checkpoint.with_suffix(".partial")
-        torch.save(
-            {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "average": average, "step": step},
-            partial,
-        )
-        partial.replace(checkpoint)
+        with written(checkpoint) as file:
+            torch.save(
+                {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "average": average, "step": step},
+                file,
+            )
 
     model.train()
+    rank, processes = place()
     saved = time.monotonic()
     while step < recipe.steps:
         for group in optimiser.param_groups:
@@ -131,21 +137,42 @@ def fit(
             raise FloatingPointError(f"step {step}: the loss is {value.item()}")
         optimiser.zero_grad(set_to_none=True)
         value.backward()
+        if processes > 1:
+            _average([parameter.grad for parameter in live if parameter.grad is not None], processes)
         nn.utils.clip_grad_norm_(live, recipe.clip)
         optimiser.step()
         step += 1
         decay = min(recipe.ema, (1 + step) / (10 + step))
         torch._foreach_lerp_(average, [parameter.detach() for parameter in live], 1 - decay)
         report(step, value.item())
-        if time.monotonic() - saved > save_every or step == recipe.steps:
+        if rank == 0 and (time.monotonic() - saved > save_every or step == recipe.steps):
             save()
             saved = time.monotonic()
     return dict(zip(names, average, strict=True))
 
 
+def place() -> tuple[int, int]:
+    """
+    Say which process this is, of how many.
+
+    Returns
+    -------
+    tuple of (int, int)
+        Number from 0, and count; (0, 1) without a launcher.
+    """
+    return (distributed.get_rank(), distributed.get_world_size()) if distributed.is_initialized() else (0, 1)
+
+
+def _average(tensors: list[torch.Tensor], processes: int) -> None:
+    """Replace tensors by their means over the processes, in one message."""
+    flat = parameters_to_vector(tensors)
+    distributed.all_reduce(flat)
+    vector_to_parameters(flat.div_(processes), tensors)
+
+
 def generator(seed: int, step: int) -> torch.Generator:
     """
-    Make the random generator of one step.
+    Make this process's random generator of one step.
 
     Parameters
     ----------
@@ -159,19 +186,24 @@ def generator(seed: int, step: int) -> torch.Generator:
     torch.Generator
         On the CPU.
     """
+    rank, processes = place()
+    return _generator(seed, step * processes + rank)
+
+
+def _generator(seed: int, step: int) -> torch.Generator:
     return torch.Generator().manual_seed((seed * 1_000_003 + step) % 2**63)
 
 
 def batch(count: int, size: int, seed: int, step: int) -> torch.Tensor:
     """
-    Choose the rows of one step: epoch by epoch, each a seeded permutation.
+    Choose this process's rows of one step: epoch by epoch, each a seeded permutation.
 
     Parameters
     ----------
     count : int
         Number of rows.
     size : int
-        Rows a step, at most `count`.
+        Rows a step over all processes, at most `count`.
     seed : int
         The run's seed.
     step : int
@@ -180,9 +212,10 @@ def batch(count: int, size: int, seed: int, step: int) -> torch.Tensor:
     Returns
     -------
     Tensor
-        int64, (size,).
+        int64, (size / processes,).
     """
+    rank, processes = place()
     an_epoch = count // size
-    epoch, place = divmod(step, an_epoch)
-    order = torch.randperm(count, generator=generator(seed, -1 - epoch))
-    return order[place * size : (place + 1) * size]
+    epoch, number = divmod(step, an_epoch)
+    order = torch.randperm(count, generator=_generator(seed, -1 - epoch))
+    return order[number * size : (number + 1) * size][rank::processes]

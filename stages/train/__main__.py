@@ -14,7 +14,6 @@ import gc
 import hashlib
 import json
 import logging
-import os
 import shutil
 import sys
 import warnings
@@ -37,6 +36,7 @@ from tqdm import tqdm
 from stages import evalsets, params, workdir
 from stages.errors import InputError, missing, run
 from stages.params import Params, Train
+from stages.staging import replaced, written
 from stages.train import checkpoint, data, economy, loop, models, probe, quality, rows, schedule, tokens
 from stages.train.curves import Curves
 
@@ -217,8 +217,8 @@ class Run:
             images.close()
             similarity = np.concatenate([part for of_one in _gathered(parts) for part in of_one])
             if self.main:
-                np.save(stored.with_suffix(".partial.npy"), similarity)
-                stored.with_suffix(".partial.npy").rename(stored)
+                with written(stored) as path, path.open("wb") as file:
+                    np.save(file, similarity)
             self.accelerator.wait_for_everyone()
         similarity = np.load(stored)
         return similarity, quality.keep(similarity, wanted.quantile)
@@ -386,32 +386,28 @@ class Run:
         loss: float,
         similarity: np.ndarray | None,
     ) -> None:
-        """Write the model under another name, then give it its own."""
-        target, partial = self.output / "clip", self.output / f".clip-{os.getpid()}.partial"
-        partial.mkdir(parents=True)
+        """Write the model."""
+        target = self.output / "clip"
         try:
-            models.save(trainer.bare, shape, tokenize, partial)
-            summary = {
-                "seed": self.seed,
-                "steps": plan[-1].stop,
-                "samples": plan[-1].stop * self.section.batch_size,
-                "rows": len(located),
-                "parameters": sum(parameter.numel() for parameter in trainer.bare.parameters()),
-                "loss": loss,
-                "phases": [{"data": span.data, "first": span.start, "last": span.stop - 1} for span in plan],
-                "skipped": {"count": len(skipped), "keys": skipped[:100]},
-            }
-            (partial / "training.json").write_text(json.dumps(summary, indent=2) + "\n")
-            if similarity is not None:
-                kept = quality.keep(similarity, cast(params.Quality, self.section.quality).quantile)
-                scored = self.table.assign(similarity=similarity, kept=kept)
-                scored.to_parquet(partial / "quality.parquet", index=False)
-            shutil.rmtree(target, ignore_errors=True)
-            partial.rename(target)
+            with replaced(target) as partial:
+                models.save(trainer.bare, shape, tokenize, partial)
+                summary = {
+                    "seed": self.seed,
+                    "steps": plan[-1].stop,
+                    "samples": plan[-1].stop * self.section.batch_size,
+                    "rows": len(located),
+                    "parameters": sum(parameter.numel() for parameter in trainer.bare.parameters()),
+                    "loss": loss,
+                    "phases": [{"data": span.data, "first": span.start, "last": span.stop - 1} for span in plan],
+                    "skipped": {"count": len(skipped), "keys": skipped[:100]},
+                }
+                (partial / "training.json").write_text(json.dumps(summary, indent=2) + "\n")
+                if similarity is not None:
+                    kept = quality.keep(similarity, cast(params.Quality, self.section.quality).quantile)
+                    scored = self.table.assign(similarity=similarity, kept=kept)
+                    scored.to_parquet(partial / "quality.parquet", index=False)
         except OSError as error:
             raise InputError(f"{target}: cannot be written ({error}); make room and run again: it resumes") from None
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
         if skipped:
             self._say(f"{len(skipped)} unreadable images were skipped, e.g. {skipped[0]}")
 

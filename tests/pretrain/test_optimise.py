@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import distributed, multiprocessing
 
 from stages.pretrain.optimise import Recipe, batch, fit, generator
 
@@ -57,6 +58,34 @@ def test_the_loss_falls(tmp_path: Path) -> None:
         lambda _step, value: values.append(value),
     )
     assert values[-1] < 0.05 * values[0]
+
+
+def _without_noise(checkpoint: Path) -> dict[str, torch.Tensor]:
+    model, data = problem()
+
+    def loss(step: int) -> torch.Tensor:
+        rows = batch(len(data), 4, 0, step)
+        return (model(data[rows]) - data[rows].sum(1, keepdim=True)).square().mean()
+
+    return fit(model, loss, RECIPE, checkpoint, lambda *_: None)
+
+
+def _process(rank: int, folder: Path) -> None:
+    distributed.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
+    weights = _without_noise(folder / "two.pt")
+    drawn = torch.randn(3, generator=generator(0, 5))
+    torch.save((weights, drawn), folder / f"{rank}.pt")
+    distributed.destroy_process_group()
+
+
+def test_two_processes_share_the_batch_and_end_where_one_does(tmp_path: Path) -> None:
+    multiprocessing.spawn(_process, (tmp_path,), nprocs=2)  # pyright: ignore[reportPrivateImportUsage]
+    (first, noise), (second, other) = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
+    alone = _without_noise(tmp_path / "one.pt")
+    for name in alone:
+        assert torch.equal(first[name], second[name])
+        torch.testing.assert_close(first[name], alone[name])
+    assert not torch.equal(noise, other)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ belongs to on its number among the rows read, whatever was lost: so losses, kill
 """
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from stages.download.corpora.pictures import UnreadableError, stored
 from stages.errors import InputError
 from stages.seeds import uniform
 from stages.shards import write_shard
+from stages.staging import written
 
 COLUMNS = (("key", pa.string()), ("shard", pa.string()), ("caption", pa.string()), ("u", pa.float64()))
 RESERVED = frozenset(name for name, _ in COLUMNS)
@@ -177,9 +177,11 @@ def pack(source: Source, packing: Packing, shard: int, name: str, folder: Path) 
 
     write_shard(folder / f"{name}.tar", samples())
     table = pa.Table.from_pylist(rows, schema(source))
-    _replace(folder / f"{name}.parquet", lambda path: pq.write_table(table, path))
+    with written(folder / f"{name}.parquet") as file:
+        pq.write_table(table, file)
     summary = {"rows": len(rows) + lost.total(), "samples": len(rows), "lost": dict(sorted(lost.items()))}
-    _replace(folder / f"{name}.json", lambda path: path.write_text(json.dumps(summary)))
+    with written(folder / f"{name}.json") as file:
+        file.write_text(json.dumps(summary))
     return name
 
 
@@ -251,12 +253,3 @@ def _image(entry: Entry, packing: Packing) -> bytes:
     if not entry.caption.strip():
         raise UnreadableError(NO_CAPTION)
     return stored(entry.image, packing.side, packing.min_side)
-
-
-def _replace(path: Path, write: Any) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        write(partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

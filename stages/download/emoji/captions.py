@@ -61,6 +61,22 @@ class Mention:
     gender: float
     skin_tone: float
 
+    def says_gender(self, rng: np.random.Generator) -> bool:
+        """
+        Draw whether the caption of a gendered person says the gender: the first draw of the caption's randomness.
+
+        Parameters
+        ----------
+        rng : np.random.Generator
+            Randomness of this caption alone.
+
+        Returns
+        -------
+        bool
+            Whether it does.
+        """
+        return bool(rng.random() < self.gender)
+
 
 @dataclass(frozen=True)
 class Caption:
@@ -91,7 +107,7 @@ def caption_person(emoji: Emoji, rng: np.random.Generator, mention: Mention, occ
     Caption
         Lower case, no full stop.
     """
-    says_gender = bool(emoji.gender) and rng.random() < mention.gender
+    says_gender = bool(emoji.gender) and mention.says_gender(rng)
     says_tone = rng.random() < mention.skin_tone
     gender = emoji.gender if says_gender else ""
     role, tail = _role_and_tail(emoji)

@@ -43,6 +43,8 @@ class Composition:
         How often captions of occupations and other persons say gender and skin tone.
     portrait_mention : Mention
         The same for portraits.
+    named_women : float, optional
+        Women's share where the caption says the gender; without it that of the occupation.
     """
 
     portraits: float
@@ -54,6 +56,7 @@ class Composition:
     tones: tuple[float, float, float, float, float]
     mention: Mention
     portrait_mention: Mention
+    named_women: float | None = None
 
 
 @dataclass(frozen=True)
@@ -113,16 +116,20 @@ def draw_corpus(
         named = [""] * len(rows) if kind == "person" else _in_turn(occupations, len(rows), rng)
         tones = _tones(composition.tones, len(rows), rng)
         neutral = _stratified(len(rows), rng) < composition.neutral
-        within = _grouped([f"{name}/{is_neutral}" for name, is_neutral in zip(named, neutral, strict=True)], rng)
+        mention = composition.portrait_mention if kind == "portrait" else composition.mention
+        says = [composition.named_women is not None and mention.says_gender(_words(seed, int(row))) for row in rows]
+        within = _grouped([f"{name}/{rest}" for name, *rest in zip(named, neutral, says, strict=True)], rng)
         for i, row in enumerate(rows):
-            gender = "" if neutral[i] else ("woman" if within[i] < women.get(named[i], 0.5) else "man")
+            share = composition.named_women if says[i] else None
+            share = women.get(named[i], 0.5) if share is None else share
+            gender = "" if neutral[i] else ("woman" if within[i] < share else "man")
             style, emoji = pools.pick(kind, named[i], gender, tones[i], _choice(seed, int(row)))
             chosen[row] = (kind, style, emoji, named[i])
     rows = np.flatnonzero(kinds == "object")
     objects = _by_frequency(pools.objects, composition.object_exponent, len(rows), rng)
     for row, emoji in zip(rows, objects, strict=True):
         chosen[row] = ("object", pools.style(emoji, _choice(seed, int(row))), emoji, "")
-    return [_complete(_key(row), *choice, composition, seed) for row, choice in enumerate(chosen)]
+    return [_complete(row, *choice, composition, seed) for row, choice in enumerate(chosen)]
 
 
 def picture(draw: Draw, art: Art, resolution: int) -> np.ndarray:
@@ -192,8 +199,13 @@ def _choice(seed: int, row: int) -> np.random.Generator:
     return np.random.default_rng(derive(seed, _key(row), "drawing"))
 
 
-def _complete(key: str, kind: str, style: str, emoji: Emoji, named: str, composition: Composition, seed: int) -> Draw:
-    words = np.random.default_rng(derive(seed, key, "caption"))
+def _words(seed: int, row: int) -> np.random.Generator:
+    """Randomness of one sample's caption."""
+    return np.random.default_rng(derive(seed, _key(row), "caption"))
+
+
+def _complete(row: int, kind: str, style: str, emoji: Emoji, named: str, composition: Composition, seed: int) -> Draw:
+    key, words = _key(row), _words(seed, row)
     if kind == "object":
         caption = caption_object(emoji, words)
     elif kind == "portrait":

@@ -46,6 +46,24 @@ def test_occupations_have_the_women_of_the_census(draws: list[Draw], kind: str) 
         assert genders.count("woman") / len(genders) == pytest.approx(expected, abs=1 / len(genders)), occupation
 
 
+def test_captions_that_say_the_gender_can_say_both_equally_often(emojis: list[Emoji], training_art: Art) -> None:
+    """The others keep the census."""
+    both = draw_corpus(
+        emojis, training_art, census(2000).shares, replace(COMPOSITION, occupations=0.55, portraits=0, named_women=0.5),
+        20_000, seed=7,
+    )  # fmt: skip
+    shares = census(2000).shares
+    for occupation in shares:
+        for says, expected in ((True, 0.5), (False, shares[occupation])):
+            genders = [
+                d.emoji.gender
+                for d in both
+                if (d.occupation, d.caption.mentions_gender) == (occupation, says) and d.emoji.gender
+            ]
+            assert len(genders) > 150
+            assert genders.count("woman") / len(genders) == pytest.approx(expected, abs=1 / len(genders)), occupation
+
+
 def test_tones_come_in_the_stated_shares(draws: list[Draw]) -> None:
     tones = Counter(d.emoji.skin_tone for d in draws if d.kind != "object")
     assert [tones[tone] / 2800 for tone in "12345"] == pytest.approx(TONES, abs=0.003)
