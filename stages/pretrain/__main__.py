@@ -72,8 +72,7 @@ def train_autoencoder(settings: Pretrain) -> None:
                 model, autoencoder.to_signed(images[rows]), generator(settings.seed + 1, step), ours.kl_weight
             )
 
-    shape = {"seed": settings.seed, "held_out": settings.held_out, "corpus": corpus_digest(CORPUS), **_shape(ours)}
-    work = work_folder("pretrain", shape)
+    work = _work(settings, ours, held_out=settings.held_out)
     weights = _fit(model, loss, ours.recipe, work / "autoencoder.pt", "autoencoder")
     model.load_state_dict(weights, strict=False)
     means, deviations = autoencoder.encode(model.eval(), images[: 64 * 64])
@@ -104,8 +103,8 @@ def train_text(settings: Pretrain) -> None:
         rows = batch(len(images), ours.batch_size, settings.seed + 3, step)
         return model.loss(autoencoder.to_signed(images[rows]), tokens[rows])
 
-    shape = {"seed": settings.seed, "held_out": settings.held_out, "corpus": corpus_digest(CORPUS), **_shape(ours)}
-    weights = _fit(model, loss, ours.recipe, work_folder("pretrain", shape) / "text.pt", "text")
+    work = _work(settings, ours, held_out=settings.held_out)
+    weights = _fit(model, loss, ours.recipe, work / "text.pt", "text")
     model.load_state_dict(weights, strict=False)
     with replaced(BUILD / "text") as folder:
         text.save_pretrained(folder)
@@ -143,15 +142,14 @@ def train_denoiser(settings: Pretrain) -> None:
         chosen = torch.where(dropped[:, None], empty, tokens[rows])
         return model.loss(latents * scale, chosen, random)
 
-    shape = {
-        "seed": settings.seed,
-        "held_out": settings.held_out,
-        "corpus": corpus_digest(CORPUS),
-        "autoencoder": digest([BUILD / "autoencoder" / VAE_WEIGHTS]),
-        "text": digest([BUILD / "text" / WEIGHTS]),
-        **_shape(ours),
-    }
-    weights = _fit(model, loss, ours.recipe, work_folder("pretrain", shape) / "denoiser.pt", "denoiser")
+    work = _work(
+        settings,
+        ours,
+        held_out=settings.held_out,
+        autoencoder=digest([BUILD / "autoencoder" / VAE_WEIGHTS]),
+        text=digest([BUILD / "text" / WEIGHTS]),
+    )
+    weights = _fit(model, loss, ours.recipe, work / "denoiser.pt", "denoiser")
     model.load_state_dict(weights, strict=False)
     unet.set_default_attn_processor()
     parts: Any = {"safety_checker": None, "feature_extractor": None, "scheduler": denoiser.scheduler()}
@@ -189,8 +187,7 @@ def train_recogniser(settings: Pretrain) -> None:
         of = {head: target[rows] for head, target in targets.items()}
         return model.loss(autoencoder.to_signed(images[rows]), of, generator(settings.seed + 4, step))
 
-    shape = {"seed": settings.seed, "corpus": corpus_digest(CORPUS), **_shape(ours)}
-    weights = _fit(model, loss, ours.recipe, work_folder("pretrain", shape) / "recogniser.pt", "recogniser")
+    weights = _fit(model, loss, ours.recipe, _work(settings, ours) / "recogniser.pt", "recogniser")
     model.load_state_dict(weights, strict=False)
     config = {"width": ours.width, "features": ours.features, "resolution": images.shape[1], "classes": names.names}
     with replaced(JUDGE) as folder:
@@ -205,11 +202,12 @@ def _tokens(words: CLIPTokenizer, captions: list[str]) -> torch.Tensor:
     ).input_ids
 
 
-def _shape(section: params.Section) -> dict:
-    """Everything of a section that shapes its training, but its length: a run may be lengthened."""
+def _work(settings: Pretrain, section: params.Section, **further: Any) -> Path:
+    """Return the work folder of all that shapes a training, but its length: a run may be lengthened."""
     shape = section.model_dump(mode="json")
     shape["recipe"] = {key: value for key, value in shape["recipe"].items() if key not in ("steps", "decay")}
-    return {type(section).__name__: shape}
+    common = {"seed": settings.seed, "corpus": corpus_digest(CORPUS), type(section).__name__: shape}
+    return work_folder("pretrain", {**common, **further})
 
 
 def _fit(model: torch.nn.Module, loss, recipe: Recipe, checkpoint: Path, name: str) -> dict[str, torch.Tensor]:

@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from stages.generate.sampler import Sampler, Settings, load_pipeline
 from stages.pretrain.corpus import held_out
 from stages.pretrain.denoiser import tokenizer
+from stages.pretrain.quality.card import card_table
 from stages.shards import encode_png, write_shard
 
 ROOT = Path(__file__).parents[2]
@@ -143,6 +144,12 @@ def test_the_model_in_git_is_small_and_holds_no_pickle() -> None:
     files = [path for path in MODEL.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 25e6
     assert {path.suffix for path in files} <= {".safetensors", ".json", ".txt"}
+
+
+def test_the_card_states_what_was_measured() -> None:
+    home = MODEL.parent
+    report = json.loads((home / "quality" / "quality.json").read_text())
+    assert card_table(report) in (home / "README.md").read_text()
 
 
 def test_the_model_in_git_draws_what_the_caption_says() -> None:

@@ -20,6 +20,7 @@ from stages.pretrain import autoencoder
 from stages.pretrain.corpus import held_out, load_images, load_samples
 from stages.pretrain.places import CORPUS, FIGURES, HOME, JUDGE, MODEL, UNSEEN, WEIGHTS
 from stages.pretrain.quality.artist import Artist
+from stages.pretrain.quality.card import card_table
 from stages.pretrain.quality.figures import bias_panel, grid, sheet
 from stages.pretrain.quality.measures import bias_table, frechet, rank_correlation, recognised, unseen_captions
 from stages.pretrain.recogniser import Classes, Recogniser, recognise
@@ -131,7 +132,7 @@ def measure(settings: Pretrain, clip: Path) -> None:
             folder / "autoencoder.png"
         )
 
-    tqdm.write(json.dumps(report, indent=1))
+    tqdm.write(f"{json.dumps(report, indent=1)}\n\nFor the card, data/pretrained/README.md:\n\n{card_table(report)}")
 
 
 def _prompts(occupations: Sequence[str], images: int) -> pd.DataFrame:
