@@ -141,7 +141,6 @@ def test_the_quick_tour_of_the_readme_runs_as_written(clone: Clone) -> None:
     assert "2 runs: 2 α" in said and "**Gate: " in said and "report: data/smoke/results/report.html" in said
     assert (clone.results / "study" / "study.png").stat().st_size > 10_000
     shutil.rmtree(clone.results / "study")
-    clone.do("dvc", "checkout", "--quiet")
     assert clone.do("git", "status", "--short") == "" and clone.metrics == before
 
 

@@ -2,7 +2,7 @@
 
 References
 ----------
-Mokady, Hertz, Bermano: ClipCap, CLIP Prefix for Image Captioning, 2021 [P, methods.md section 5]. Here features are
+Mokady, Hertz, Bermano: ClipCap, CLIP Prefix for Image Captioning, 2021 [P]. Here features are
 standardised first, and a caption ends with an end token (published: at the full stop, which ends it here, too).
 """
 

@@ -4,7 +4,7 @@ The blocks are transformers' BART: Vaswani's encoder and decoder (norm after eac
 
 References
 ----------
-Vaswani et al., NeurIPS 2017; sizes of methods.md section 5 [P; its use in the contamination paper ?].
+Vaswani et al., NeurIPS 2017 [P]; that the contamination study took these sizes is not verified [?].
 """
 
 import torch

@@ -9,7 +9,7 @@ they mute it.
 References
 ----------
 Wang, Russakovsky: Directional Bias Amplification, ICML 2021, equations 1 to 3 [P]. Pairs that are exactly independent
-in training count 0 here (methods.md section 6), as negative associations there.
+in training count 0 here, as negative associations there.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -18,8 +18,8 @@ pushes the maximum of |AB_r| up; ``null`` is its mean over permutations of s, th
 
 References
 ----------
-Alabdulmohsin et al., ICLR 2024, arXiv 2403.04547 (AB, label pairs) [S, P]; methods.md section 3 [D]; corpus.md, last
-section (pairwise association, logit gaps, drift).
+Alabdulmohsin et al., ICLR 2024, arXiv 2403.04547 (AB [S], label pairs [P]).
+Pairwise association, logit gaps and drift are made for this project's corpus [D].
 """
 
 from collections.abc import Sequence

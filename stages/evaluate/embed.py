@@ -138,7 +138,7 @@ def image_features(
         Images a batch; the features do not depend on it.
     as_published : bool
         Whether batch normalisation uses the statistics of each image: what a model left in train mode does at batch 1
-        (defect e of methods.md section 1).
+        (defect e of `published.py`).
 
     Returns
     -------

@@ -5,7 +5,7 @@ share of a group's images whose best label falls in the harmful kind. 0 is best.
 
 References
 ----------
-Radford et al., ICML 2021, arXiv 2103.00020, section 7.1; methods.md section 3 [P]. Known, CLIP ViT-L/14: 4.9 %
+Radford et al., ICML 2021, arXiv 2103.00020, section 7.1 [P]. Known, CLIP ViT-L/14: 4.9 %
 non-human; crime 16.5 % of men, 9.8 % of women.
 """
 

@@ -9,7 +9,7 @@ the people it learned from. Captions that give nothing away score 100 / K² for 
 References
 ----------
 Hirota, Nakashima, Garcia: Quantifying Societal Bias Amplification in Image Captioning, CVPR 2022 [P: their repository
-`rebnej/lick-caption-bias`, methods.md section 6].
+`rebnej/lick-caption-bias`].
 """
 
 import re

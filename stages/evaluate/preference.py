@@ -9,7 +9,7 @@ the group's own share as its expectation, so the plain share is the exact limit 
 
 References
 ----------
-Wolfe & Caliskan, AIES 2022, arXiv 2207.00691 (markedness); methods.md section 4 [P].
+Wolfe & Caliskan, AIES 2022, arXiv 2207.00691 (markedness) [P].
 """
 
 import numpy as np

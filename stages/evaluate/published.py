@@ -1,6 +1,6 @@
 """The published evaluation with its defects, so that a reader sees what they change.
 
-Repeated exactly (letters of methods.md section 1):
+Repeated exactly:
 
 a. retrieval divides *all* image features by the norm of the first image: a longer feature wins against every caption;
 d. self-similarity and person preference are averages over 10,000 random draws, from NumPy's global generator (here: a
@@ -14,7 +14,7 @@ published order of intersections is that of a Python set, which changes from run
 
 References
 ----------
-methods.md section 1, table of defects [P].
+Chen et al., CVPR 2024, arXiv 2404.03242: the code of the authors' repository [P].
 """
 
 from collections.abc import Sequence

@@ -7,7 +7,7 @@ cosines) stands beside it and does not.
 
 References
 ----------
-Alabdulmohsin et al., ICLR 2024, arXiv 2403.04547, section 4 [S]; methods.md section 3 [P] for known values.
+Alabdulmohsin et al., ICLR 2024, arXiv 2403.04547, section 4 [S].
 """
 
 from dataclasses import dataclass

@@ -15,7 +15,7 @@ shared by several images is right for each of them. A tie counts against the mod
 
 References
 ----------
-methods.md section 4 [P]; Chen et al., CVPR 2024, arXiv 2404.03242 (R@1/5/10 by group on PHASE and COCO).
+Chen et al., CVPR 2024, arXiv 2404.03242 (R@1/5/10 by group on PHASE and COCO) [P].
 CLIP_benchmark ``zeroshot_retrieval`` (hit if any positive is in the top k): equal where no caption repeats.
 """
 

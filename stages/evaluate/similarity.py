@@ -13,8 +13,8 @@ one number an image instead of D; it is exact up to terms of order 1/n.
 
 References
 ----------
-Wolfe & Caliskan, FAccT 2022, arXiv 2205.11378 (22 = size of the smallest intersection in FairFace).
-methods.md section 4 [P, D].
+Wolfe & Caliskan, FAccT 2022, arXiv 2205.11378 (22 = size of the smallest intersection in FairFace) [P].
+The closed forms are derived here [D].
 """
 
 from collections.abc import Sequence

@@ -11,7 +11,7 @@ For a ranking of N images, with p_g@k the share of group g among the top k and p
 References
 ----------
 Geyik, Ambler, Kenthapadi, KDD 2019, arXiv 1905.01989 (MaxSkew, NDKL); Wang, Liu, Wang, EMNLP 2021, arXiv 2109.05433
-(Bias@k); methods.md section 4.
+(Bias@k).
 """
 
 import numpy as np

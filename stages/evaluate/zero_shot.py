@@ -5,7 +5,7 @@ counts against the model.
 
 References
 ----------
-methods.md section 4; Radford et al., ICML 2021, arXiv 2103.00020, section 3.1.4 (ensembles of prompts).
+Radford et al., ICML 2021, arXiv 2103.00020, section 3.1.4 (ensembles of prompts).
 CLIP_benchmark ``zeroshot_classification`` (acc1, acc5, mean_per_class_recall): equal without ties.
 """
 

@@ -5,7 +5,7 @@ of each set, cheap enough to be taken every few steps.
 
 References
 ----------
-methods.md, sections 3 and 4: representation bias [S], association bias [S], pairwise association [D], R@k.
+Alabdulmohsin et al., ICLR 2024, arXiv 2403.04547: representation and association bias [S]; pairwise association [D].
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -12,7 +12,7 @@ and for `coco_gender`::
 References
 ----------
 Lin et al., ECCV 2014, arXiv 1405.0312. Zhao, Wang, Russakovsky: Understanding and Evaluating Racial Biases in Image
-Captioning, ICCV 2021, arXiv 2106.08503: 15,762 images; methods.md section 7. The first five captions of an image are
+Captioning, ICCV 2021, arXiv 2106.08503: 15,762 images. The first five captions of an image are
 taken, as CLIP_benchmark does; bb_gender and bb_skin are those of the largest person.
 """
 

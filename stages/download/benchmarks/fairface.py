@@ -7,8 +7,7 @@ Files under the root, for one split or both::
 
 References
 ----------
-Kärkkäinen & Joo: FairFace, WACV 2021, arXiv 1908.04913: 86,744 training and 10,954 validation images; methods.md
-section 7 [P].
+Kärkkäinen & Joo: FairFace, WACV 2021, arXiv 1908.04913: 86,744 training and 10,954 validation images [P].
 """
 
 from collections import Counter

@@ -10,8 +10,7 @@ Files under the root, for one split or several::
 
 References
 ----------
-Schumann et al.: A Step Toward More Inclusive People Annotations for Fairness, AIES 2021, arXiv 2105.02317; methods.md
-section 7 [P].
+Schumann et al.: A Step Toward More Inclusive People Annotations for Fairness, AIES 2021, arXiv 2105.02317 [P].
 """
 
 from collections import Counter

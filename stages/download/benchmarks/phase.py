@@ -9,7 +9,7 @@ Files under the root::
 References
 ----------
 Garcia, Hirota, Wu, Nakashima: Uncurated Image-Text Datasets: Shedding Light on Demographic Bias, CVPR 2023,
-arXiv 2304.02828. Format: methods.md section 7 [P from readers]. Sources conflict on `child` or `children`: both are
+arXiv 2304.02828. Format [P, from readers of the files]. Sources conflict on `child` or `children`: both are
 read, any other age stops.
 """
 

@@ -9,8 +9,7 @@ A few published names lack a field: those images are left out and counted.
 
 References
 ----------
-Zhang, Song, Qi: Age Progression/Regression by Conditional Adversarial Autoencoder, CVPR 2017, arXiv 1702.08423;
-methods.md section 7.
+Zhang, Song, Qi: Age Progression/Regression by Conditional Adversarial Autoencoder, CVPR 2017, arXiv 1702.08423.
 """
 
 import re

@@ -1,7 +1,7 @@
 """`source: cc3m`: a tsv of caption and url, fetched by img2dataset into the work folder.
 
 Two settings of img2dataset matter for the comparison of real and generated images. It stores files as they come
-(`disable_all_reencoding`): its default adds white borders to real images alone [P, methods.md section 1], its other
+(`disable_all_reencoding`): its default adds white borders to real images alone [P], its other
 modes resize by another filter than generation does, and its decoder takes cut-off JPEGs for whole ones. And the list
 reaches it as one parquet file a shard with the number of each row, which becomes the key: the tsv would be parsed with
 quotes, keys would depend on the cut into shards, and its memory on the length of the list.
