@@ -309,6 +309,8 @@ def main() -> None:
     parser.add_argument("--profile", default="cc3m", help="whose settings (default: cc3m)")
     parser.add_argument("--rows", type=int, default=ROWS, help=f"samples of the corpus (default: CC3M's {ROWS:,})")
     arguments = parser.parse_args()
+    if arguments.rows < 1:
+        raise InputError(f"--rows: found {arguments.rows}, expected a number of samples, 1 or more")
     print(tables(load(profile=arguments.profile), arguments.rows))
 
 

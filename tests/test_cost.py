@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from stages import cost
+from stages.errors import InputError
 from stages.generate.sampler import SCHEDULERS
 from stages.params import load
 
@@ -38,6 +39,13 @@ def test_forwards_of_an_image_are_the_schedulers_steps(name: str) -> None:
 
 def test_hours_are_items_times_flops_over_the_rate() -> None:
     assert cost.Work("x", 1000, "images", 9.0e12, 1e12).hours == pytest.approx(2.5)
+
+
+@pytest.mark.parametrize("rows", ["-3", "0"])
+def test_a_corpus_without_samples_is_refused(rows: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["cost", "--rows", rows])
+    with pytest.raises(InputError, match=f"--rows: found {rows}, expected a number of samples, 1 or more"):
+        cost.main()
 
 
 def test_the_tables_of_readme_are_these() -> None:
