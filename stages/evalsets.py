@@ -109,9 +109,32 @@ def check(table: pd.DataFrame, where: str) -> None:
     for name in TEXT_COLUMNS:
         if table[name].isna().to_numpy().any():
             raise InputError(f"{where}: column {name} holds nulls; a missing value is the empty string")
-    for name, known in VALUES.items():
-        if other := set(table[name]) - known:
-            raise InputError(f"{where}: column {name}: found {min(other)!r}, expected one of {sorted(known)}")
+    for name in VALUES:
+        for value in sorted(set(table[name])):
+            check_group(name, value, f"{where}: column {name}")
+
+
+def check_group(attribute: str, value: str, where: str) -> None:
+    """
+    Check a value of an attribute; those without known values may have any.
+
+    Parameters
+    ----------
+    attribute : str
+        E.g. ``"gender"``.
+    value : str
+        Of its column or field.
+    where : str
+        Named in the error.
+
+    Raises
+    ------
+    InputError
+        If the attribute is one of `VALUES`, and the value none of its own.
+    """
+    if value not in (known := VALUES.get(attribute, {value})):
+        expected = ", ".join(sorted(known - {""}))
+        raise InputError(f"{where}: found {value!r}, expected one of {expected}, or nothing")
 
 
 def write_set(folder: Path, name: str, rows: Iterable[tuple[dict[str, Any], str, bytes]]) -> int:

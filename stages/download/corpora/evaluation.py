@@ -7,8 +7,9 @@ from typing import Any
 import pandas as pd
 
 from stages.download.benchmarks.layout import Row, load_image
+from stages.download.corpora import fields
 from stages.errors import InputError
-from stages.evalsets import TEXT_COLUMNS
+from stages.evalsets import TEXT_COLUMNS, check_group
 
 
 def read(path: Path) -> Iterator[Row]:
@@ -29,9 +30,12 @@ def read(path: Path) -> Iterator[Row]:
     Raises
     ------
     InputError
-        If the table cannot be read, has no column ``image``, or a file is missing.
+        If the table cannot be read, a row has more or fewer fields than the header, there is no column ``image``, a
+        group is unknown, or a file is missing.
     """
     try:
+        if path.suffix in fields.DELIMITERS:
+            fields.check(path)  # pandas pads a row that is too short
         if path.suffix == ".parquet":
             table = pd.read_parquet(path)
         else:
@@ -46,6 +50,8 @@ def read(path: Path) -> Iterator[Row]:
         if not file.is_file():
             raise InputError(f"{path}: row {number + 1}: image {file}: no such file")
         known = {name: _text(row[name]) for name in TEXT_COLUMNS if name in row}
+        for name, value in known.items():
+            check_group(name, value, f"{path}: row {number + 1}: column {name}")
         captions = [text for name in said for text in _texts(row[name])]
         yield {"key": f"{number:09d}", **known, "captions": captions}, *load_image(file)
 

@@ -13,8 +13,10 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from stages.download.corpora import fields
 from stages.download.corpora.packing import NO_FILE, RESERVED, Entry, bounds
 from stages.errors import InputError
+from stages.evalsets import VALUES, check_group
 
 MEMORY = "512MB"  # what DuckDB may hold; it spills the rest
 ROWS = 4096  # of a row group: what a shard reads at a time
@@ -94,7 +96,7 @@ def order(path: Path, image: str, caption: str, key: str | None, ordered: Path) 
     Parameters
     ----------
     path : Path
-        csv or tsv with header, or parquet.
+        csv or tsv with header, fields with the delimiter, a quote or a newline in double quotes; or parquet.
     image, caption : str
         Columns of image paths and captions.
     key : str or None
@@ -110,18 +112,23 @@ def order(path: Path, image: str, caption: str, key: str | None, ordered: Path) 
     Raises
     ------
     InputError
-        If the file cannot be read, a column is missing or has a reserved name, or a key is missing, illegal or twice.
+        If the file cannot be read, a row has more or fewer fields than the header, a column is missing or has a
+        reserved name, a group is unknown, or a key is missing, illegal or twice.
     """
     suffix = path.suffix.lower()
     if suffix not in (".csv", ".tsv", ".parquet"):
         raise InputError(f"{path}: found a {suffix or 'nameless'} file, expected .csv, .tsv or .parquet")
     literal = "'" + str(path).replace("'", "''") + "'"
-    reader = "read_parquet({}, file_row_number = false)" if suffix == ".parquet" else "read_csv({}, header = true)"
+    if suffix == ".parquet":
+        reader = f"read_parquet({literal}, file_row_number = false)"
+    else:  # all but the columns' types is said, and nothing left to guess
+        dialect = f"header = true, skip = 0, delim = '{fields.DELIMITERS[suffix]}', quote = '\"', escape = '\"'"
+        reader = f"read_csv({literal}, {dialect}, comment = '')"
     partial = ordered.with_name(f".{ordered.name}.partial")
     with duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": str(ordered.parent / "spill")}) as connection:
         connection.execute("SET enable_progress_bar = false")
         try:
-            source = connection.sql(f"SELECT * FROM {reader.format(literal)}")
+            source = connection.sql(f"SELECT * FROM {reader}")
             _check_columns(path, source.columns, {"image": image, "caption": caption, "key": key})
             others = [name for name in source.columns if name not in (image, caption, key)]
             kinds = dict(zip(source.columns, map(str, source.types), strict=True))
@@ -131,9 +138,10 @@ def order(path: Path, image: str, caption: str, key: str | None, ordered: Path) 
             keys = f"CAST({_name(key)} AS VARCHAR)" if key else "printf('%09d', row_number() OVER () - 1)"
             columns = [f"{keys} AS key", f"CAST({_name(image)} AS VARCHAR) AS image"]
             columns += [f"CAST({_name(caption)} AS VARCHAR) AS caption", *chosen]
-            connection.execute(f"CREATE VIEW given AS SELECT {', '.join(columns)} FROM {reader.format(literal)}")
+            connection.execute(f"CREATE VIEW given AS SELECT {', '.join(columns)} FROM {reader}")
             if key:
                 _check_keys(connection, path, key)
+            _check_groups(connection, path, [name for name in others if name in VALUES])
             target = "'" + str(partial).replace("'", "''") + "'"
             by = "ORDER BY key" if key else ""  # row numbers are in order
             connection.execute(
@@ -141,7 +149,11 @@ def order(path: Path, image: str, caption: str, key: str | None, ordered: Path) 
             )
         except duckdb.Error as error:
             partial.unlink(missing_ok=True)
-            raise InputError(f"{path}: cannot be read ({str(error)[:300]}); correct the file") from None
+            if suffix != ".parquet":
+                fields.check(path)
+            raise InputError(
+                f"{path}: cannot be read ({' '.join(str(error).split())[:300]}); correct the file"
+            ) from None
     partial.replace(ordered)
     rows = pq.read_metadata(ordered).num_rows
     if not rows:
@@ -168,6 +180,15 @@ def _check_keys(connection: duckdb.DuckDBPyConnection, path: Path, key: str) -> 
     twice = connection.execute("SELECT key FROM given GROUP BY key HAVING count(*) > 1 LIMIT 1").fetchone()
     if twice:
         raise InputError(f"{path}: column {key}: {twice[0]!r} comes twice, expected unique keys")
+
+
+def _check_groups(connection: duckdb.DuckDBPyConnection, path: Path, attributes: list[str]) -> None:
+    for attribute in attributes:
+        known = ", ".join(f"'{value}'" for value in VALUES[attribute])
+        rows = f"SELECT row_number() OVER () AS number, {_name(attribute)} AS value FROM given"
+        found = connection.execute(f"SELECT * FROM ({rows}) WHERE value NOT IN ({known}) ORDER BY number LIMIT 1")
+        if row := found.fetchone():
+            check_group(attribute, row[1], f"{path}: row {row[0]}: column {attribute}")
 
 
 def _text(column: str, kind: str) -> str:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from stages.download.corpora.packing import Entry, bounds
 from stages.errors import InputError
+from stages.evalsets import check_group
 from stages.seeds import derive
 from stages.shards import IMAGE_SUFFIXES
 
@@ -95,7 +96,7 @@ class WdsSource:
             caption=caption,
             image=sample[suffix] if suffix else None,
             known={
-                **{name: _text(fields.get(name)) for name in self.attributes},
+                **{name: _group(name, fields.get(name), where) for name in self.attributes},
                 **{name: _number(fields.get(name), f"{where}: {name}") for name in self.numbers},
             },
             lost=f"no image member ({', '.join(IMAGE_SUFFIXES)})",
@@ -228,8 +229,10 @@ def _fields(sample: Mapping[str, Any], where: str) -> dict[str, Any]:
     return fields
 
 
-def _text(value: object) -> str:
-    return "" if value is None else str(value)
+def _group(name: str, value: object, where: str) -> str:
+    text = "" if value is None else str(value)
+    check_group(name, text, f"{where}: member json: {name}")
+    return text
 
 
 def _number(value: object, where: str) -> float | None:

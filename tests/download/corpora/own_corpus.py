@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -29,11 +30,13 @@ class Project:
 
     folder: Path
 
-    def configure(self, shards: int, **download: object) -> None:
+    def configure(self, shards: int, **download: Any) -> None:
         science = yaml.safe_load((ROOT / "params.yaml").read_text())
         science |= {"profile": "smoke", "shards": [f"{shard:05d}" for shard in range(shards)]}
         scale = yaml.safe_load((ROOT / "stages/profiles/smoke.yaml").read_text())
         scale["download"] = {"resolution": 32, "seed": 0, **download}
+        if evaluation := download.get("evaluation"):
+            scale["evaluate"]["sets"] = [*evaluation]
         (self.folder / "stages/profiles").mkdir(parents=True, exist_ok=True)
         (self.folder / "params.yaml").write_text(yaml.safe_dump(science))
         (self.folder / "stages/profiles/smoke.yaml").write_text(yaml.safe_dump(scale))

@@ -10,7 +10,11 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from own_corpus import COUNT, Drawing, Project
+from PIL import Image
 
+from stages.download.corpora import evaluation
+from stages.download.corpora.table import TableSource, order
+from stages.errors import InputError
 from stages.evalsets import read_set
 from stages.images import square
 from stages.seeds import uniform
@@ -142,6 +146,12 @@ def test_a_bad_sample_is_named_else_and_a_second_run_goes_on(project: Project, d
         ({"id": ["a"] * 10}, {"key": "id"}, "column id: 'a' comes twice"),
         ({"id": [f"a.{i}" for i in range(10)]}, {"key": "id"}, "expected letters, digits, _ and -"),
         ({"id": [None, *map(str, range(9))]}, {"key": "id"}, "found None"),
+        (
+            {"gender": ["woman"] * 3 + ["female"] * 7},
+            {},
+            "mine/pairs.csv: row 4: column gender: found 'female', expected one of man, woman, or nothing",
+        ),
+        ({"skin_tone": [None, 2, 6, *[1] * 7]}, {}, "row 3: column skin_tone: found '6', expected one of 1, 2, 3, 4"),
         ({}, {"path": "mine/pairs.xlsx"}, "download.table.path: mine/pairs.xlsx: no such file or folder"),
         ({}, {"path": "$NOWHERE/pairs.csv"}, "the environment variable NOWHERE is not set"),
         ({}, {"path": "mine/pictures/0.img"}, "expected .csv, .tsv or .parquet"),
@@ -155,6 +165,63 @@ def test_a_mistake_is_one_line(
     )
     project.configure(1, source="table", table=SETTINGS | settings)
     assert says in project.refused()
+
+
+HEAD = "image,caption,gender\np/1.jpg,a judge,woman\n"
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ("p/2.jpg,a man, a farmer,man\n", "line 3: 4 fields, expected 3; quote a caption that holds a comma"),
+        ("p/2.jpg,a man\n", "line 3: 2 fields, expected 3; give every row all fields"),
+        ('p/2.jpg,"two\nlines",man\n\np/3.jpg,a man\n', "line 6: 2 fields, expected 3"),
+        ('p/2.jpg,"a man" with a hat,man\n', "line 3: a quoted field that does not end before the next field"),
+        ('p/2.jpg,"a man,man\np/3.jpg,a,man\n', "line 3: a quoted field that does not end"),
+        ("".join(f"p/{i}.jpg,c,man\n" for i in range(30_000)) + "p/x.jpg,c,d,man\n", "line 30003: 4 fields"),
+    ],
+    ids=["a comma", "a missing field", "after a quoted newline", "text after a quote", "no closing quote", "far down"],
+)
+def test_a_row_of_another_length_is_named_by_its_line(tmp_path: Path, rows: str, says: str) -> None:
+    path = tmp_path / "pairs.csv"
+    path.write_text(HEAD + rows)
+    with pytest.raises(InputError) as caught:
+        order(path, "image", "caption", None, tmp_path / "o.parquet")
+    assert str(caught.value).startswith(f"{path}: {says}")
+    assert [file.name for file in tmp_path.iterdir() if file.suffix == ".parquet"] == []
+
+
+def test_a_header_that_is_shorter_than_all_rows_is_no_header_of_other_names(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.tsv"
+    path.write_text("image\tcaption\np/1.jpg\ta\tb\np/2.jpg\ta\tc\n")
+    with pytest.raises(InputError, match=r"pairs\.tsv: line 2: 3 fields, expected 2; quote a caption that holds a tab"):
+        order(path, "image", "caption", None, tmp_path / "o.parquet")
+
+
+def test_quoted_fields_may_hold_commas_quotes_and_newlines(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.csv"
+    path.write_text(HEAD + 'p/2.jpg,"a ""tall"" man,\na farmer",man\n\np/3.jpg,5" of rain,\n')
+    assert order(path, "image", "caption", None, tmp_path / "o.parquet") == 3
+    written = pd.read_parquet(tmp_path / "o.parquet")
+    assert written["caption"].tolist() == ["a judge", 'a "tall" man,\na farmer', '5" of rain']
+    assert written["gender"].tolist() == ["woman", "man", ""]
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ("p/2.jpg,a man\n", "line 3: 2 fields, expected 3"),
+        ("p/2.jpg,a man,male\n", "row 2: column gender: found 'male', expected one of man, woman, or nothing"),
+    ],
+)
+def test_a_mistake_in_a_table_of_evaluation_images_is_named(tmp_path: Path, rows: str, says: str) -> None:
+    (tmp_path / "p").mkdir()
+    for number in (1, 2):
+        Image.new("RGB", (8, 8)).save(tmp_path / "p" / f"{number}.jpg")
+    (tmp_path / "people.csv").write_text(HEAD + rows)
+    with pytest.raises(InputError) as caught:
+        list(evaluation.read(tmp_path / "people.csv"))
+    assert str(caught.value).startswith(f"{tmp_path / 'people.csv'}: {says}")
 
 
 def test_evaluation_sets_and_shares_of_the_users_own(project: Project, drawings: list[Drawing]) -> None:
@@ -185,12 +252,10 @@ def test_evaluation_sets_and_shares_of_the_users_own(project: Project, drawings:
 
 
 def test_row_groups_are_small_so_that_a_shard_reads_its_own_rows(tmp_path: Path) -> None:
-    from stages.download.corpora import table
-
     pd.DataFrame({"image": "x.png", "caption": [f"c{i}" for i in range(9000)]}).to_csv(tmp_path / "t.csv", index=False)
-    assert table.order(tmp_path / "t.csv", "image", "caption", None, tmp_path / "o.parquet") == 9000
+    assert order(tmp_path / "t.csv", "image", "caption", None, tmp_path / "o.parquet") == 9000
     assert pq.read_metadata(tmp_path / "o.parquet").num_row_groups == 3
-    source = table.TableSource(tmp_path / "t.csv", tmp_path / "o.parquet", 7)
+    source = TableSource(tmp_path / "t.csv", tmp_path / "o.parquet", 7)
     entries = [entry for shard in range(7) for entry in source.entries(shard)]
     assert [entry.caption for entry in entries] == [f"c{i}" for i in range(9000)]
     assert entries[-1].key == "000008999"

@@ -91,6 +91,13 @@ def test_a_caption_may_be_a_field_of_the_json_member(tmp_path: Path) -> None:
     assert entries(tmp_path, 1, "json.alt") == [("1", "a cat"), ("2", "")]
 
 
+def test_a_group_that_is_not_known_is_named_with_its_sample(tmp_path: Path) -> None:
+    write_tar(tmp_path / "a.tar", [("1.json", b'{"gender": "man"}'), ("2.json", b'{"gender": "female"}')])
+    source = wds.WdsSource(wds.tars(tmp_path), (2,), "txt", ("gender",), (), False, 1)
+    with pytest.raises(InputError, match=r"a\.tar: sample 2: member json: gender: found 'female', expected one of man"):
+        list(source.entries(0))
+
+
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.999])
 def test_a_tar_that_is_cut_off_is_named(tmp_path: Path, drawings: list[Drawing], share: float) -> None:
     write_folder(drawings[:120], tmp_path, "{row}")
