@@ -9,7 +9,8 @@ the Fitzpatrick scale, lighter (types I to III) or darker (IV to VI), as Zhao et
 import re
 from collections.abc import Iterable
 
-GROUPS = {"gender": ("woman", "man"), "skin_tone": ("lighter", "darker")}
+from stages.groups import GROUPS
+
 OCCUPATIONS = (
     "health worker", "student", "teacher", "judge", "farmer", "cook", "mechanic", "factory worker", "office worker",
     "scientist", "technologist", "singer", "artist", "pilot", "astronaut", "firefighter", "police officer", "detective",

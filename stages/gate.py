@@ -12,7 +12,7 @@ code 0: passed, 1: failed, 2: cannot be judged.
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,13 +69,9 @@ def check(tolerances: Mapping[str, float], old: Metrics, new: Metrics) -> list[C
     InputError
         If a metric is unknown, has no better direction, or is missing on one side.
     """
+    check_keys(tolerances)
     checks = []
     for key, tolerance in tolerances.items():
-        if entry(key).better == "none":
-            raise InputError(
-                f"params.yaml: gate.metrics: {key}: unknown, or no direction of it is worse; expected a key of "
-                "`python -m stages.catalogue` with a better direction"
-            )
         for side, metrics in (("old", old), ("new", new)):
             if key not in metrics:
                 raise InputError(
@@ -84,6 +80,28 @@ def check(tolerances: Mapping[str, float], old: Metrics, new: Metrics) -> list[C
                 )
         checks.append(Check(change(key, old, new), tolerance))
     return checks
+
+
+def check_keys(keys: Iterable[str]) -> None:
+    """
+    Refuse metrics that cannot be judged.
+
+    Parameters
+    ----------
+    keys : iterable of str
+        Of `gate.metrics`.
+
+    Raises
+    ------
+    InputError
+        If one is in no catalogue, or has no better direction.
+    """
+    for key in keys:
+        if entry(key).better == "none":
+            raise InputError(
+                f"params.yaml: gate.metrics: {key}: unknown, or no direction of it is worse; expected a key of "
+                "`python -m stages.catalogue` with a better direction"
+            )
 
 
 def markdown(checks: Sequence[Check]) -> str:

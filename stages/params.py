@@ -4,10 +4,12 @@ Every stage loads and validates *all* of them before it does anything, so a typi
 One class a stage, one field a key, each with its meaning and unit; unknown keys are refused. A number that YAML reads
 as a string (``1e-4``, and the ``1e-05`` that ``dvc exp run -S`` writes) is understood as the number.
 
-``python -m stages.params`` validates and prints the whole set; ``--profile`` does so for another profile.
+``python -m stages.params`` validates and prints the whole set; ``--profile`` does so for another profile, ``--keys``
+lists every key with its type and meaning.
 """
 
 import argparse
+import csv
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
@@ -15,6 +17,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from stages.errors import InputError, run
+from stages.groups import GROUPS
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -26,6 +29,10 @@ MarginalsFile = Annotated[str, Field(pattern=r"\.csv$")]
 Style = Literal["noto", "twemoji", "openmoji", "noto-v1", "fluent-emoji-flat"]
 Place = Annotated[str, Field(min_length=1)]  # path of a file or folder outside the pipeline
 Attribute = Literal["gender", "skin_tone", "age", "ethnicity"]
+EvaluationSet = Literal[
+    "people", "phase", "coco_gender", "coco", "portraits", "fairface", "utkface", "miap", "objects", "imagenet"
+]
+EMOJI_SETS = ("people", "portraits", "objects")  # that the source emoji brings
 
 
 class Section(BaseModel):
@@ -74,11 +81,23 @@ class Balance(Section):
 
     @model_validator(mode="after")
     def _targets_are_attributes(self) -> "Balance":
-        other = sorted(set(self.target) - set(self.attributes)) if isinstance(self.target, dict) else []
-        if other:
+        if other := [name for name in self.attributes if name not in GROUPS]:
+            raise ValueError(f"attributes: found {other[0]}, expected some of those annotated: {', '.join(GROUPS)}")
+        goals = self.target if isinstance(self.target, dict) else {}
+        if unwanted := sorted(set(goals) - set(self.attributes)):
             raise ValueError(
-                f"target: found {other[0]}, expected one of balance.attributes ({', '.join(self.attributes)})"
+                f"target: found {unwanted[0]}, expected one of balance.attributes ({', '.join(self.attributes)})"
             )
+        for attribute, goal in goals.items():
+            if not isinstance(goal, dict):
+                continue
+            if sorted(goal) != sorted(GROUPS[attribute]):
+                raise ValueError(
+                    f"target.{attribute}: found {', '.join(goal) or 'no group'}, expected the groups "
+                    f"{', '.join(GROUPS[attribute])}"
+                )
+            if abs(sum(goal.values()) - 1) > 1e-6:
+                raise ValueError(f"target.{attribute}: the shares sum to {sum(goal.values()):g}, expected 1")
         return self
 
 
@@ -122,7 +141,7 @@ class Emoji(Section):
         total = self.portrait_share + self.occupation_share + self.person_share + self.object_share
         if abs(total - 1) > 1e-9:
             raise ValueError(
-                f"portrait_share, occupation_share, person_share and object_share sum to {total:g}, expected 1"
+                f"portrait_share, occupation_share, person_share, object_share: they sum to {total:g}, expected 1"
             )
         if abs(sum(self.skin_tones) - 1) > 1e-9:
             raise ValueError(f"skin_tones: the shares sum to {sum(self.skin_tones):g}, expected 1")
@@ -192,9 +211,10 @@ class Download(Section):
     def _source_is_described(self) -> "Download":
         for name in ("emoji", "cc3m", "table", "wds"):
             if (self.source == name) != (getattr(self, name) is not None):
+                there = "set" if getattr(self, name) else "not set"
                 raise ValueError(
-                    f"found source {self.source!r} and {name} {'set' if getattr(self, name) else 'not set'}: "
-                    f"the block belongs to source {name!r}, and to that one only"
+                    f"source: found {self.source!r} and the block {name} {there}; it belongs to source {name!r}, and "
+                    "to that one only"
                 )
         if self.emoji and (self.evaluation or self.occupations):
             raise ValueError("evaluation, occupations: source 'emoji' brings its own; expected neither")
@@ -345,7 +365,7 @@ class Train(Section):
     def _consistent(self) -> "Train":
         total = sum(phase.share for phase in self.schedule)
         if abs(total - 1) > 1e-9:
-            raise ValueError(f"the shares of the phases sum to {total:g}, expected 1")
+            raise ValueError(f"schedule: the shares of the phases sum to {total:g}, expected 1")
         if self.batch_size % self.accumulate:
             raise ValueError(f"accumulate: found {self.accumulate}, expected a divisor of batch_size {self.batch_size}")
         if isinstance(self.model, dict):
@@ -467,7 +487,9 @@ class Evaluate(Section):
     """What is measured, and how."""
 
     mode: Literal["corrected", "as_published"] = Field(description="exact metrics, or the published code's defects")
-    sets: Annotated[list[str], Field(min_length=1)] = Field(description="evaluation sets in data/<profile>/eval")
+    sets: Annotated[list[EvaluationSet], Field(min_length=1)] = Field(
+        description="evaluation sets: those of the source emoji, or some of download.evaluation"
+    )
     compare_published: bool = Field(description="also table the published definitions beside the corrected ones")
     iterations: Count = Field(default=10_000, description="draws of the published sampling loops")
     batch_size: Count = Field(description="images a forward pass")
@@ -544,7 +566,30 @@ class Params(Section):
                 f"contamination.alpha: found {self.contamination.alpha:g}, above generate.max_alpha "
                 f"{self.generate.max_alpha:g}; lower alpha, or raise max_alpha (which generates more images)"
             )
+        sets = EMOJI_SETS if self.download.emoji else tuple(self.download.evaluation)  # none: only data is made
+        if sets and (other := [name for name in self.evaluate.sets if name not in sets]):
+            named = "the sets of source emoji" if self.download.emoji else "those of download.evaluation"
+            raise ValueError(f"evaluate.sets: found {other[0]!r}, expected some of {', '.join(sets)}: {named}")
         return self
+
+    def check_seed(self, seed: int) -> None:
+        """
+        Refuse a seed that is not among `seeds`.
+
+        Parameters
+        ----------
+        seed : int
+            Of a command line.
+
+        Raises
+        ------
+        InputError
+            If it is none of them.
+        """
+        if seed not in self.seeds:
+            raise InputError(
+                f"--seed: found {seed}, expected one of {', '.join(map(str, self.seeds))} (params.yaml: seeds)"
+            )
 
     @property
     def folder(self) -> Path:
@@ -589,10 +634,20 @@ def load(root: Path = Path(), profile: str | None = None) -> Params:
         if twice := sorted(ours.keys() & theirs.keys()):
             raise InputError(f"{scale_path}: {section}.{twice[0]}: also set in {science_path}; keep one of the two")
         merged[section] = {**ours, **theirs}
+
+    def file(location: list[str]) -> Path:
+        section, field = [*location, "", ""][:2]
+        in_scale = section in scale and (section not in science or field in (scale[section] or {}))
+        return scale_path if in_scale else science_path
+
     try:
-        return Params.model_validate(merged)
+        params = Params.model_validate(merged)
     except ValidationError as error:
-        raise InputError(_one_line(error, science_path, science, scale_path, scale)) from None
+        location, text = mistake(error)
+        raise InputError(f"{file(location)}: {text}") from None
+    if isinstance(params.balance.target, str) and params.balance.target.endswith(".csv"):
+        _check_marginals(root / params.balance.target, params.balance.attributes, file(["balance", "target"]))
+    return params
 
 
 SectionType = TypeVar("SectionType", bound=Section)
@@ -627,47 +682,94 @@ def load_section(path: Path, name: str, section: type[SectionType]) -> SectionTy
     try:
         return section.model_validate(values[name])
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join([name, *map(str, first["loc"])])
-        raise InputError(f"{path}: {key}: found {first['input']!r}: {first['msg']}") from None
+        raise InputError(f"{path}: {name}.{mistake(error, section)[1]}") from None
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(path.read_text())
+        values = yaml.load(path.read_text(), _Loader)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run in the project's folder") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not valid YAML: {error}") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        raise InputError(
+            f"{path}: {f'line {mark.line + 1}: ' if mark else ''}{error.problem or error.context}"
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise InputError(f"{path}: found {type(values).__name__}, expected keys and values")
     return values
 
 
-def _one_line(error: ValidationError, science_path: Path, science: dict, scale_path: Path, scale: dict) -> str:
-    """Say the first error in one line: file, key, what was found, what is expected."""
-    first = error.errors()[0]
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that comes twice in a block, of which YAML would keep the last and say nothing."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        lines: dict[Any, int] = {}
+        for key, _ in node.value:
+            line = key.start_mark.line + 1
+            if key.value in lines:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"{key.value}: set in line {lines[key.value]} already; keep one of the two",
+                    problem_mark=key.start_mark,
+                )
+            if isinstance(key, yaml.ScalarNode):
+                lines[key.value] = line
+        return node
+
+
+def mistake(error: ValidationError, model: type[BaseModel] = Params) -> tuple[list[str], str]:
+    """
+    Say the first mistake in one line.
+
+    Parameters
+    ----------
+    error : ValidationError
+        Of the model. Its own validators say ``"key: what is wrong"``.
+    model : type
+        What was validated.
+
+    Returns
+    -------
+    tuple of (list of str, str)
+        Where, part by part; and the line: dotted key, what was found, what is expected.
+    """
+    errors = error.errors()
+    first = errors[0]
     location = [str(part) for part in first["loc"]]
-    if first["type"] == "value_error" and not location:
-        return f"{science_path}: {first['msg'].removeprefix('Value error, ')}"
-    key, description = _describe(location)
-    section = location[0] if location else ""
-    field = location[1] if len(location) > 1 else ""
-    in_scale = section in scale and (section not in science or field in (scale[section] or {}))
-    where = scale_path if in_scale else science_path
+    if first["type"] == "value_error":
+        keys, _, said = first["msg"].removeprefix("Value error, ").partition(": ")
+        outer = [_describe(location, model)[0]] if location else []
+        return [*location, *keys.split(",")[0].split(".")], f"{'.'.join([*outer, keys])}: {said}"
     if first["type"] == "extra_forbidden":
-        known = ", ".join(_section(location).model_fields)
-        return f"{where}: {'.'.join(location)}: unknown key; remove it or correct its spelling (known: {known})"
+        return location, _unknown(location, model)
+    key, description = _describe(location, model)
     expected = f" ({description})" if description else ""
-    if first["type"] == "missing":
-        return f"{where}: {key}: missing{expected}"
-    message = str(first["msg"]).removeprefix("Value error, ")
-    return f"{where}: {key}: found {first['input']!r}: {message[0].lower()}{message[1:]}{expected}"
+    if first["type"] != "missing":
+        message = str(first["msg"])
+        return location, f"{key}: found {_short(first['input'])}: {message[0].lower()}{message[1:]}{expected}"
+    missing = f"{key}: missing{expected}"
+    for other in errors:  # a misspelt key is missing under its right name
+        if other["type"] == "extra_forbidden" and other["loc"][:-1] == first["loc"][:-1]:
+            misspelt = [str(part) for part in other["loc"]]
+            return misspelt, f"{_unknown(misspelt, model)}; {missing}"
+    return location, missing
 
 
-def _section(location: list[str]) -> type[BaseModel]:
+def _unknown(location: list[str], model: type[BaseModel]) -> str:
+    known = ", ".join(_section(location, model).model_fields)
+    return f"{'.'.join(location)}: unknown key; remove it or correct its spelling (known: {known})"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:97]}..."
+
+
+def _section(location: list[str], model: type[BaseModel]) -> type[BaseModel]:
     """Find the class whose field the last part of a location is, as far as it can be followed."""
-    model: type[BaseModel] = Params
     for part in location[:-1]:
         found = model.model_fields.get(part)
         if found is None:
@@ -680,22 +782,45 @@ def _section(location: list[str]) -> type[BaseModel]:
     return model
 
 
-def _describe(location: list[str]) -> tuple[str, str]:
+def _describe(location: list[str], model: type[BaseModel]) -> tuple[str, str]:
     """Return the dotted key (without pydantic's names of union members) and the field's description."""
     for depth in range(len(location), 0, -1):
-        field = _section(location[:depth]).model_fields.get(location[depth - 1])
+        field = _section(location[:depth], model).model_fields.get(location[depth - 1])
         if field is not None:
             index = [part for part in location[depth:] if part.isdigit()]
             return ".".join(location[:depth] + index[:1]), field.description or ""
     return ".".join(location), ""
 
 
+def _check_marginals(path: Path, attributes: list[Attribute], named_in: Path) -> None:
+    """Refuse a csv of marginals that is not there or lacks a column; what it holds is checked when it is read."""
+    try:
+        with path.open(newline="") as file:
+            header = next(csv.reader(file), [])
+    except OSError as error:
+        raise InputError(
+            f"{named_in}: balance.target: {path}: {(error.strerror or 'unreadable').lower()}; expected a csv with a "
+            "column of groups for each of balance.attributes"
+        ) from None
+    if absent := [name for name in attributes if name not in header]:
+        raise InputError(
+            f"{named_in}: balance.target: {path}: no column {absent[0]} (found {', '.join(header) or 'none'})"
+        )
+
+
 def main() -> None:
     """Validate, and print every value."""
+    from stages import gate, keys  # these run for this program alone, and for no stage
+
     parser = argparse.ArgumentParser(prog="python -m stages.params", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--profile", help="another profile than the one params.yaml names")
+    parser.add_argument("--keys", action="store_true", help="list every key with its type and meaning instead")
     arguments = parser.parse_args()
+    if arguments.keys:
+        print(keys.listing(Params))
+        return
     params = load(profile=arguments.profile)
+    gate.check_keys(params.gate.metrics)
     print(yaml.safe_dump(params.model_dump(mode="json"), sort_keys=False, allow_unicode=True), end="")
 
 

@@ -13,10 +13,16 @@ GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 
 
 @cache
-def imported(path: Path) -> frozenset[str]:
-    """Return the `stages…` modules that a file imports, as paths below stages/ without suffix."""
+def imported(path: Path, program: bool = True) -> frozenset[str]:
+    """
+    Return the `stages…` modules that a file imports, as paths below stages/ without suffix.
+
+    Without `program`, not what `main` alone imports: it runs where the module is a program, not where it is imported.
+    """
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    tree = ast.parse(path.read_text())
+    tree.body = [node for node in tree.body if program or getattr(node, "name", "") != "main"]
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -33,7 +39,7 @@ def shared_modules(files: list[Path]) -> set[str]:
         path = ROOT / "stages" / f"{todo.pop().split('.')[0]}.py"
         if path.exists() and path.stem not in found:
             found.add(path.stem)
-            todo += imported(path)
+            todo += imported(path, program=False)
     return found
 
 

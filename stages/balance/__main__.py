@@ -51,8 +51,6 @@ def main() -> None:
     argparse.ArgumentParser(prog="python -m stages.balance", description=(__doc__ or "").split("\n\n")[0]).parse_args()
     params = load()
     settings, folder = params.balance, params.folder
-    if other := [name for name in settings.attributes if name not in GROUPS]:
-        raise InputError(f"balance.attributes: found {other[0]}, expected some of those annotated: {', '.join(GROUPS)}")
     groups = [(attribute, group) for attribute in settings.attributes for group in GROUPS[attribute]]
     labels = _labels(folder / "attributes.parquet", groups, settings)
     target = _target(settings)
@@ -112,8 +110,6 @@ def _target(settings: Balance) -> dict[str, Goal]:
     elif target.endswith(".csv"):
         try:
             wanted = shares_of_table(pd.read_csv(target, dtype=str, keep_default_na=False), settings.attributes)
-        except FileNotFoundError:
-            raise InputError(f"balance.target: {target}: no such file") from None
         except (InputError, ValueError) as error:
             raise InputError(f"balance.target: {target}: {error}") from None
     else:

@@ -68,6 +68,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, required=True, help="which model of models/, and the seed of the training")
     seed = parser.parse_args().seed
     params = load()
+    params.check_seed(seed)
     settings, folder = params.caption, params.folder
     output = folder / "captions" / str(seed)
     if not settings.captioners:

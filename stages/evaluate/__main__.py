@@ -45,8 +45,7 @@ def main() -> None:
     arguments = _parser().parse_args()
     params = load(profile=arguments.profile)
     if arguments.seed is not None:
-        if arguments.seed not in params.seeds:
-            raise InputError(f"--seed {arguments.seed}: params.yaml has seeds {params.seeds}")
+        params.check_seed(arguments.seed)
         model, pretrained = str(params.folder / "models" / str(arguments.seed) / "clip"), None
         out = params.folder / "scores" / str(arguments.seed)
         if not Path(model).is_dir() and arguments.leakage_seeds is None:

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from stages.errors import InputError
-from stages.params import Params, Study
+from stages.params import Params, Study, mistake
 from stages.workdir import fingerprint
 
 ALPHA, METHOD = "contamination.alpha", "balance.method"
@@ -107,10 +107,7 @@ def change(params: Params, settings: Mapping[str, Any]) -> Params:
     try:
         return Params.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        found = "unknown key" if first["type"] == "extra_forbidden" else f"found {first['input']!r}: {first['msg']}"
-        raise InputError(f"study: {where}: {found}; correct the section study of the profile") from None
+        raise InputError(f"study: {mistake(error)[1]}; correct the section study of the profile") from None
 
 
 def overrides(

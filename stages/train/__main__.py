@@ -53,6 +53,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, required=True, help="of weights and order; one of seeds")
     seed = parser.parse_args().seed
     everything = params.load()
+    everything.check_seed(seed)
     section, folder = everything.train, everything.folder
     logging.getLogger().setLevel(logging.ERROR)  # open_clip warns that random weights are random
     warnings.filterwarnings("ignore", message=r".*torch\.distributed\.nn", category=FutureWarning)

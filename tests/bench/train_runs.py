@@ -22,6 +22,7 @@ from stages.workdir import work_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMED = Path(__file__).with_name("timed_run.py")
+SEEDS = 100  # more than any benchmark trains models
 INPUTS = ("real", "synthetic", "eval", "samples.parquet", "occupations.csv")
 
 
@@ -42,7 +43,7 @@ def project(
     `train` changes keys of its section. Without a selection, real images are trained on, each once; `rows` takes as
     many of the first ones of the selection or of the images.
     """
-    science = yaml.safe_load((ROOT / "params.yaml").read_text()) | {"profile": profile}
+    science = yaml.safe_load((ROOT / "params.yaml").read_text()) | {"profile": profile, "seeds": [*range(SEEDS)]}
     profiles, data = folder / "stages" / "profiles", folder / "data" / profile
     profiles.mkdir(parents=True)
     data.mkdir(parents=True)

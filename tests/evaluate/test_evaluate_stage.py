@@ -246,7 +246,7 @@ def test_leakage_needs_captions(captioned, model_folder):
         ),
         (["--model", "MODEL", "--out", "x", "--sets", "fairface"], "no such evaluation set (found: objects, people"),
         (["--model", "MODEL", "--out", "x", "--pretrained", "openai"], "a folder has its own weights"),
-        (["--seed", "77"], "--seed 77: params.yaml has seeds"),
+        (["--seed", "77"], "--seed: found 77, expected one of 0, 1 (params.yaml: seeds)"),
         (["--seed", "0"], "data/smoke/models/0/clip: no trained model; run `dvc repro train@0`"),
     ],
 )

@@ -62,6 +62,7 @@ def test_what_no_score_depends_on_leaves_the_name(project):
         ({"balance.methd": "m4"}, "study: balance.methd: unknown key"),
         ({"profile.x": 1}, "study: profile.x: profile has no keys"),
         ({"caption.captioners": ["gpt"]}, "study: caption.captioners.0: found 'gpt'"),
+        ({"evaluate.sets": ["coco"]}, "study: evaluate.sets: found 'coco', expected some of people, portraits"),
     ],
 )
 def test_a_point_that_cannot_run_is_refused_before_any_work(params, settings, said):
