@@ -1,5 +1,6 @@
 """What a sweep shows: a sentence and a chart a metric."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -7,10 +8,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from stages.canvas import AFTER, BEFORE, MAN, PLAIN, SYNTHETIC, WOMAN, Panel
-from stages.wording import ARROWS, WISHES, difference, entry, label
+from stages.wording import ARROWS, NOT_BALANCED, WISHES, counted, difference, entry, label, vanishes
 
 LOOKS = {  # of a method: colour and mark
-    "none": (BEFORE, "o"),
+    NOT_BALANCED: (BEFORE, "o"),
     "random": (PLAIN, "s"),
     "reweighing": (MAN, "^"),
     "m4_sgd": (WOMAN, "D"),
@@ -55,28 +56,32 @@ def _compared(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         moved, clear = _moved(row)
         where = " at every α" if clear and row["everywhere"] and row["alphas"] > 1 else ""
         test = f", p = {row['p_holm']:.2g}" if row["p_holm"] == row["p_holm"] else ""
-        pairs = f"{row['pairs']} pair{'s' if row['pairs'] > 1 else ''}"
+        pairs = counted(row["pairs"], "pair")
         against.setdefault(row["reference"], []).append(f"{row['method']} {moved}{where} ({pairs}{test})")
     return [f"Against {reference}: {'; '.join(moves)}." for reference, moves in against.items()]
 
 
 def _changed(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Say what changes from the lowest to the highest α, by method; a sentence a range and number of runs."""
+    """Say what changes from the lowest to the highest α, by method; a sentence a range and number of seeds."""
     spans: dict[tuple[float, float, int], list[str]] = {}
     for row in rows:
-        span = (row["alpha_from"], row["alpha_to"], row["runs"])
-        spans.setdefault(span, []).append(f"with {row['method']} it {_moved(row)[0]}")
+        span = (row["alpha_from"], row["alpha_to"], row["seeds"])
+        how = "when" if row["method"].startswith(NOT_BALANCED) else "with"
+        spans.setdefault(span, []).append(f"{how} {row['method']} it {_moved(row)[0]}")
     return [
-        f"Contamination, from α = {low:g} to {high:g} ({runs} runs each): {'; '.join(moves)}."
-        for (low, high, runs), moves in spans.items()
+        f"Contamination, from α = {low:g} to {high:g} ({counted(seeds, 'seed')}): {'; '.join(moves)}."
+        for (low, high, seeds), moves in spans.items()
     ]
 
 
 def _moved(row: Mapping[str, Any]) -> tuple[str, bool]:
     """Say a difference; tell whether its interval leaves out 0."""
     key, value = row["metric"], row["difference"]
+    alone = row["lo"] != row["lo"]
+    if all(vanishes(key, of) for of in ([value] if alone else [value, row["lo"], row["hi"]])):
+        return "does not change it", False
     verb = "raises" if value > 0 else "lowers"
-    if row["lo"] != row["lo"]:
+    if alone:
         return f"{verb} it by {difference(key, abs(value))} (no interval)", False
     near, far = sorted((abs(row["lo"]), abs(row["hi"])))
     if row["lo"] > 0 or row["hi"] < 0:
@@ -121,21 +126,28 @@ def _panel(metric: str, table: pd.DataFrame, methods: Sequence[str]) -> Panel:
     def draw(axes: Axes) -> None:
         dashes = {}
         for place, method in enumerate(methods):
-            rows = table.loc[table["method"] == method, :].groupby("alpha")["value"].agg(["mean", "std"])
+            at = table.loc[table["method"] == method, :].groupby("alpha")["value"].agg(["mean", "std"])
             colour, mark, kind = _look(method, place)
             dashes[kind] = dashes.get(kind, -1) + 1
             style = ("-", (0, (4, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))[dashes[kind] % 4]
-            x, mean = rows.index.to_numpy(float), rows["mean"].to_numpy(float)
-            spread = rows["std"].fillna(0.0).to_numpy(float)
+            x, mean = at.index.to_numpy(float), at["mean"].to_numpy(float)
+            spread = at["std"].fillna(0.0).to_numpy(float)
             axes.fill_between(x, mean - spread, mean + spread, color=colour, alpha=0.16, linewidth=0)
-            axes.plot(x, mean, color=colour, marker=mark, markersize=4.5, linewidth=1.6, linestyle=style, label=method)
+            ring = {"markersize": 9, "markerfacecolor": "none"} if dashes[kind] else {"markersize": 4.5}  # seen on top
+            axes.plot(x, mean, color=colour, marker=mark, linewidth=1.6, linestyle=style, label=method, **ring)
         if entry(metric).better == "zero":
             axes.axhline(0, color=BEFORE, linewidth=0.8)
         name, _, place_of = label(metric).partition(" · ")
         known = entry(metric)
-        axes.set_title(f"{name[:1].upper()}{name[1:]} {ARROWS[known.better]}\n{place_of}".rstrip(), pad=20)
+        axes.set_title(f"{name[:1].upper()}{name[1:]} {ARROWS[known.better]}\n{place_of}".rstrip(), pad=5 + 15 * rows)
         axes.set(xlabel="α, share of generated images", ylabel="%" if "%" in known.range else "")
         axes.set_xticks(sorted(table["alpha"].unique()))
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 0.99), ncols=4, borderpad=0, handlelength=1.8, columnspacing=1)
+        axes.legend(
+            loc="lower left", bbox_to_anchor=(0, 0.99), ncols=columns, borderpad=0, handlelength=1.8, columnspacing=1
+        )
 
-    return Panel(f"study-{metric}", f"{label(metric)} against α, a line a balancing method", draw, height=3.2)
+    longest = max(map(len, methods))
+    columns = 3 if longest < 16 else 2 if longest < 26 else 1  # of the legend between title and chart
+    rows = math.ceil(len(methods) / columns)
+    alt = f"{label(metric)} against α, a line a balancing method"
+    return Panel(f"study-{metric}", alt, draw, height=3 + 0.2 * rows)

@@ -1,6 +1,7 @@
 """How metrics are said to people: names, numbers with the digits that make sense, and which of them matter most."""
 
 import re
+from collections.abc import Mapping
 
 from stages.catalogue import Better, Entry, describe
 
@@ -41,6 +42,7 @@ _DATA = tuple(
 )
 _ORDER = ("unseen", "seen")  # of the parts
 LAST = ("text.", "captions.majority.")
+NOT_BALANCED = "not balanced"
 
 
 def headlines(keys: list[str]) -> list[tuple[str, list[str]]]:
@@ -161,7 +163,7 @@ def number(key: str, value: float, signed: bool = False) -> str:
         E.g. ``"41.7 %"``, ``"−0.123"``, ``"1,220"``.
     """
     span = entry(key).range
-    sign = "+" if signed else ""
+    sign = "+z" if signed else "z"  # z: what rounds to 0 has no minus
     if "%" in span:
         text = f"{value:{sign}.1f} %"
     elif span == "count":
@@ -190,3 +192,61 @@ def difference(key: str, value: float, signed: bool = False) -> str:
         As `number`, but of percentages in points: ``"+1.4 points"``.
     """
     return number(key, value, signed).replace(" %", " points")
+
+
+def vanishes(key: str, value: float) -> bool:
+    """
+    Tell whether a difference is 0 at the digits that are written of a metric.
+
+    Parameters
+    ----------
+    key : str
+        The metric.
+    value : float
+        Finite, or NaN: unknown, so not 0.
+
+    Returns
+    -------
+    bool
+        Whether it is written as 0.
+    """
+    return difference(key, value) == difference(key, 0.0)
+
+
+def counted(count: int, noun: str) -> str:
+    """
+    Write a number of things.
+
+    Parameters
+    ----------
+    count : int
+        How many.
+    noun : str
+        One of them; its plural takes an s.
+
+    Returns
+    -------
+    str
+        E.g. ``"1 seed"``, ``"1,220 pairs"``.
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def balancing(method: str, target: object, eta: object = "auto") -> str:
+    """
+    Name what a run does to its mix.
+
+    Parameters
+    ----------
+    method, target, eta : str, object
+        Of the section ``balance`` of params.yaml.
+
+    Returns
+    -------
+    str
+        The method, or `NOT_BALANCED` where it keeps every row: the method is ``none``, or no attribute has a target
+        and η is not stated.
+    """
+    goals = list(target.values()) if isinstance(target, Mapping) else [target]
+    idle = method == "none" or (eta == "auto" and all(goal == "none" for goal in goals))
+    return NOT_BALANCED if idle else method

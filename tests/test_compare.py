@@ -5,16 +5,20 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 from scipy import stats
 
+from stages.canvas import png
 from stages.compare.__main__ import study_files
 from stages.compare.differences import compare, holm, mean_interval, trends
 from stages.compare.runs import Run, experiments, flatten, lines, tabulate
@@ -23,6 +27,7 @@ from stages.findings import panels, sentences
 
 ROOT = Path(__file__).parents[1]
 KEY = "portraits.unseen.ab.max"
+PLAIN = "not balanced"
 ALPHAS, SEEDS = (0.0, 0.4, 0.8), (0, 1, 2)
 
 
@@ -62,7 +67,25 @@ def test_lines_are_named_by_what_differs():
 
 
 def test_lines_of_one_target_are_the_methods():
-    assert lines([run_of("a", 0, "m4"), run_of("b", 0.4, "none", "none")]) == ["m4", "none"]
+    assert lines([run_of("a", 0, "m4"), run_of("b", 0.4, "none", "none")]) == ["m4", PLAIN]
+
+
+def test_what_balances_nothing_is_one_line_whatever_its_method_or_target():
+    runs = [run_of("a", 0, "m4", "none"), run_of("b", 0.4, "none", "equal"), run_of("c", 0, "random", "none")]
+    assert lines([*runs, run_of("d", 0, "m4")]) == [PLAIN, PLAIN, PLAIN, "m4"]
+
+
+def test_targets_of_attributes_alone():
+    runs = [run_of("a", 0, "m4"), run_of("b", 0, "m4"), run_of("c", 0, "random")]
+    for one, goal in zip(runs, ("none", "equal"), strict=False):
+        del one.settings["balance.target"]
+        one.settings["balance.target.gender"] = goal
+    assert lines(runs) == [PLAIN, "m4", "random"]
+
+
+def test_a_stated_share_of_rows_is_a_line_without_a_target_too():
+    runs = [run_of("a", 0, "none"), run_of("b", 0, "random", "none", **{"balance.eta": 0.5})]
+    assert lines(runs) == [PLAIN, "random"]
 
 
 def test_other_parameters_come_with_their_names():
@@ -76,7 +99,7 @@ def test_what_most_runs_share_goes_without_saying():
         run_of("none", 0, "none", **{"balance.proxies": False}),
         run_of("p", 0.4, "m4", **{"balance.proxies": True}),
     ]
-    assert lines(runs) == ["m4", "m4", "m4", "none", "m4, balance.proxies True"]
+    assert lines(runs) == ["m4", "m4", "m4", PLAIN, "m4, proxies on"]
 
 
 def test_parameters_that_no_score_depends_on_make_no_line():
@@ -118,7 +141,7 @@ def test_one_value_has_no_interval():
 
 
 def test_pairing_finds_what_the_spread_of_seeds_hides(table):
-    found = row(compare(table, ["none"]), method="m4")
+    found = row(compare(table, [PLAIN]), method="m4")
     assert (found["pairs"], found["seeds"], found["alphas"]) == (9, 3, 3)
     assert found["difference"] == pytest.approx(-0.2, abs=0.01) and found["hi"] < -0.15
     assert found["everywhere"] == 1
@@ -126,29 +149,29 @@ def test_pairing_finds_what_the_spread_of_seeds_hides(table):
 
 def test_p_is_scipys_wilcoxon_of_the_pairs(table):
     wide = table.pivot(index=["alpha", "seed"], columns="method", values="value")
-    expected = stats.wilcoxon(wide["m4"] - wide["none"]).pvalue
-    found = row(compare(table, ["none"]), method="m4")
+    expected = stats.wilcoxon(wide["m4"] - wide[PLAIN]).pvalue
+    found = row(compare(table, [PLAIN]), method="m4")
     assert found["p"] == pytest.approx(expected) and found["p_holm"] == pytest.approx(2 * expected)
 
 
 def test_few_pairs_are_not_tested(table):
-    found = row(compare(table[table["alpha"] == 0.0], ["none"]), method="m4")
+    found = row(compare(table[table["alpha"] == 0.0], [PLAIN]), method="m4")
     assert found["pairs"] == 3 and np.isnan(found["p"]) and np.isnan(found["p_holm"])
 
 
 def test_equal_methods_do_not_differ():
     same = tabulate([run_of(f"{m}{a}", a, m) for m in ("none", "random") for a in ALPHAS])
-    found = row(compare(same, ["none"]), method="random")
+    found = row(compare(same, [PLAIN]), method="random")
     assert (found["difference"], found["p"]) == (0, 1)
 
 
 def test_only_common_points_are_paired():
     runs = [run_of("a", 0, "none"), run_of("b", 0.4, "none"), run_of("c", 0.4, "m4", seeds=(1, 2))]
-    assert row(compare(tabulate(runs), ["none"]), method="m4")["pairs"] == 2
+    assert row(compare(tabulate(runs), [PLAIN]), method="m4")["pairs"] == 2
 
 
 def test_trend_is_the_paired_change_over_alpha(table):
-    found = row(trends(table), method="none")
+    found = row(trends(table), method=PLAIN)
     assert (found["alpha_from"], found["alpha_to"], found["seeds"], found["runs"]) == (0.0, 0.8, 3, 9)
     assert found["difference"] == pytest.approx(0.08, abs=0.02)
     assert found["hi"] - found["lo"] < 0.01  # the noise of the seeds is taken away
@@ -178,24 +201,24 @@ def test_a_trend_is_least_squares_with_an_intercept_a_seed(table):
 
 def test_the_main_metrics_are_a_family_of_tests_of_their_own(table):
     other = table.assign(metric="rb.gender")
-    both = compare(pd.concat([table, other]), ["none"], main=[KEY])
+    both = compare(pd.concat([table, other]), [PLAIN], main=[KEY])
     assert set(both["tests"]) == {2}
     pd.testing.assert_series_equal(
-        both.loc[both["metric"] == KEY, "p_holm"], compare(table, ["none"])["p_holm"], check_index=False
+        both.loc[both["metric"] == KEY, "p_holm"], compare(table, [PLAIN])["p_holm"], check_index=False
     )
-    assert set(compare(pd.concat([table, other]), ["none"])["tests"]) == {4}
+    assert set(compare(pd.concat([table, other]), [PLAIN])["tests"]) == {4}
 
 
 def test_each_pair_of_methods_is_compared_once(table):
-    found = compare(table, ["none", "random"])
+    found = compare(table, [PLAIN, "random"])
     pairs = list(zip(found["method"], found["reference"], strict=True))
-    assert sorted(pairs) == [("m4", "none"), ("m4", "random"), ("random", "none")]
+    assert sorted(pairs) == [("m4", PLAIN), ("m4", "random"), ("random", PLAIN)]
 
 
 def test_the_interval_of_the_seeds_means(table):
     wide = table.pivot(index=["alpha", "seed"], columns="method", values="value")
-    d = (wide["m4"] - wide["none"]).groupby(level="seed").mean().to_numpy()
-    found = row(compare(table, ["none"]), method="m4")
+    d = (wide["m4"] - wide[PLAIN]).groupby(level="seed").mean().to_numpy()
+    found = row(compare(table, [PLAIN]), method="m4")
     assert (found["seed_lo"], found["seed_hi"]) == pytest.approx(mean_interval(d)[1:])
 
 
@@ -204,16 +227,42 @@ def test_one_alpha_has_no_trend(table):
 
 
 def test_a_sentence_says_size_interval_and_test(table):
-    (said,) = sentences(compare(table, ["none"]), trends(table), [KEY])
+    (said,) = sentences(compare(table, [PLAIN]), trends(table), [KEY])
     assert said.startswith(
-        "**association bias · portraits · unseen** (lower is better). Against none: m4 lowers it by 0.2"
+        "**association bias · portraits · unseen** (lower is better). Against not balanced: m4 lowers it by 0.2"
     )
     assert "] at every α (9 pairs, p = 0.0" in said
-    assert "Contamination, from α = 0 to 0.8 (9 runs each): with m4 it raises it by 0.0" in said
+    assert "Contamination, from α = 0 to 0.8 (3 seeds): with m4 it raises it by 0.0" in said
+
+
+def test_a_sentence_says_that_nothing_changes():
+    same = tabulate([run_of(f"{m}{a}", a, m, value=-0.1 * a) for m in ("none", "m4") for a in ALPHAS])
+    (said,) = sentences(compare(same, [PLAIN]), trends(same), [KEY])
+    assert "Against not balanced: m4 does not change it (9 pairs, p = 1)." in said
+    assert "(3 seeds): with m4 it does not change it; when not balanced it does not change it." in said
+
+
+def test_a_difference_of_0_with_an_interval_is_not_no_change():
+    found = compare(tabulate([run_of("a", 0, "none"), run_of("b", 0, "m4")]), [PLAIN])
+    (said,) = sentences(found.assign(lo=-0.2, hi=0.2), trends(tabulate([run_of("a", 0, "none")])), [KEY])
+    assert "m4 does not clearly change it: +0.000 [−0.200, +0.200] (3 pairs)" in said
+
+
+def test_one_seed_and_one_line_in_the_singular():
+    two = tabulate([run_of("a", 0, "m4", seeds=(0,)), run_of("b", 0.4, "m4", seeds=(0,))])
+    said = study_files(two, 2, "smoke")["findings.md"].decode()
+    assert said.startswith("2 runs: 2 α, 1 line, 1 seed each.\n")
+    assert "from α = 0 to 0.4 (1 seed): with m4 it raises it by 0.040 (no interval)." in said
+
+
+def test_one_line_leaves_an_empty_table_of_comparisons():
+    files = study_files(tabulate([run_of("a", 0, "m4"), run_of("b", 0.4, "m4")]), 2, "smoke")
+    found = pd.read_csv(io.BytesIO(files["comparisons.csv"]))
+    assert found.empty and {"metric", "method", "reference", "difference", "lo", "hi", "p_holm"} <= set(found)
 
 
 def test_a_sentence_does_not_claim_what_noise_allows(table):
-    (said,) = sentences(compare(table, ["none"]), trends(table).iloc[:0], [KEY])
+    (said,) = sentences(compare(table, [PLAIN]), trends(table).iloc[:0], [KEY])
     assert "random does not clearly change it: " in said
 
 
@@ -223,9 +272,28 @@ def test_a_panel_draws_the_means_over_seeds(table):
     panel.draw(axes)
     drawn = {line.get_label(): line.get_ydata() for line in axes.lines if not str(line.get_label()).startswith("_")}
     expected = table.groupby(["method", "alpha"])["value"].mean()
-    assert set(drawn) == {"none", "random", "m4"}
+    assert set(drawn) == {PLAIN, "random", "m4"}
     for method, values in drawn.items():
         assert np.allclose(values, expected[method])
+
+
+def test_the_legend_of_five_lines_has_room_between_title_and_chart():
+    runs = [run_of(f"{m}{a}", a, m) for m in ("none", "random", "m4", "m4_sgd") for a in ALPHAS]
+    runs += [run_of("p", 0.4, "m4", **{"balance.proxies": True})]
+    (panel,) = panels(tabulate([Run(r.name, {"balance.proxies": False, **r.settings}, r.values) for r in runs]), [KEY])
+    kept: list[Axes] = []
+
+    def draw(axes: Axes) -> None:
+        panel.draw(axes)
+        kept.append(axes)
+
+    png([replace(panel, draw=draw)], columns=1)
+    (axes,) = kept
+    legend, chart, sheet = axes.get_legend(), axes.get_window_extent(), axes.get_figure().bbox
+    (title,) = (text for text in axes.findobj(Text) if text.get_text() == axes.get_title(loc="left"))
+    box = legend.get_window_extent()
+    assert len(legend.get_texts()) == 5
+    assert chart.y1 - 2 <= box.y0 and box.y1 <= title.get_window_extent().y0 and box.x1 <= sheet.x1
 
 
 def test_experiments_are_listed_oldest_first_unfinished_apart():
@@ -318,11 +386,9 @@ def test_main_metrics_come_first(table):
 def test_real_experiments_become_table_figure_and_findings(swept, once):
     done = once[0]
     study = swept / "data" / "smoke" / "results" / "study"
-    assert "4 runs: 2 α, 2 lines, up to 2 seeds each." in done.stdout
-    assert (
-        "- **representation bias · gender** (lower is better). Against none: m4 lowers it by 0.150 [0.150, 0.150]"
-        in done.stdout
-    )
+    assert "4 runs: 2 α, 2 lines, 2 seeds each." in done.stdout
+    assert "- **representation bias · gender** (lower is better). Against not balanced: m4 lowers it by" in done.stdout
+    assert "m4 lowers it by 0.150 [0.150, 0.150] at every α (4 pairs)" in done.stdout
     runs = pd.read_csv(study / "runs.csv")
     found = runs.pivot_table(index=["alpha", "method"], columns="seed", values="value")
     assert found.loc[(0.8, "m4")].tolist() == pytest.approx([0.13, 0.14])
@@ -349,7 +415,7 @@ def test_named_revisions_alone(swept, tmp_path):
     ("arguments", "said"),
     [
         (["--revs", "nowhere"], "nowhere: no such revision"),
-        (["--revs", "HEAD", "far", "--reference", "m5"], "--reference m5: found none; name one of these"),
+        (["--revs", "HEAD", "far", "--reference", "m5"], "--reference m5: found not balanced; name one of these"),
         (["--revs", "HEAD", "--metrics", "made.up"], "--metrics made.up: no run has it"),
     ],
 )

@@ -3,7 +3,7 @@
 import pytest
 
 from stages.catalogue import CATALOGUE, describe
-from stages.wording import entry, headlines, label, name_and_place, number
+from stages.wording import balancing, counted, entry, headlines, label, name_and_place, number, vanishes
 
 
 @pytest.mark.parametrize(
@@ -46,6 +46,7 @@ def test_every_entry_has_a_name_without_braces():
         ("n.people", 1220.0, "1,220"),
         ("rb.gender", 0.12345, "0.123"),
         ("portraits.unseen.drift", -0.5, "−0.500"),
+        ("portraits.unseen.drift", -0.0004, "0.000"),
     ],
 )
 def test_number(key, value, text):
@@ -54,6 +55,41 @@ def test_number(key, value, text):
 
 def test_a_signed_number_has_its_sign():
     assert number("rb.gender", 0.1, signed=True) == "+0.100"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "gone"),
+    [
+        ("rb.gender", -0.0004, True),
+        ("rb.gender", 0.0006, False),
+        ("people.t2i.r5", 0.04, True),
+        ("people.t2i.r5", -0.06, False),
+        ("rb.gender", float("nan"), False),
+    ],
+)
+def test_what_is_written_as_0_vanishes(key, value, gone):
+    assert vanishes(key, value) is gone
+
+
+@pytest.mark.parametrize(("count", "text"), [(0, "0 seeds"), (1, "1 seed"), (1220, "1,220 seeds")])
+def test_a_count_has_its_plural(count, text):
+    assert counted(count, "seed") == text
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "eta", "name"),
+    [
+        ("m4", "equal", "auto", "m4"),
+        ("none", "equal", "auto", "not balanced"),
+        ("m4", "none", "auto", "not balanced"),
+        ("m4", {"gender": "none"}, "auto", "not balanced"),
+        ("m4", {"gender": {"woman": 0.5, "man": 0.5}, "skin_tone": "none"}, "auto", "m4"),
+        ("random", "none", 0.5, "random"),
+        ("none", "none", 0.5, "not balanced"),
+    ],
+)
+def test_what_keeps_every_row_is_not_balanced(method, target, eta, name):
+    assert balancing(method, target, eta) == name
 
 
 def test_an_unknown_metric_has_no_direction():

@@ -33,10 +33,10 @@ from stages.findings import panels, sentences
 from stages.params import Params, load
 from stages.repository import show
 from stages.staging import replaced
-from stages.wording import headlines
+from stages.wording import NOT_BALANCED, counted, headlines
 
 BASELINE = "captions.majority."  # of the captions, the same for every model
-REFERENCES = ("none", "random", "m4")  # what to ask: does it help, by more than fewer rows do, and than exact M4
+REFERENCES = (NOT_BALANCED, "random", "m4")  # what to ask: does it help, by more than fewer rows do, and than exact M4
 
 
 def main() -> None:
@@ -48,7 +48,10 @@ def main() -> None:
     parser.add_argument("--all-commits", action="store_true", help="experiments of every commit, not of HEAD alone")
     parser.add_argument("--metrics", nargs="+", metavar="KEY", help="metrics to draw (default: the headline)")
     parser.add_argument(
-        "--reference", nargs="+", metavar="LINE", help="lines that others are compared with (default: none, random, m4)"
+        "--reference",
+        nargs="+",
+        metavar="LINE",
+        help=f"lines that others are compared with (default: {', '.join(REFERENCES)})",
     )
     parser.add_argument("--out", type=Path, help="folder (default: data/<profile>/results/study)")
     arguments = parser.parse_args()
@@ -117,10 +120,10 @@ def study_files(
     shown = pd.concat([table.loc[table["metric"] == metric, :] for metric in metrics])
     comparisons, changes = compare(shown, references, main_ones), trends(shown)
     counts = table.groupby(["alpha", "method"])["seed"].nunique()
-    head = (
-        f"{runs} runs: {table['alpha'].nunique()} α, {len(methods)} lines, up to {counts.max()} seeds each. "
-        "Differences: mean over pairs of α and seed [95 % interval]; p: Wilcoxon, Holm."
-    )
+    seeds = f"{'' if counts.min() == counts.max() else 'up to '}{counted(int(counts.max()), 'seed')}"
+    head = f"{counted(runs, 'run')}: {table['alpha'].nunique()} α, {counted(len(methods), 'line')}, {seeds} each."
+    if len(comparisons):
+        head += " Differences: mean over pairs of α and seed [95 % interval]; p: Wilcoxon, Holm."
     found = [f"- {line}" for line in sentences(comparisons, changes, metrics)]
     charts = panels(table, metrics)
     return {

@@ -21,6 +21,10 @@ from scipy import stats
 
 FEWEST = 6  # pairs that are tested
 LEVEL = 0.95
+COLUMNS = (
+    "metric", "method", "reference", "pairs", "seeds", "alphas", "difference", "lo", "hi", "seed_lo", "seed_hi", "p",
+    "everywhere",
+)  # fmt: skip
 
 
 def holm(p: Sequence[float]) -> list[float]:
@@ -97,9 +101,7 @@ def compare(table: pd.DataFrame, references: Sequence[str], main: Sequence[str] 
                 both = (wide[method] - wide[reference]).dropna()
                 if len(both):
                     rows.append({"metric": metric, "method": method, "reference": reference, **_difference(both)})
-    found = pd.DataFrame(rows)
-    if found.empty:
-        return found
+    found = pd.DataFrame(rows, columns=pd.Index(COLUMNS))
     tests, corrected = np.zeros(len(found), int), np.full(len(found), np.nan)
     of_main = found["metric"].isin(main).to_numpy(bool)
     for family in (of_main, ~of_main):

@@ -9,10 +9,12 @@ from typing import Any
 import pandas as pd
 
 from stages.errors import InputError
+from stages.wording import NOT_BALANCED, balancing
 
 ALPHA = "contamination.alpha"
 METHOD = "balance.method"
 TARGET = "balance.target"
+ETA = "balance.eta"
 SILENT = ("gate.", "plot.", "study.")  # parameters that no score depends on
 
 
@@ -74,11 +76,11 @@ def lines(runs: Sequence[Run]) -> list[str]:
     -------
     list of str
         The method first, e.g. ``"m4, equal"``; other parameters with their names where they are not what most runs
-        have. Without balancing its details say nothing.
+        have, e.g. ``"m4, proxies on"``. What balances nothing is ``"not balanced"``, whatever its method or target.
     """
 
     def applies(key: str, run: Run) -> bool:
-        idle = run.settings.get(METHOD) == "none" and key.startswith("balance.") and key != METHOD
+        idle = _method(run) == NOT_BALANCED and key.startswith("balance.") and key != METHOD
         return key in run.settings and not idle
 
     every = {key for run in runs for key in run.settings if key != ALPHA and not key.startswith(SILENT)}
@@ -93,10 +95,18 @@ def lines(runs: Sequence[Run]) -> list[str]:
         return key in (METHOD, TARGET) or not usual
 
     def name(key: str, run: Run) -> str:
-        value = str(run.settings[key])
-        return value if key in (METHOD, TARGET) else f"{key} {value}"
+        value = run.settings[key]
+        if key in (METHOD, TARGET):
+            return _method(run) if key == METHOD else str(value)
+        switched = {True: "on", False: "off"}[value] if isinstance(value, bool) else value
+        return f"{key.removeprefix('balance.')} {switched}"
 
     return [", ".join(name(k, run) for k in varying if applies(k, run) and said(k, run)) for run in runs]
+
+
+def _method(run: Run) -> str:
+    goals = {key: value for key, value in run.settings.items() if key == TARGET or key.startswith(f"{TARGET}.")}
+    return balancing(str(run.settings.get(METHOD)), goals or None, run.settings.get(ETA, "auto"))
 
 
 def tabulate(runs: Sequence[Run]) -> pd.DataFrame:

@@ -91,9 +91,9 @@ class Reader:
             "curves": figures.curves(curves, phases),
             "published": figures.published(published) if len(published) else [],
         }
-        runs, compared, findings = self._study()
+        runs, compared, drawn, findings = self._study()
         if len(runs):
-            panels["study"] = study_panels(runs, list(compared["metric"].unique()))
+            panels["study"] = study_panels(runs, drawn)
         pairs, described = self._pairs(), self._described()
         content = Content(
             params=self.params.model_dump(mode="json"),
@@ -133,13 +133,15 @@ class Reader:
     def _figures(self, panels: dict[str, list[Panel]], pairs: list[sheets.Pair]) -> Iterator[tuple[str, bytes]]:
         """Draw each section of the report as one sheet."""
         of = self.params
-        balanced = "not balanced" if of.balance.target == "none" else f"balancing {of.balance.method}"
+        method = wording.balancing(of.balance.method, of.balance.target, of.balance.eta)
+        balanced = method if method == wording.NOT_BALANCED else f"balancing {method}"
         setting = f"α = {of.contamination.alpha:g}, {balanced}"
+        probe = f"; R@5 and biases on a fixed probe of {of.train.probe} images a set" if of.train.probe else ""
         titles = {
             "data": f"Association in the data, before and after balancing · {setting}",
             "occupations": f"Occupations and portraits without a cue · {setting}",
             "groups": f"Figures by group · {setting}",
-            "curves": f"Through training · {setting}",
+            "curves": f"Through training{probe} · {setting}",
             "published": "Published definitions beside corrected ones, the same model",
         }
         for name, title in titles.items():
@@ -275,14 +277,15 @@ class Reader:
         people.images.close()
         return described
 
-    def _study(self) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
-        """Read what `stages.compare` made of a study, where there is one; no stage depends on it."""
+    def _study(self) -> tuple[pd.DataFrame, pd.DataFrame, list[str], list[str]]:
+        """Read runs, comparisons, metrics to draw and findings of a study, if there is one; no stage depends on it."""
         folder = self.folder / "results" / "study"
         if not (folder / "findings.md").is_file():
-            return pd.DataFrame(), pd.DataFrame(), []
+            return pd.DataFrame(), pd.DataFrame(), [], []
         said = (folder / "findings.md").read_text().splitlines()
         lines = [line.removeprefix("- ") for line in said if line]
-        return self._csv(folder / "runs.csv"), self._csv(folder / "comparisons.csv"), lines
+        runs, compared, changes = (self._csv(folder / f"{name}.csv") for name in ("runs", "comparisons", "trends"))
+        return runs, compared, list(dict.fromkeys([*compared["metric"], *changes["metric"]])), lines
 
     def _previous(self) -> dict[str, float]:
         """Read metrics.json of the last commit; nothing where there is none."""
@@ -322,7 +325,10 @@ def _summarise(results: Path) -> None:
         metrics = json.loads(path.read_text())
     except FileNotFoundError:
         raise InputError(f"{path}: no results yet; run `dvc repro`") from None
-    table = Table(title=f"{results.as_posix()}: mean over {metrics.get('seeds', 1)} seeds", title_justify="left")
+    table = Table(
+        title=f"{results.as_posix()}: mean over {wording.counted(metrics.get('seeds', 1), 'seed')}",
+        title_justify="left",
+    )
     for name, side in (
         ("metric", "left"),
         ("mean", "right"),

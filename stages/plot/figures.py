@@ -11,6 +11,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from stages.canvas import AFTER, BEFORE, INK, MAN, MUTED, PAPER, PLAIN, REAL, SYNTHETIC, WOMAN, Panel
 from stages.plot import names
+from stages.wording import counted
 
 GROUP_COLOURS = {"woman": WOMAN, "man": MAN, "lighter": "#c8ab4e", "darker": "#4f6690"}
 GROUP_COLOURS |= dict(zip("12345", ("#d3bf5a", "#b3a36c", "#8f8a78", "#6b7690", "#4a5f92"), strict=True))
@@ -75,8 +76,7 @@ def _curve(name: str, table: pd.DataFrame, phases: Sequence[tuple[str, int, int]
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.yaxis.set_major_locator(MaxNLocator(5))
 
-    seeds = len(wide.columns)
-    of = f"{seeds} seed{'s' if seeds > 1 else ''}"
+    of = counted(len(wide.columns), "seed")
     alt = f"{title} against optimisation steps, {of}; at the end {wide.iloc[-1].mean():.3g}"
     return Panel(f"curve-{name}", alt, draw, height=2.5)
 
@@ -312,14 +312,18 @@ def _against(part: str, table: pd.DataFrame) -> Panel:
         axes.plot(x, y, "o", color=PLAIN, markersize=5)
         axes.set_xlim(-4, 104)
         _label(axes, x, y, rows["label"].tolist())
-        said = f" · r = {r:.2f}".replace("-", "−") if varies else ""
         axes.set(
-            title=f"Gap against the census · {part or 'portraits'}{said}",
             xlabel="share of women in the corpus, %",
-            ylabel="logit gap women − men",
+            ylabel="logit gap women − men, less its mean",
         )
+        axes.set_title(f"Gap against the census · {part or 'portraits'}", pad=20 if varies else 6)
+        if varies:  # not the mean of the seeds' correlations, which the metrics state
+            axes.annotate(
+                f"r of the gap averaged over seeds: {r:.2f}".replace("-", "−"), (0, 1), (0, 8),
+                xycoords="axes fraction", textcoords="offset points", fontsize=8.5, color=MUTED,
+            )  # fmt: skip
 
-    alt = f"Logit gap of each occupation against its share of women, {part or 'portraits'}: correlation {r:.2f}"
+    alt = f"Logit gap of each occupation against its share of women, {part or 'portraits'}: r of the mean gap {r:.2f}"
     return Panel(f"occupation-census-{part}", alt, draw, height=3.4)
 
 

@@ -38,7 +38,7 @@ class Content:
     balance : mapping
         Content of balance.json.
     shares : DataFrame
-        attribute, group, n, target, before, solved, realised: shares of groups in the data.
+        attribute, group, balanced, n, target, before, solved, realised: shares of groups in the data.
     annotation : mapping of str to float
         Accuracy of the classifier that annotates synthetic images.
     pairs : sequence of Pair
@@ -50,7 +50,7 @@ class Content:
     groups, published : DataFrame
         All figures by group; published definitions beside corrected ones.
     compared : DataFrame
-        Methods of a study against each other, by `stages.compare`; empty where there is no study.
+        Methods of a study against each other, by `stages.compare`; empty where there is no study, or one method.
     findings : sequence of str
         What the study says, in Markdown of one line each: bold alone.
     commit : Commit
@@ -105,10 +105,14 @@ def render(content: Content) -> str:
     environment.globals["picture"] = data_uri
     loader = environment.loader
     assert loader is not None
+    judged, found = cards(content.metrics, content.previous), tuple(content.metrics)
     sections = {name: [_figure(panel) for panel in content.panels.get(name, ())] for name in SECTIONS}
     return environment.get_template("report.html").render(
         content=content,
-        cards=cards(content.metrics, content.previous),
+        cards=judged,
+        moved=any(line["change"] for card in judged for line in card["lines"]),
+        drift=any(key.endswith(".drift") for key in found),
+        parts=any(key.startswith("portraits.unseen.") for key in found),
         panels=sections,
         metric_table=metric_table(content.metrics),
         group_table=group_table(content.groups),
@@ -117,6 +121,8 @@ def render(content: Content) -> str:
         findings=[_bold(line) for line in content.findings],
         share_table=share_table(content.shares),
         strongest=strongest(content.balance),
+        method=wording.balancing(*(content.params["balance"][name] for name in ("method", "target", "eta"))),
+        not_balanced=wording.NOT_BALANCED,
         parameters=yaml.safe_dump(dict(content.params), sort_keys=False, allow_unicode=True),
         resource=lambda name: Markup(loader.get_source(environment, name)[0]),
     )
@@ -144,7 +150,7 @@ def cards(metrics: Mapping[str, float], previous: Mapping[str, float]) -> list[d
     -------
     list of dict
         kind, name, meaning, wish, lines; a line has key, place, value, interval, spread and, where there is a previous
-        value, change (text) and verdict (``better``, ``worse``, ``same``).
+        value, change (text; empty where it is 0 at the digits shown) and verdict (``better``, ``worse``, ``same``).
     """
     return [
         {
@@ -170,7 +176,8 @@ def _line(key: str, metrics: Mapping[str, float], previous: Mapping[str, float])
     }
     if key in previous and wording.entry(key).better != "none":
         moved = change(key, previous, metrics)
-        line |= {"change": wording.difference(key, moved.new - moved.old, signed=True), "verdict": moved.verdict}
+        if not wording.vanishes(key, moved.new - moved.old):
+            line |= {"change": wording.difference(key, moved.new - moved.old, signed=True), "verdict": moved.verdict}
     return line
 
 
@@ -316,19 +323,21 @@ def share_table(shares: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     shares : DataFrame
-        attribute, group, n, target, before, solved, realised.
+        attribute, group, balanced (whether the attribute has a target), n, target, before, solved, realised.
 
     Returns
     -------
     DataFrame
-        For reading, shares in percent.
+        For reading, shares in percent; targets only of what has one.
     """
     if shares.empty:
         return shares
     readable = shares.assign(attribute=shares["attribute"].str.replace("_", " "))
     for name in ("target", "before", "solved", "realised"):
         readable[name] = [f"{100 * value:.1f} %" for value in readable[name]]
-    return readable.rename(columns={"realised": "after"})
+    readable["target"] = readable["target"].where(shares["balanced"], "–")
+    unneeded = ["balanced"] if shares["balanced"].any() else ["balanced", "target"]
+    return readable.drop(columns=unneeded).rename(columns={"realised": "after"})
 
 
 def strongest(balance: Mapping[str, Any]) -> dict[str, str]:

@@ -128,7 +128,8 @@ def test_occupations_without_a_census_row_are_left_out():
     for panel in (shares, gaps):
         assert [label.get_text() for label in drawn(panel).get_yticklabels()] == ["pilot", "judge", "teacher"]
     expected = np.corrcoef([0.04, 0.3, 0.76], [-0.4, 0.1, 0.9])[0, 1]
-    assert f"r = {expected:.2f}" in drawn(against).get_title()
+    assert drawn(against).texts[-1].get_text() == f"r of the gap averaged over seeds: {expected:.2f}"
+    assert drawn(against).get_ylabel() == drawn(gaps).get_xlabel()
 
 
 def test_gaps_are_relative_to_their_mean():

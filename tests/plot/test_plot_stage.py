@@ -124,6 +124,8 @@ def again(plotted: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict
     (results / "tables" / "stale.csv").write_text("x\n")
     shutil.copytree(root / FOLDER / "scores" / "0", root / FOLDER / "scores" / "99")
     (root / FOLDER / "scores" / "99" / "metrics.json").write_text("{}")
+    values = metrics(root)
+    (results / "metrics.json").write_text(json.dumps(values | {"people.t2i.r5": values["people.t2i.r5"] - 1}))
     git(root, "add", "-f", str(FOLDER / "results" / "metrics.json"))
     git(root, "commit", "-qm", "results")
     assert plot(root)[0] == 0

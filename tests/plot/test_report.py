@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from stages.params import load
-from stages.plot.report import Content, cards, interval, metric_table, render, table
+from stages.plot.report import Content, cards, interval, metric_table, render, share_table, table
 from stages.plot.sheets import Described
 
 METRICS = {
@@ -35,6 +35,55 @@ def test_a_card_shows_mean_interval_and_spread():
 def test_a_change_is_judged_by_direction_and_noise(before, verdict):
     line = lines({**METRICS, "rb.gender": before})["rb.gender"]
     assert line["verdict"] == verdict
+
+
+def test_what_does_not_change_at_the_digits_shown_is_not_said():
+    line = lines({**METRICS, "rb.gender": 0.2004, "people.t2i.r5": 39.97})
+    assert (line["rb.gender"]["change"], line["people.t2i.r5"]["change"]) == ("", "")
+    assert lines({**METRICS, "rb.gender": 0.199})["rb.gender"]["change"] == "+0.001"
+
+
+def test_the_page_says_whether_a_figure_changed(params):
+    same, other = (render(Content(params=params, metrics=METRICS, previous=p)) for p in (METRICS, {"rb.gender": 0.1}))
+    assert "None of these figures differs" in same and "the change against the last commit" not in same
+    assert "None of these figures differs" not in other and "the change against the last commit" in other
+
+
+def chips(params, **balance):
+    page = render(Content(params={**params, "balance": {**params["balance"], **balance}}, metrics=METRICS))
+    return [re.sub("<.*?>", "", chip) for chip in re.findall(r"<li>(.*?)</li>", page.split("<nav")[0])]
+
+
+@pytest.mark.parametrize(("method", "target"), [("m4", "none"), ("none", "equal"), ("m4", {"gender": "none"})])
+def test_what_balances_nothing_is_one_chip(params, method, target):
+    found = chips(params, method=method, target=target)
+    assert found[1] == "not balanced" and not [c for c in found if c.startswith(("balancing", "target", "schedule"))]
+
+
+def test_what_balances_has_method_target_and_schedule(params):
+    found = chips(params, method="m4", target="equal")
+    assert found[1:3] == ["balancing m4", "target equal"] and "schedule balanced 100 %" in found
+
+
+def shares(**balanced):
+    rows = [(name, "a", of, 4, 0.5, 0.2, 0.3, 0.4) for name, of in balanced.items()]
+    columns = ["attribute", "group", "balanced", "n", "target", "before", "solved", "realised"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def test_shares_without_any_target_have_no_column_of_targets():
+    assert list(share_table(shares(gender=False))) == ["attribute", "group", "n", "before", "solved", "after"]
+
+
+def test_shares_have_the_targets_that_there_are():
+    assert share_table(shares(gender=True, skin_tone=False))["target"].tolist() == ["50.0 %", "–"]
+
+
+def test_drift_and_parts_are_explained_where_they_are(params):
+    page = render(Content(params=params, metrics={**METRICS, "portraits.unseen.drift": -1.0}))
+    assert "<b>unseen</b>, by an artist of no training image" in page and "drift at one α says little" in page
+    page = render(Content(params=params, metrics=METRICS))
+    assert "by an artist of no training image" not in page and "drift at one α" not in page
 
 
 def test_no_interval_no_brackets():

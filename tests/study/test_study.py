@@ -73,9 +73,9 @@ def test_the_points_are_compared(project):
     found = runs.pivot_table(index=["method", "alpha"], columns="seed", values="value")
     assert len(runs) == 8
     assert found.loc[("m4", 0.6)].tolist() == pytest.approx([0.11, 0.12])
-    assert found.loc[("none", 0.0)].tolist() == pytest.approx([0.2, 0.21])
+    assert found.loc[("not balanced", 0.0)].tolist() == pytest.approx([0.2, 0.21])
     said = (project.folder / RESULTS / "study" / "findings.md").read_text()
-    assert "Against none: m4 lowers it by 0.150 [0.150, 0.150] at every α" in said
+    assert "Against not balanced: m4 lowers it by 0.150 [0.150, 0.150] at every α" in said
 
 
 def test_the_working_tree_stays_as_it_is(project):
