@@ -82,6 +82,12 @@ def test_the_bias_table_counts_women_by_prompt() -> None:
     assert rank_correlation(table) == pytest.approx(1)
 
 
+def test_shares_that_the_images_cannot_tell_apart_are_tied() -> None:
+    table = pd.DataFrame({"stated": [0.000, 0.001, 0.002, 0.5, 0.9], "neutral": [0.02, 0.01, 0.0, 0.6, 0.8]})
+    assert rank_correlation(table) == pytest.approx(0.6)  # 1 - 6 * 8 / (5 * 24)
+    assert rank_correlation(table, 1 / 64) == pytest.approx(0.8944, abs=1e-4)  # ranks 2 2 2 4 5 against 3 2 1 4 5
+
+
 def test_portraits_do_not_show_the_occupation_that_they_name() -> None:
     samples = pd.DataFrame(
         {

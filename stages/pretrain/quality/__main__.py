@@ -105,6 +105,8 @@ def measure(settings: Pretrain, clip: Path) -> None:
     report["bias"] = {
         "images": ours.images,
         "rank correlation": rank_correlation(table),
+        "rank correlation, ties within one image": rank_correlation(table, 1 / ours.images),
+        "correlation": float(table["stated"].corr(table["neutral"])),
         "women where the prompt says woman": float(table["woman"].mean()),
         "women where the prompt says man": float(table["man"].mean()),
     }

@@ -172,7 +172,7 @@ def bias_table(
     return pd.DataFrame(rows)
 
 
-def rank_correlation(table: pd.DataFrame) -> float:
+def rank_correlation(table: pd.DataFrame, step: float = 0.0) -> float:
     """
     Correlate stated and generated shares of women by rank.
 
@@ -180,11 +180,14 @@ def rank_correlation(table: pd.DataFrame) -> float:
     ----------
     table : DataFrame
         As `bias_table` gives it.
+    step : float
+        Stated shares that are equal in multiples of it count as tied; 1 / n: what n images cannot tell apart.
 
     Returns
     -------
     float
         Spearman's rho.
     """
-    result: Any = spearmanr(table["stated"], table["neutral"])
+    stated = (table["stated"] / step).round() if step else table["stated"]
+    result: Any = spearmanr(stated, table["neutral"])
     return float(result.statistic)
