@@ -133,8 +133,11 @@ def _panel(metric: str, table: pd.DataFrame, methods: Sequence[str]) -> Panel:
             x, mean = at.index.to_numpy(float), at["mean"].to_numpy(float)
             spread = at["std"].fillna(0.0).to_numpy(float)
             axes.fill_between(x, mean - spread, mean + spread, color=colour, alpha=0.16, linewidth=0)
-            ring = {"markersize": 9, "markerfacecolor": "none"} if dashes[kind] else {"markersize": 4.5}  # seen on top
-            axes.plot(x, mean, color=colour, marker=mark, linewidth=1.6, linestyle=style, label=method, **ring)
+            size, fill = (9.0, "none") if dashes[kind] else (4.5, colour)  # a ring is seen on top of an equal point
+            axes.plot(
+                x, mean, color=colour, marker=mark, linewidth=1.6, linestyle=style, label=method, markersize=size,
+                markerfacecolor=fill,
+            )  # fmt: skip
         if entry(metric).better == "zero":
             axes.axhline(0, color=BEFORE, linewidth=0.8)
         name, _, place_of = label(metric).partition(" · ")

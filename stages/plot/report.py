@@ -336,7 +336,7 @@ def share_table(shares: pd.DataFrame) -> pd.DataFrame:
     for name in ("target", "before", "solved", "realised"):
         readable[name] = [f"{100 * value:.1f} %" for value in readable[name]]
     readable["target"] = readable["target"].where(shares["balanced"], "–")
-    unneeded = ["balanced"] if shares["balanced"].any() else ["balanced", "target"]
+    unneeded = ["balanced"] if shares["balanced"].to_numpy(bool).any() else ["balanced", "target"]
     return readable.drop(columns=unneeded).rename(columns={"realised": "after"})
 
 

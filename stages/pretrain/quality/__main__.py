@@ -106,7 +106,7 @@ def measure(settings: Pretrain, clip: Path) -> None:
         "images": ours.images,
         "rank correlation": rank_correlation(table),
         "rank correlation, ties within one image": rank_correlation(table, 1 / ours.images),
-        "correlation": float(table["stated"].corr(table["neutral"])),
+        "correlation": float(np.corrcoef(table["stated"], table["neutral"])[0, 1]),
         "women where the prompt says woman": float(table["woman"].mean()),
         "women where the prompt says man": float(table["man"].mean()),
     }
