@@ -135,6 +135,6 @@ def test_a_point_that_fails_is_named_and_the_others_run(project):
     project.commit("a measure that fails at .2")
     code, said, error = project.finish("--jobs", "2")
     assert code == 2 and "1 of 2 points failed: study-smoke-a0.2-none-" in error
-    assert "1 runs: 1 α" in said
+    assert "1 run: 1 α" in said
     log = error.split("see ")[1].split(".log")[0] + ".log"
     assert "AssertionError" in Path(log).read_text()
