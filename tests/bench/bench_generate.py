@@ -47,7 +47,9 @@ def main() -> None:
     )
     settings = Settings(ours.steps, ours.guidance, ours.guidance_stop, ours.negative_prompt, ours.resolution)
     sampler = Sampler(stage_pipeline, settings)
-    library: Any = StableDiffusionPipeline.from_pretrained(ours.model, use_safetensors=True, safety_checker=None)
+    library: Any = StableDiffusionPipeline.from_pretrained(
+        ours.model, use_safetensors=True, safety_checker=None, torch_dtype=torch.float32
+    )
     library.set_progress_bar_config(disable=True)
     images: dict[str, list[np.ndarray]] = {"stage": [], "library": []}
     rows: dict[str, list[pd.DataFrame]] = {"stage": [], "library": []}
