@@ -163,6 +163,8 @@ def train_denoiser(settings: Pretrain) -> None:
     )
     with replaced(MODEL) as folder:
         pipeline.save_pretrained(folder)
+        stated = folder / "text_encoder" / "config.json"  # else transformers loads float16 beside diffusers' float32
+        stated.write_text(stated.read_text().replace('"dtype": "float16"', '"dtype": "float32"'))
 
 
 def train_recogniser(settings: Pretrain) -> None:

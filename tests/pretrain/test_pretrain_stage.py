@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import open_clip
@@ -12,6 +13,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from diffusers import StableDiffusionPipeline
 from safetensors.torch import save_file
 
 from stages.generate.sampler import Sampler, Settings, load_pipeline
@@ -148,6 +150,12 @@ def test_the_model_in_git_is_small_and_holds_no_pickle() -> None:
     files = [path for path in MODEL.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 25e6
     assert {path.suffix for path in files} <= {".safetensors", ".json", ".txt"}
+
+
+def test_the_model_in_git_is_drawn_with_by_the_library_as_it_is() -> None:
+    pipeline: Any = StableDiffusionPipeline.from_pretrained(MODEL)
+    pipeline.set_progress_bar_config(disable=True)
+    assert pipeline("a judge", num_inference_steps=2, output_type="np").images.shape == (1, 64, 64, 3)
 
 
 def test_the_card_states_what_was_measured() -> None:
