@@ -18,6 +18,7 @@ import yaml
 
 from stages import params
 from stages.shards import Shard
+from stages.staging import written
 from stages.workdir import work_folder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -97,8 +98,8 @@ def kept(noun: str, shape: Mapping[str, Any], compute: Callable[[], Any]) -> Any
     path = work_folder("bench", {"noun": noun, "inputs": digest, **shape}) / "result.json"
     if not path.is_file():
         result = json.dumps(compute())
-        path.with_suffix(".partial").write_text(result)
-        path.with_suffix(".partial").rename(path)
+        with written(path) as file:
+            file.write_text(result)
     return json.loads(path.read_text())
 
 
