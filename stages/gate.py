@@ -21,7 +21,7 @@ from stages.change import Change, change
 from stages.errors import InputError, run
 from stages.params import load
 from stages.repository import show
-from stages.wording import ARROWS, difference, entry, label, number
+from stages.wording import ARROWS, counted, difference, entry, label, number, vanishes
 
 Metrics = Mapping[str, float]
 
@@ -122,7 +122,7 @@ def markdown(checks: Sequence[Check]) -> str:
     verdict = (
         f"**Gate: failed.** Worse than noise allows: {', '.join(label(one.change.key) for one in failed)}."
         if failed
-        else f"**Gate: passed.** None of {len(checks)} metrics worsened by more than noise and tolerance."
+        else f"**Gate: passed.** Of {counted(len(checks), 'metric')} none worsened by more than noise and tolerance."
     )
     rows = [
         "| metric | better | before | after | change | noise (95 %) | let through | |",
@@ -138,7 +138,7 @@ def markdown(checks: Sequence[Check]) -> str:
             ARROWS[entry(key).better],
             number(key, moved.old),
             number(key, moved.new),
-            difference(key, moved.new - moved.old, signed=True),
+            difference(key, moved.new - moved.old, signed=not vanishes(key, moved.new - moved.old)),
             f"± {difference(key, moved.noise)}",
             difference(key, one.tolerance),
             said,

@@ -570,6 +570,10 @@ class Params(Section):
         if sets and (other := [name for name in self.evaluate.sets if name not in sets]):
             named = "the sets of source emoji" if self.download.emoji else "those of download.evaluation"
             raise ValueError(f"evaluate.sets: found {other[0]!r}, expected some of {', '.join(sets)}: {named}")
+        if sets and self.caption.captioners and self.caption.evaluation_set not in sets:
+            raise ValueError(
+                f"caption.evaluation_set: found {self.caption.evaluation_set!r}, expected one of {', '.join(sets)}"
+            )
         return self
 
     def check_seed(self, seed: int) -> None:

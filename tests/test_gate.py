@@ -111,6 +111,9 @@ def test_against_a_revision(repository):
     (repository / FILE).write_text(json.dumps(metrics(0.105)))
     done = gate(repository, "--against", "HEAD")
     assert done.returncode == 0 and "Gate: passed" in done.stdout
+    run(repository, "git", "checkout", "-q", "--", FILE)
+    done = gate(repository, "--against", "HEAD")
+    assert "Of 1 metric none worsened" in done.stdout and "+0" not in done.stdout
 
 
 def test_what_dvc_prints_is_understood(repository):

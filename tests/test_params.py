@@ -106,6 +106,11 @@ def test_a_mistake_is_one_clear_line(project: Project, key: str, value: object, 
         ("train.accumulate", 7, "train.accumulate: found 7, expected a divisor of batch_size 64"),
         ("caption.captioners", ["clipcap", "clipcap"], "caption.captioners: found ['clipcap', 'clipcap'], expected"),
         ("evaluate.sets", ["people", "coco"], "evaluate.sets: found 'coco', expected some of people, portraits, obj"),
+        (
+            "caption.evaluation_set",
+            "coco",
+            "caption.evaluation_set: found 'coco', expected one of people, portraits, ob",
+        ),
         ("evaluate.sets", ["faces"], "evaluate.sets.0: found 'faces': input should be 'people'"),
     ],
 )

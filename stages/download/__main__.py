@@ -37,9 +37,9 @@ from stages.evalsets import write_set
 from stages.params import Corpus, Download, Emoji, load, load_section
 from stages.seeds import uniform
 from stages.shards import write_shard
+from stages.staging import merged
 from stages.workdir import digest, work_folder
 
-OUTPUTS = ("real", "samples.parquet", "occupations.csv", "eval", "download.json")
 SHARES = ("occupation", "women_corpus", "women_generator")
 
 
@@ -57,22 +57,11 @@ def main() -> None:
     else:
         params = load()
         corpus, folder = Corpus(shards=params.shards, download=params.download), params.folder
-    staging = folder / ".download.partial"
-    shutil.rmtree(staging, ignore_errors=True)
-    try:
+    with merged(folder) as staging:
         if corpus.download.emoji is not None:
             _write_emoji(corpus, corpus.download.emoji, staging)
         else:
             _write_own(corpus, staging)
-        for name in OUTPUTS:
-            target = folder / name
-            if target.is_dir():
-                shutil.rmtree(target)
-            (staging / name).replace(target)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
 
 
 def _write_own(corpus: Corpus, folder: Path) -> None:
@@ -81,7 +70,6 @@ def _write_own(corpus: Corpus, folder: Path) -> None:
     sets = {name: places.find(place, f"download.evaluation.{name}") for name, place in download.evaluation.items()}
     shares = _shares(download)
     source, skip, min_side, shape = _source(download, corpus.shards)
-    folder.mkdir(parents=True)
     shares.to_csv(folder / "occupations.csv", index=False)
     (folder / "eval").mkdir()
     for name, path in sets.items():
@@ -180,7 +168,6 @@ def _shares(download: Download) -> pd.DataFrame:
 
 
 def _write_emoji(corpus: Corpus, emoji: Emoji, folder: Path) -> None:
-    folder.mkdir(parents=True)
     seed, held_out = corpus.download.seed, emoji.held_out_style
     styles = (*emoji.styles, held_out)
     cache = work_folder("packages")

@@ -1,6 +1,6 @@
 """The charts: tables in, panels out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import numpy as np
@@ -166,21 +166,26 @@ def data_bias(table: pd.DataFrame) -> list[Panel]:
     Returns
     -------
     list of Panel
-        A heat map an attribute and kind of label, of one group each; one colour scale for all.
+        A heat map an attribute and kind of label, of one group each; one colour scale for all. One column where
+        nothing was balanced.
     """
+    same = np.allclose(table["before"], table["realised"], equal_nan=True)
+    sides = {"before": "not balanced"} if same else {"before": "before", "realised": "after"}
     shown = table.loc[table["group"].isin(SHOWN) | ~table["group"].isin(list(names.OPPOSITE)), :]
     kind = shown["label"].str.extract(r"y_([a-z0-9]+)_", expand=False).fillna("label")
     shown = shown.assign(kind=kind, label=shown["label"].str.replace(r"^y_[a-z0-9]+_", "", regex=True))
     limit = float(np.nanmax(shown[["before", "realised"]].abs().to_numpy(), initial=1e-6))
     return [
-        _heat_map(*_strings(key), rows, limit)
+        _heat_map(*_strings(key), rows, sides, limit)
         for key, rows in shown.groupby(["attribute", "group", "kind"], sort=False)
     ]
 
 
-def _heat_map(attribute: str, group: str, kind: str, table: pd.DataFrame, limit: float) -> Panel:
+def _heat_map(
+    attribute: str, group: str, kind: str, table: pd.DataFrame, sides: Mapping[str, str], limit: float
+) -> Panel:
     rows = table.sort_values("before", ascending=False, kind="stable")
-    values = 100 * rows[["before", "realised"]].to_numpy(float)
+    values = 100 * rows[list(sides)].to_numpy(float)
     labels = [label.replace("_", " ") for label in rows["label"]]
     opposite = names.OPPOSITE.get(group, "others")
 
@@ -196,7 +201,7 @@ def _heat_map(attribute: str, group: str, kind: str, table: pd.DataFrame, limit:
             axes.text(
                 j + 0.5, i + 0.5, text, ha="center", va="center", fontsize=8, color="#16181c" if pale else "#ffffff"
             )
-        axes.set_xticks([0.5, 1.5], ["before", "after"])
+        axes.set_xticks(np.arange(len(sides)) + 0.5, list(sides.values()))
         axes.xaxis.tick_top()
         axes.set_yticks(np.arange(len(rows)) + 0.5, labels)
         axes.tick_params(length=0)
@@ -209,7 +214,7 @@ def _heat_map(attribute: str, group: str, kind: str, table: pd.DataFrame, limit:
     size = np.nan_to_num(np.abs(values))
     worst = [
         f"{when} {labels[i]} {values[i, j]:+.1f}"
-        for j, (when, i) in enumerate(zip(("before", "after"), size.argmax(axis=0), strict=True))
+        for j, (when, i) in enumerate(zip(sides.values(), size.argmax(axis=0), strict=True))
     ]
     alt = f"Association of {attribute} and {kind} in the data, percentage points; strongest {', '.join(worst)}"
     return Panel(f"data-{attribute}-{group}-{kind}", alt, draw, height=1.25 + 0.235 * len(rows))

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 import torch.distributed
 from diffusers import AutoencoderKL, StableDiffusionPipeline
+from diffusers.models.attention_processor import AttnProcessor
 from safetensors.torch import save_file
 from tqdm import tqdm
 from transformers import CLIPTextModel, CLIPTokenizer
@@ -24,6 +26,7 @@ from stages.errors import run
 from stages.pretrain import autoencoder, denoiser
 from stages.pretrain.contrast import Contrast
 from stages.pretrain.corpus import corpus_digest, held_out, load_images, load_samples
+from stages.pretrain.denoiser import Encoded
 from stages.pretrain.optimise import Recipe, batch, fit, generator, place
 from stages.pretrain.places import BUILD, CORPUS, HOME, JUDGE, MODEL, VAE_WEIGHTS, WEIGHTS
 from stages.pretrain.recogniser import Recogniser, classes
@@ -32,9 +35,9 @@ from stages.staging import replaced
 from stages.workdir import digest, work_folder
 
 
-def load_corpus(settings: Pretrain) -> tuple[torch.Tensor, list[str]]:
+def load_training(settings: Pretrain) -> pd.DataFrame:
     """
-    Read the training images and captions.
+    Read the table of the training samples.
 
     Parameters
     ----------
@@ -43,12 +46,12 @@ def load_corpus(settings: Pretrain) -> tuple[torch.Tensor, list[str]]:
 
     Returns
     -------
-    tuple of (Tensor, list of str)
-        uint8, (N, H, W, 3), and N captions.
+    DataFrame
+        Ordered by shard and key.
     """
     samples = load_samples(CORPUS)
-    samples = samples.iloc[np.flatnonzero(~held_out(samples, settings.held_out, settings.seed))]
-    return load_images(CORPUS, samples), samples["caption"].tolist()
+    kept = np.flatnonzero(~held_out(samples, settings.held_out, settings.seed))
+    return samples.iloc[kept].reset_index(drop=True)
 
 
 def train_autoencoder(settings: Pretrain) -> None:
@@ -61,7 +64,7 @@ def train_autoencoder(settings: Pretrain) -> None:
         Seed, size, recipe.
     """
     ours = settings.autoencoder
-    images, _ = load_corpus(settings)
+    images = load_images(CORPUS, load_training(settings))
     torch.manual_seed(settings.seed)
     model = autoencoder.build(ours.channels, ours.latent_channels, images.shape[1])
 
@@ -92,9 +95,10 @@ def train_text(settings: Pretrain) -> None:
         Seed, size, recipe.
     """
     ours = settings.text
-    images, captions = load_corpus(settings)
+    samples = load_training(settings)
+    images, captions = load_images(CORPUS, samples), samples["caption"].tolist()
     words = denoiser.tokenizer(captions, ours.vocabulary, ours.length)
-    tokens = _tokens(words, captions)
+    tokens = denoiser.tokens(words, captions)
     torch.manual_seed(settings.seed)
     text = denoiser.text_encoder(words, ours.width, ours.layers, ours.heads)
     model = Contrast(text, images.shape[1])
@@ -113,7 +117,7 @@ def train_text(settings: Pretrain) -> None:
 
 def train_denoiser(settings: Pretrain) -> None:
     """
-    Train the denoiser, and the text encoder along, and write the pipeline.
+    Train the denoiser, and the text encoder along, and write the pipeline to the work-in-progress folder of the model.
 
     Parameters
     ----------
@@ -121,26 +125,20 @@ def train_denoiser(settings: Pretrain) -> None:
         Seed, size, recipe.
     """
     ours = settings.denoiser
-    images, captions = load_corpus(settings)
+    samples = load_training(settings)
     vae = AutoencoderKL.from_pretrained(BUILD / "autoencoder", torch_dtype=torch.float32).eval()
-    scale: float = vae.config["scaling_factor"]
-    means, deviations = autoencoder.encode(vae, images)
-    words = CLIPTokenizer.from_pretrained(BUILD / "text")
-    tokens = _tokens(words, captions)
-    empty = _tokens(words, [""])[0]
     text = CLIPTextModel.from_pretrained(BUILD / "text", attn_implementation="eager")
+    words = CLIPTokenizer.from_pretrained(BUILD / "text")
+    encoded = Encoded.of(vae, words, load_images(CORPUS, samples), samples["caption"].tolist())
     torch.manual_seed(settings.seed)
-    unet = denoiser.denoiser(ours.channels, means.shape[1], means.shape[2], settings.text.width, ours.heads)
+    _, latent_channels, side, _ = encoded.means.shape
+    unet = denoiser.denoiser(ours.channels, latent_channels, side, settings.text.width, ours.heads)
     model = denoiser.TextToLatent(text, unet)
 
     def loss(step: int) -> torch.Tensor:
         random = generator(settings.seed + 2, step)
-        rows = batch(len(means), ours.batch_size, settings.seed + 1, step)
-        mean = means[rows].float()
-        latents = mean + deviations[rows].float() * torch.randn(mean.shape, generator=random)
-        dropped = torch.rand(len(rows), generator=random) < ours.dropout
-        chosen = torch.where(dropped[:, None], empty, tokens[rows])
-        return model.loss(latents * scale, chosen, random)
+        rows = batch(len(samples), ours.batch_size, settings.seed + 1, step)
+        return model.loss(*encoded.drawn(rows, ours.dropout, random), random)
 
     work = _work(
         settings,
@@ -151,17 +149,57 @@ def train_denoiser(settings: Pretrain) -> None:
     )
     weights = _fit(model, loss, ours.recipe, work / "denoiser.pt", "denoiser")
     model.load_state_dict(weights, strict=False)
-    unet.set_default_attn_processor()
+    _write_pipeline(BUILD / "denoiser", vae, words, model)
+
+
+def settle(settings: Pretrain) -> None:
+    """
+    Train denoiser and text encoder on, at a falling rate, with more people at work, and write the pipeline.
+
+    The corpus has 450 pictures of an occupation, objects by the thousand: who is shown at work needs more turns.
+
+    Parameters
+    ----------
+    settings : Pretrain
+        Seed, size, recipe.
+    """
+    ours = settings.settle
+    samples = load_training(settings)
+    parts: Any = StableDiffusionPipeline.from_pretrained(
+        BUILD / "denoiser", torch_dtype=torch.float32, use_safetensors=True
+    )
+    encoded = Encoded.of(parts.vae, parts.tokenizer, load_images(CORPUS, samples), samples["caption"].tolist())
+    parts.text_encoder.set_attn_implementation("eager")
+    parts.unet.set_attn_processor(AttnProcessor())
+    model = denoiser.TextToLatent(parts.text_encoder, parts.unet)
+    at_work = torch.from_numpy(np.flatnonzero(samples["occupation"] != ""))
+    more = round(ours.at_work * ours.batch_size)
+
+    def loss(step: int) -> torch.Tensor:
+        random = generator(settings.seed + 6, step)
+        of_all = batch(len(samples), ours.batch_size - more, settings.seed + 5, step)
+        rows = torch.cat([of_all, at_work[batch(len(at_work), more, settings.seed + 6, step)]])
+        return model.loss(*encoded.drawn(rows, ours.dropout, random), random)
+
+    made = digest(sorted((BUILD / "denoiser").glob("*/*.safetensors")))
+    work = _work(settings, ours, held_out=settings.held_out, denoiser=made)
+    weights = _fit(model, loss, ours.recipe, work / "settled.pt", "settle")
+    model.load_state_dict(weights, strict=False)
+    _write_pipeline(MODEL, parts.vae, parts.tokenizer, model)
+
+
+def _write_pipeline(target: Path, vae: AutoencoderKL, words: CLIPTokenizer, model: denoiser.TextToLatent) -> None:
+    model.unet.set_default_attn_processor()
     parts: Any = {"safety_checker": None, "feature_extractor": None, "scheduler": denoiser.scheduler()}
     pipeline = StableDiffusionPipeline(
         vae=vae.half(),
-        text_encoder=text.half(),
+        text_encoder=model.text.half(),
         tokenizer=words,
-        unet=unet.half(),
+        unet=model.unet.half(),
         requires_safety_checker=False,
         **parts,
     )
-    with replaced(MODEL) as folder:
+    with replaced(target) as folder:
         pipeline.save_pretrained(folder)
         stated = folder / "text_encoder" / "config.json"  # else transformers loads float16 beside diffusers' float32
         stated.write_text(stated.read_text().replace('"dtype": "float16"', '"dtype": "float32"'))
@@ -197,13 +235,6 @@ def train_recogniser(settings: Pretrain) -> None:
         (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
 
 
-def _tokens(words: CLIPTokenizer, captions: list[str]) -> torch.Tensor:
-    """Encode captions as `StableDiffusionPipeline` does: int64, (N, length)."""
-    return words(
-        captions, padding="max_length", truncation=True, max_length=words.model_max_length, return_tensors="pt"
-    ).input_ids
-
-
 def _work(settings: Pretrain, section: params.Section, **further: Any) -> Path:
     """Return the work folder of all that shapes a training, but its length: a run may be lengthened."""
     shape = section.model_dump(mode="json")
@@ -234,6 +265,7 @@ PARTS = {
     "autoencoder": train_autoencoder,
     "text": train_text,
     "denoiser": train_denoiser,
+    "settle": settle,
     "recogniser": train_recogniser,
 }
 

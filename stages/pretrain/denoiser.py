@@ -7,14 +7,17 @@ of a step is min(SNR, 5) / (SNR + 1), Min-SNR for v-prediction (arXiv 2303.09556
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from diffusers import DPMSolverMultistepScheduler, UNet2DConditionModel
+from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from stages.pretrain import autoencoder
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 MIN_SNR = 5.0
@@ -133,6 +136,98 @@ def denoiser(
     )
     unet.set_attn_processor(AttnProcessor())  # on a CPU the fused attention's backward costs more than all the rest
     return unet
+
+
+def tokens(words: CLIPTokenizer, captions: list[str]) -> torch.Tensor:
+    """
+    Encode captions as `StableDiffusionPipeline` does.
+
+    Parameters
+    ----------
+    words : CLIPTokenizer
+        The tokenizer.
+    captions : list of str
+        N captions.
+
+    Returns
+    -------
+    Tensor
+        int64, (N, length).
+    """
+    return words(
+        captions, padding="max_length", truncation=True, max_length=words.model_max_length, return_tensors="pt"
+    ).input_ids
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """
+    A corpus as the denoiser sees it.
+
+    Parameters
+    ----------
+    means, deviations : Tensor
+        Of the latents, (N, C, h, w).
+    scale : float
+        Brings latents to unit variance.
+    captions : Tensor
+        Tokens, int64, (N, length).
+    empty : Tensor
+        Tokens of the empty caption, int64, (length,).
+    """
+
+    means: torch.Tensor
+    deviations: torch.Tensor
+    scale: float
+    captions: torch.Tensor
+    empty: torch.Tensor
+
+    @classmethod
+    def of(cls, vae: AutoencoderKL, words: CLIPTokenizer, images: torch.Tensor, captions: list[str]) -> "Encoded":
+        """
+        Encode a corpus.
+
+        Parameters
+        ----------
+        vae : AutoencoderKL
+            In float32 and evaluation mode.
+        words : CLIPTokenizer
+            The tokenizer.
+        images : Tensor
+            uint8, (N, H, W, 3).
+        captions : list of str
+            N captions.
+
+        Returns
+        -------
+        Encoded
+            Latents in bfloat16, tokens.
+        """
+        scale: float = vae.config["scaling_factor"]
+        return cls(*autoencoder.encode(vae, images), scale, tokens(words, captions), tokens(words, [""])[0])
+
+    def drawn(self, rows: torch.Tensor, dropout: float, random: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        """
+        Draw latents of some rows, and their captions or none.
+
+        Parameters
+        ----------
+        rows : Tensor
+            int64, (B,).
+        dropout : float
+            Share of captions left empty, for classifier-free guidance.
+        random : Generator
+            Draws both.
+
+        Returns
+        -------
+        tuple of (Tensor, Tensor)
+            Latents of unit variance, float32, (B, C, h, w), and tokens, int64, (B, length).
+        """
+        mean = self.means[rows].float()
+        latents = mean + self.deviations[rows].float() * torch.randn(mean.shape, generator=random)
+        dropped = torch.rand(len(rows), generator=random) < dropout
+        return latents * self.scale, torch.where(dropped[:, None], self.empty, self.captions[rows])
 
 
 def scheduler() -> DPMSolverMultistepScheduler:

@@ -1,8 +1,9 @@
 """Images/s of the generate stage against one `StableDiffusionPipeline` call a prompt at the library's defaults.
 
-The same captions of the default corpus, the same model; both in turn, in rounds. Recognisability of both sets of
-images, by the recogniser of data/pretrained/, stands beside the speed: fewer steps gain nothing if pictures get worse.
-Needs `dvc repro download` of the default profile.
+The same model, in turn, in rounds, on captions that name an occupation or an object; the library gets the first of the
+stage's captions, since it is slow. Beside the speed stands what the recogniser of data/pretrained/ reads in the images
+of the captions that both drew: fewer steps gain nothing if pictures get worse. `--guidance`, `--stop` and `--steps` try
+other settings of the stage. Needs `dvc repro download` of the default profile.
 """
 
 import argparse
@@ -38,21 +39,26 @@ def main() -> None:
     parser.add_argument("--captions", type=int, default=512, help="captions of the stage's share of a round")
     parser.add_argument("--single", type=int, default=64, help="captions of the library's share of a round")
     parser.add_argument("--threads", type=int, default=2)
+    ours = params.load().generate
+    parser.add_argument("--steps", type=int, default=ours.steps)
+    parser.add_argument("--guidance", type=float, default=ours.guidance)
+    parser.add_argument("--stop", type=float, default=ours.guidance_stop, help="share of the steps that are guided")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    ours = params.load().generate
-    samples = pd.read_parquet(SAMPLES).sample(arguments.rounds * arguments.captions, random_state=0)
+    samples = pd.read_parquet(SAMPLES)
+    named = (samples["occupation"] != "") | (samples["kind"] == "object")
+    samples = samples[named].sample(arguments.rounds * arguments.captions, random_state=0)
     stage_pipeline = load_pipeline(
         ours.model, ours.revision, ours.scheduler, ours.safety_checker, getattr(torch, ours.dtype), torch.device("cpu")
     )
-    settings = Settings(ours.steps, ours.guidance, ours.guidance_stop, ours.negative_prompt, ours.resolution)
+    settings = Settings(arguments.steps, arguments.guidance, arguments.stop, ours.negative_prompt, ours.resolution)
     sampler = Sampler(stage_pipeline, settings)
     library: Any = StableDiffusionPipeline.from_pretrained(
         ours.model, use_safetensors=True, safety_checker=None, torch_dtype=torch.float32
     )
     library.set_progress_bar_config(disable=True)
     images: dict[str, list[np.ndarray]] = {"stage": [], "library": []}
-    rows: dict[str, list[pd.DataFrame]] = {"stage": [], "library": []}
+    rows: list[pd.DataFrame] = []
     account: dict[str, float] = defaultdict(float)
     ratios: list[float] = []
     for number in range(arguments.rounds):
@@ -61,7 +67,7 @@ def main() -> None:
         with timed(stage_pipeline, account) as clock:
             drawn = [
                 sampler.images(part["caption"].tolist(), [derive(0, key) for key in part["key"]])[0]
-                for part in np.array_split(chunk, -(-len(chunk) // ours.batch_size))
+                for part in (chunk.iloc[i : i + ours.batch_size] for i in range(0, len(chunk), ours.batch_size))
             ]
             mark = time.perf_counter()
             for image in np.concatenate(drawn):
@@ -74,10 +80,9 @@ def main() -> None:
             for row in few.itertuples()
         ]
         default = len(few) / (time.perf_counter() - start)
-        images["stage"].append(np.concatenate(drawn))
+        images["stage"].append(np.concatenate(drawn)[: len(few)])
         images["library"].append((np.concatenate(single) * 255).round().astype(np.uint8))
-        rows["stage"].append(chunk)
-        rows["library"].append(few)
+        rows.append(few)
         ratios.append(stage / default)
         print(
             f"{number}: stage {stage:6.1f} images/s, library {default:5.2f} images/s, ratio {ratios[-1]:.1f}",
@@ -87,11 +92,16 @@ def main() -> None:
     total = sum(account.values())
     print("time of the stage: " + ", ".join(f"{name} {100 * spent / total:.0f} %" for name, spent in account.items()))
     judge, names = load_recogniser()
+    chosen = pd.concat(rows)
+    print(f"recognised in {len(chosen)} images of the same captions, 95 % interval:")
     for name in images:
-        chosen = pd.concat(rows[name])
         batches = [autoencoder.to_signed(torch.from_numpy(part)) for part in images[name]]
         found = recognised(chosen, names.targets(chosen), recognise(judge, batches))
-        print(f"{name}: " + ", ".join(f"{key} {v['share']:.2f} (n {v['n']})" for key, v in found.items()))
+        shares = [
+            f"{key} {one['share']:.3f} [{one['low']:.2f}, {one['high']:.2f}] (n {one['n']})"
+            for key, one in found.items()
+        ]
+        print(f"{name}: {', '.join(shares)}")
 
 
 @contextmanager

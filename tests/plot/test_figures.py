@@ -108,6 +108,14 @@ def test_heat_map_holds_the_associations_of_women_in_points():
     assert proxies.name == "data-gender-woman-proxy"
 
 
+def test_heat_map_of_a_run_without_balancing_has_one_column():
+    panel = figures.data_bias(PAIRS.assign(realised=PAIRS["before"]))[0]
+    axes = drawn(panel)
+    assert np.allclose(axes.collections[0].get_array(), [[7], [-4]])
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["not balanced"]
+    assert panel.alt.endswith("strongest not balanced health worker +7.0")
+
+
 def test_heat_map_leaves_empty_pairs_blank():
     axes = drawn(figures.data_bias(PAIRS)[1])
     assert np.ma.getmaskarray(axes.collections[0].get_array()).tolist() == [[False, True]]

@@ -41,6 +41,7 @@ def project_with_corpus(tmp_path: Path) -> Path:
     values["held_out"] = 0.5
     values["text"]["recipe"] = values["recogniser"]["recipe"] = recipe
     values["denoiser"] |= {"channels": [16], "heads": 2, "batch_size": 4, "recipe": recipe}
+    values["settle"] |= {"batch_size": 4, "recipe": recipe}
     values["recogniser"] |= {"width": 8, "features": 8, "batch_size": 4}
     values["quality"] |= {"occupations": 4, "objects": 2, "distances": 16, "images": 4, "batch_size": 8, "steps": 2}
     home.mkdir(parents=True)
@@ -86,7 +87,7 @@ def test_the_parts_make_a_pipeline_that_draws_and_is_measured(project_with_corpu
     home = project_with_corpus / "data" / "pretrained"
     pipeline_file = yaml.safe_load((ROOT / "data" / "pretrained" / "dvc.yaml").read_text())
     parts = [command for command in pipeline_file["stages"]["emoji-sd"]["cmd"] if "stages.pretrain" in command]
-    assert len(parts) == 4 and sum(command.startswith("torchrun") for command in parts) == 1
+    assert len(parts) == 5 and sum(command.startswith("torchrun") for command in parts) == 2
     for command in parts:
         words = command.removeprefix("python -m ").replace("torchrun", "torch.distributed.run").split()
         done = run(project_with_corpus, *words)

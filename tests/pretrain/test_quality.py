@@ -9,6 +9,7 @@ from scipy.stats import multivariate_normal
 
 from stages.pretrain.quality.measures import (
     bias_table,
+    faithful_rank_correlation,
     frechet,
     rank_correlation,
     recognised,
@@ -86,6 +87,15 @@ def test_shares_that_the_images_cannot_tell_apart_are_tied() -> None:
     table = pd.DataFrame({"stated": [0.000, 0.001, 0.002, 0.5, 0.9], "neutral": [0.02, 0.01, 0.0, 0.6, 0.8]})
     assert rank_correlation(table) == pytest.approx(0.6)  # 1 - 6 * 8 / (5 * 24)
     assert rank_correlation(table, 1 / 64) == pytest.approx(0.8944, abs=1e-4)  # ranks 2 2 2 4 5 against 3 2 1 4 5
+
+
+def test_shares_too_small_for_the_images_keep_even_a_faithful_model_below_1() -> None:
+    """10 images of shares 0, 1e-9 and 1 show 0, 0 and 1: ranks 1.5, 1.5, 3 against 1, 2, 3."""
+    table = pd.DataFrame({"stated": [0.0, 1e-9, 1.0], "n": 10})
+    expected = pytest.approx(math.sqrt(3) / 2)
+    assert faithful_rank_correlation(table, seed=0, draws=50) == dict.fromkeys(("low", "median", "high"), expected)
+    wide = faithful_rank_correlation(pd.DataFrame({"stated": [0.3, 0.5, 0.6, 0.7], "n": 10}), seed=0)
+    assert wide["low"] < wide["median"] < wide["high"]
 
 
 def test_portraits_do_not_show_the_occupation_that_they_name() -> None:

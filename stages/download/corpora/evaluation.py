@@ -33,13 +33,14 @@ def read(path: Path) -> Iterator[Row]:
         If the table cannot be read, a row has more or fewer fields than the header, there is no column ``image``, a
         group is unknown, or a file is missing.
     """
+    suffix = path.suffix.lower()
     try:
-        if path.suffix in fields.DELIMITERS:
+        if suffix in fields.DELIMITERS:
             fields.check(path)  # pandas pads a row that is too short
-        if path.suffix == ".parquet":
+        if suffix == ".parquet":
             table = pd.read_parquet(path)
         else:
-            table = pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",", dtype=str, keep_default_na=False)
+            table = pd.read_csv(path, sep="\t" if suffix == ".tsv" else ",", dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({error}); expected csv, tsv or parquet") from None
     if "image" not in table:

@@ -17,6 +17,7 @@ from stages.download.corpora import fields
 from stages.download.corpora.packing import NO_FILE, RESERVED, Entry, bounds
 from stages.errors import InputError
 from stages.evalsets import VALUES, check_group
+from stages.staging import written
 
 MEMORY = "512MB"  # what DuckDB may hold; it spills the rest
 ROWS = 4096  # of a row group: what a shard reads at a time
@@ -124,8 +125,11 @@ def order(path: Path, image: str, caption: str, key: str | None, ordered: Path) 
     else:  # all but the columns' types is said, and nothing left to guess
         dialect = f"header = true, skip = 0, delim = '{fields.DELIMITERS[suffix]}', quote = '\"', escape = '\"'"
         reader = f"read_csv({literal}, {dialect}, comment = '')"
-    partial = ordered.with_name(f".{ordered.name}.partial")
-    with duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": str(ordered.parent / "spill")}) as connection:
+    spill = str(ordered.parent / "spill")
+    with (
+        written(ordered) as partial,
+        duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": spill}) as connection,
+    ):
         connection.execute("SET enable_progress_bar = false")
         try:
             source = connection.sql(f"SELECT * FROM {reader}")
@@ -148,13 +152,11 @@ def order(path: Path, image: str, caption: str, key: str | None, ordered: Path) 
                 f"COPY (SELECT * FROM given {by}) TO {target} (FORMAT parquet, ROW_GROUP_SIZE {ROWS}, COMPRESSION zstd)"
             )
         except duckdb.Error as error:
-            partial.unlink(missing_ok=True)
             if suffix != ".parquet":
                 fields.check(path)
             raise InputError(
                 f"{path}: cannot be read ({' '.join(str(error).split())[:300]}); correct the file"
             ) from None
-    partial.replace(ordered)
     rows = pq.read_metadata(ordered).num_rows
     if not rows:
         raise InputError(f"{path}: no rows")

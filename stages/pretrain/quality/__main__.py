@@ -22,7 +22,14 @@ from stages.pretrain.places import CORPUS, FIGURES, HOME, JUDGE, MODEL, UNSEEN, 
 from stages.pretrain.quality.artist import Artist
 from stages.pretrain.quality.card import card_table
 from stages.pretrain.quality.figures import bias_panel, grid, sheet
-from stages.pretrain.quality.measures import bias_table, frechet, rank_correlation, recognised, unseen_captions
+from stages.pretrain.quality.measures import (
+    bias_table,
+    faithful_rank_correlation,
+    frechet,
+    rank_correlation,
+    recognised,
+    unseen_captions,
+)
 from stages.pretrain.recogniser import Classes, Recogniser, recognise
 from stages.pretrain.settings import Pretrain
 from stages.staging import replaced
@@ -106,6 +113,7 @@ def measure(settings: Pretrain, clip: Path) -> None:
         "images": ours.images,
         "rank correlation": rank_correlation(table),
         "rank correlation, ties within one image": rank_correlation(table, 1 / ours.images),
+        "rank correlation of shares as stated": faithful_rank_correlation(table, settings.seed),
         "correlation": float(np.corrcoef(table["stated"], table["neutral"])[0, 1]),
         "women where the prompt says woman": float(table["woman"].mean()),
         "women where the prompt says man": float(table["man"].mean()),

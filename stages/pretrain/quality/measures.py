@@ -191,3 +191,30 @@ def rank_correlation(table: pd.DataFrame, step: float = 0.0) -> float:
     stated = (table["stated"] / step).round() if step else table["stated"]
     result: Any = spearmanr(stated, table["neutral"])
     return float(result.statistic)
+
+
+def faithful_rank_correlation(table: pd.DataFrame, seed: int, draws: int = 2000) -> dict[str, float]:
+    """
+    Give the rank correlation that a model would show whose images followed the stated shares exactly.
+
+    It is below 1 since so many images cannot tell small shares apart.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `bias_table` gives it; its `stated` and `n` are used.
+    seed : int
+        Of the draws.
+    draws : int
+        How often women are drawn, binomially.
+
+    Returns
+    -------
+    dict
+        `median`, and the 5 % and 95 % quantiles `low`, `high`.
+    """
+    random = np.random.default_rng(seed)
+    drawn = random.binomial(table["n"], table["stated"], size=(draws, len(table))) / table["n"].to_numpy()
+    found = [rank_correlation(table.assign(neutral=row)) for row in drawn]
+    low, median, high = np.quantile(found, [0.05, 0.5, 0.95])
+    return {"median": float(median), "low": float(low), "high": float(high)}
