@@ -134,11 +134,11 @@ class Reader:
         """Draw each section of the report as one sheet."""
         of = self.params
         method = wording.balancing(of.balance.method, of.balance.target, of.balance.eta)
-        balanced = method if method == wording.NOT_BALANCED else f"balancing {method}"
-        setting = f"α = {of.contamination.alpha:g}, {balanced}"
+        as_found = method == wording.NOT_BALANCED
+        setting = f"α = {of.contamination.alpha:g}, {method if as_found else f'balancing {method}'}"
         probe = f"; R@5 and biases on a fixed probe of {of.train.probe} images a set" if of.train.probe else ""
         titles = {
-            "data": f"Association in the data, before and after balancing · {setting}",
+            "data": f"Association in the data{'' if as_found else ', before and after balancing'} · {setting}",
             "occupations": f"Occupations and portraits without a cue · {setting}",
             "groups": f"Figures by group · {setting}",
             "curves": f"Through training{probe} · {setting}",
