@@ -1,11 +1,13 @@
 """Results appear whole or not at all: written beside their place, then put there.
 
 `replaced` and `merged` yield an empty folder to write into, `written` a file's other name. An error on the way leaves
-everything as it was.
+everything as it was; what a killed process left beside a folder is removed by the next one that writes it.
 """
 
+import glob
 import os
 import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -81,10 +83,23 @@ def written(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _beside(folder: Path) -> Iterator[Path]:
-    staging = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    shutil.rmtree(staging, ignore_errors=True)  # of a killed process that had this number
+    prefix = f".{folder.name}.{socket.gethostname()}."  # a process number says nothing about other machines
+    staging = folder.with_name(f"{prefix}{os.getpid()}.partial")
+    for left in folder.parent.glob(f"{glob.escape(prefix)}*.partial"):
+        if left == staging or not _alive(left.name.removeprefix(prefix).removesuffix(".partial")):
+            shutil.rmtree(left, ignore_errors=True)
     staging.mkdir(parents=True)
     try:
         yield staging
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _alive(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        pass
+    return True

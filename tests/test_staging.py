@@ -1,5 +1,7 @@
 """Results appear whole or not at all."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,6 +49,38 @@ def test_an_error_on_the_way_leaves_everything_as_it_was(old, manager):
         (folder / "tables" / "b.csv").write_text("half")
         raise RuntimeError
     assert tree(old.parent) == before and [path.name for path in old.parent.iterdir()] == ["results"]
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from stages.staging import merged
+with merged(Path(sys.argv[1])) as folder:
+    (folder / "half.txt").write_text("half")
+    print("writing", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("manager", [merged, replaced])
+def test_what_a_killed_process_left_goes_and_what_a_living_one_writes_stays(old, manager):
+    folders = [old, old.with_name("other")]
+    writers = []
+    for folder in folders * 2:
+        command = [sys.executable, "-c", WRITER, folder]
+        writers.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+        assert writers[-1].stdout.readline() == "writing\n"
+    killed, _, living, _ = writers
+    killed.kill()
+    killed.communicate()
+    with manager(old) as folder:
+        beside = {path.name.rsplit(".", 2)[1] for path in old.parent.glob(".results.*.partial")}
+        assert beside == {folder.name.rsplit(".", 2)[1], str(living.pid)}
+        assert len(list(old.parent.glob(".other.*.partial"))) == 2
+    for writer in writers[1:]:
+        writer.communicate("")
+        assert writer.returncode == 0
+    assert not list(old.parent.glob(".*.partial"))
 
 
 def test_a_written_file_appears_when_it_is_complete(tmp_path):

@@ -1,8 +1,8 @@
 """Captions to images with diffusers' `StableDiffusionPipeline`, batched, each image a function of its own seed.
 
 Where the time goes: a guided step runs the denoiser twice, on the caption and on the negative prompt, so an image costs
-steps × (1 + guided share) forwards. Hence few steps of a second-order solver, guidance for the first share of the steps
-only, both passes in one batch, and every distinct caption encoded once.
+steps × (1 + guided share) forwards. Hence few steps of a second-order solver, guidance for a first share of the steps
+where that is enough, both passes in one batch, and every distinct caption encoded once.
 """
 
 import warnings

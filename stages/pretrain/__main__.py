@@ -22,7 +22,7 @@ from tqdm import tqdm
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from stages import params
-from stages.errors import run
+from stages.errors import InputError, run
 from stages.pretrain import autoencoder, denoiser
 from stages.pretrain.contrast import Contrast
 from stages.pretrain.corpus import corpus_digest, held_out, load_images, load_samples
@@ -30,7 +30,7 @@ from stages.pretrain.denoiser import Encoded
 from stages.pretrain.optimise import Recipe, batch, fit, generator, place
 from stages.pretrain.places import BUILD, CORPUS, HOME, JUDGE, MODEL, VAE_WEIGHTS, WEIGHTS
 from stages.pretrain.recogniser import Recogniser, classes
-from stages.pretrain.settings import Pretrain
+from stages.pretrain.settings import Pretrain, Settle
 from stages.staging import replaced
 from stages.workdir import digest, work_folder
 
@@ -154,9 +154,9 @@ def train_denoiser(settings: Pretrain) -> None:
 
 def settle(settings: Pretrain) -> None:
     """
-    Train denoiser and text encoder on, at a falling rate, with more people at work, and write the pipeline.
+    Train denoiser and text encoder on, at a falling rate, with more captions of occupations, and write the pipeline.
 
-    The corpus has 450 pictures of an occupation, objects by the thousand: who is shown at work needs more turns.
+    They are a third of the corpus, and who is shown as what takes more turns to learn than what an object looks like.
 
     Parameters
     ----------
@@ -164,28 +164,71 @@ def settle(settings: Pretrain) -> None:
         Seed, size, recipe.
     """
     ours = settings.settle
+    made = BUILD / "denoiser"
+    if not (made / "model_index.json").exists():
+        raise InputError(f"{made}: no denoiser here; run `python -m stages.pretrain denoiser`")
     samples = load_training(settings)
-    parts: Any = StableDiffusionPipeline.from_pretrained(
-        BUILD / "denoiser", torch_dtype=torch.float32, use_safetensors=True
-    )
+    parts: Any = StableDiffusionPipeline.from_pretrained(made, torch_dtype=torch.float32, use_safetensors=True)
     encoded = Encoded.of(parts.vae, parts.tokenizer, load_images(CORPUS, samples), samples["caption"].tolist())
     parts.text_encoder.set_attn_implementation("eager")
     parts.unet.set_attn_processor(AttnProcessor())
     model = denoiser.TextToLatent(parts.text_encoder, parts.unet)
-    at_work = torch.from_numpy(np.flatnonzero(samples["occupation"] != ""))
-    more = round(ours.at_work * ours.batch_size)
+    named = torch.from_numpy(np.flatnonzero(samples["occupation"] != ""))
 
     def loss(step: int) -> torch.Tensor:
         random = generator(settings.seed + 6, step)
-        of_all = batch(len(samples), ours.batch_size - more, settings.seed + 5, step)
-        rows = torch.cat([of_all, at_work[batch(len(at_work), more, settings.seed + 6, step)]])
+        rows = settling(len(samples), named, ours, settings.seed + 5, step)
         return model.loss(*encoded.drawn(rows, ours.dropout, random), random)
 
-    made = digest(sorted((BUILD / "denoiser").glob("*/*.safetensors")))
-    work = _work(settings, ours, held_out=settings.held_out, denoiser=made)
+    work = _work(
+        settings,
+        ours,
+        held_out=settings.held_out,
+        denoiser=digest(sorted(made.glob("*/*.safetensors"))),
+        length=[ours.recipe.steps, ours.recipe.decay],  # the rate falls from the start: not to be lengthened
+    )
     weights = _fit(model, loss, ours.recipe, work / "settled.pt", "settle")
     model.load_state_dict(weights, strict=False)
     _write_pipeline(MODEL, parts.vae, parts.tokenizer, model)
+
+
+def settling(count: int, named: torch.Tensor, settings: Settle, seed: int, step: int) -> torch.Tensor:
+    """
+    Choose this process's rows of one step: some of all, some of those whose captions name an occupation.
+
+    Parameters
+    ----------
+    count : int
+        Number of rows.
+    named : Tensor
+        int64: rows whose captions name an occupation.
+    settings : Settle
+        Batch size, and their share of it.
+    seed : int
+        Of the order; the next one is used, too.
+    step : int
+        The step.
+
+    Returns
+    -------
+    Tensor
+        int64, (batch size / processes,).
+
+    Raises
+    ------
+    InputError
+        If there are not enough rows of a kind for one step.
+    """
+    more = round(settings.occupations * settings.batch_size)
+    for rows, wanted in ((len(named), more), (count, settings.batch_size - more)):
+        if not 0 < wanted <= rows:
+            raise InputError(
+                f"pretrain.settle: {wanted} of {settings.batch_size} samples a step are drawn from {rows}; expected "
+                "at least one, and no more than there are; change occupations or batch_size"
+            )
+    return torch.cat(
+        [batch(count, settings.batch_size - more, seed, step), named[batch(len(named), more, seed + 1, step)]]
+    )
 
 
 def _write_pipeline(target: Path, vae: AutoencoderKL, words: CLIPTokenizer, model: denoiser.TextToLatent) -> None:
@@ -201,6 +244,10 @@ def _write_pipeline(target: Path, vae: AutoencoderKL, words: CLIPTokenizer, mode
     )
     with replaced(target) as folder:
         pipeline.save_pretrained(folder)
+        for config in (folder / part / "config.json" for part in ("unet", "vae")):  # not where its makings lay
+            known = json.loads(config.read_text())
+            known.pop("_name_or_path", None)
+            config.write_text(json.dumps(known, indent=2, sort_keys=True) + "\n")
         stated = folder / "text_encoder" / "config.json"  # else transformers loads float16 beside diffusers' float32
         stated.write_text(stated.read_text().replace('"dtype": "float16"', '"dtype": "float32"'))
 

@@ -1,4 +1,4 @@
-"""The autoencoder: 64 px images to 8 × 8 latents of 8 channels, diffusers' `AutoencoderKL` (arXiv 2112.10752).
+"""The autoencoder: 64 px images to 8 × 8 latents, diffusers' `AutoencoderKL` (arXiv 2112.10752).
 
 Shapes: B images, 3 channels, H = W pixels in [-1, 1]; latents (B, C, H / 8, W / 8).
 """

@@ -43,7 +43,9 @@ class Denoiser(params.Section):
 class Settle(params.Section):
     """How the denoiser is trained on, to its end."""
 
-    at_work: params.Share = Field(description="share of a batch that shows people at work, beside those of the rest")
+    occupations: Annotated[float, Field(gt=0, lt=1)] = Field(
+        description="share of a batch whose captions name an occupation, beside those of the rest"
+    )
     dropout: params.Share = Field(description="share of captions left empty, for classifier-free guidance")
     batch_size: params.Count = Field(description="samples a step")
     recipe: Recipe = Field(description="optimisation")
@@ -79,6 +81,6 @@ class Pretrain(params.Section):
     autoencoder: Autoencoder = Field(description="images to latents")
     text: Text = Field(description="captions to hidden states")
     denoiser: Denoiser = Field(description="hidden states to latents")
-    settle: Settle = Field(description="the denoiser, trained on with more people at work")
+    settle: Settle = Field(description="the denoiser, trained on with more captions that name an occupation")
     recogniser: Judge = Field(description="images to what they show, for the quality figures")
     quality: Quality = Field(description="the quality figures")

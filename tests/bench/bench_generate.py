@@ -1,6 +1,6 @@
 """Images/s of the generate stage against one `StableDiffusionPipeline` call a prompt at the library's defaults.
 
-The same model, in turn, in rounds, on captions that name an occupation or an object; the library gets the first of the
+The same model, in turn, in rounds, on captions of people at work and of objects; the library gets the first of the
 stage's captions, since it is slow. Beside the speed stands what the recogniser of data/pretrained/ reads in the images
 of the captions that both drew: fewer steps gain nothing if pictures get worse. `--guidance`, `--stop` and `--steps` try
 other settings of the stage. Needs `dvc repro download` of the default profile.
@@ -40,13 +40,13 @@ def main() -> None:
     parser.add_argument("--single", type=int, default=64, help="captions of the library's share of a round")
     parser.add_argument("--threads", type=int, default=2)
     ours = params.load().generate
-    parser.add_argument("--steps", type=int, default=ours.steps)
-    parser.add_argument("--guidance", type=float, default=ours.guidance)
+    parser.add_argument("--steps", type=int, default=ours.steps, help="of the stage")
+    parser.add_argument("--guidance", type=float, default=ours.guidance, help="of the stage")
     parser.add_argument("--stop", type=float, default=ours.guidance_stop, help="share of the steps that are guided")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     samples = pd.read_parquet(SAMPLES)
-    named = (samples["occupation"] != "") | (samples["kind"] == "object")
+    named = ((samples["kind"] == "person") & (samples["occupation"] != "")) | (samples["kind"] == "object")
     samples = samples[named].sample(arguments.rounds * arguments.captions, random_state=0)
     stage_pipeline = load_pipeline(
         ours.model, ours.revision, ours.scheduler, ours.safety_checker, getattr(torch, ours.dtype), torch.device("cpu")

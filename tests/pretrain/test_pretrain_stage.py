@@ -16,10 +16,14 @@ import yaml
 from diffusers import StableDiffusionPipeline
 from safetensors.torch import save_file
 
+from stages.errors import InputError
 from stages.generate.sampler import Sampler, Settings, load_pipeline
+from stages.pretrain.__main__ import settling
 from stages.pretrain.corpus import held_out
-from stages.pretrain.denoiser import tokenizer
+from stages.pretrain.denoiser import Encoded, tokenizer
+from stages.pretrain.optimise import Recipe
 from stages.pretrain.quality.card import card_table
+from stages.pretrain.settings import Settle
 from stages.shards import encode_png, write_shard
 
 ROOT = Path(__file__).parents[2]
@@ -54,7 +58,7 @@ def project_with_corpus(tmp_path: Path) -> Path:
 def write_corpus(folder: Path, seed: int) -> None:
     rng = np.random.default_rng(seed)
     count = 80
-    occupation = rng.choice(["judge", "cook", "pilot", ""], count)
+    occupation = rng.choice(["judge", "cook", "pilot", "", ""], count)
     table = pd.DataFrame(
         {
             "key": [f"{i:09d}" for i in range(count)],
@@ -92,6 +96,12 @@ def test_the_parts_make_a_pipeline_that_draws_and_is_measured(project_with_corpu
         words = command.removeprefix("python -m ").replace("torchrun", "torch.distributed.run").split()
         done = run(project_with_corpus, *words)
         assert done.returncode == 0, done.stderr[-3000:]
+    made, settled = (
+        folder / "unet" / "diffusion_pytorch_model.safetensors"
+        for folder in (home / "build" / "denoiser", home / "emoji-sd")
+    )
+    assert made.stat().st_mtime < settled.stat().st_mtime and made.read_bytes() != settled.read_bytes()
+    assert "build" not in (home / "emoji-sd" / "unet" / "config.json").read_text()
     pipeline = load_pipeline(str(home / "emoji-sd"), None, "dpmsolver++", False, torch.float32, torch.device("cpu"))
     images, _ = Sampler(pipeline, Settings(2, 2.0, 1.0, "", 32)).images(["a judge"], [0])
     assert images.shape == (1, 32, 32, 3)
@@ -120,6 +130,37 @@ def test_quality_without_a_clip_model_says_what_to_run(project_with_corpus: Path
     assert done.stderr.splitlines()[-1].startswith(
         "error: data/emoji/models/0/clip: no CLIP model here; run `dvc repro`"
     )
+
+
+def test_settling_before_the_denoiser_says_what_to_run(project_with_corpus: Path) -> None:
+    done = run(project_with_corpus, "stages.pretrain", "settle")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("error: data/pretrained/build/denoiser: no denoiser here; run")
+
+
+def test_half_of_a_settling_batch_names_an_occupation_and_an_epoch_of_it_each_of_them_once() -> None:
+    settings = Settle(occupations=0.5, dropout=0.0, batch_size=8, recipe=Recipe(5, 1e-3, 1, 0.5, 0.9))
+    named = torch.arange(900, 940)
+    steps = torch.stack([settling(1000, named, settings, 3, step) for step in range(10)])
+    assert steps.shape == (10, 8)
+    assert sorted(steps[:, 4:].flatten().tolist()) == named.tolist()
+    assert len(set(steps[:, :4].flatten().tolist())) == 40 and steps[:, :4].min() < 900
+    assert torch.equal(steps[7], settling(1000, named, settings, 3, 7))
+    with pytest.raises(InputError, match=r"pretrain\.settle: 4 of 8 samples a step are drawn from 3"):
+        settling(1000, named[:3], settings, 3, 0)
+
+
+def test_latents_are_scaled_and_captions_dropped_to_the_empty_one() -> None:
+    captions = torch.arange(12).view(4, 3)
+    encoded = Encoded(torch.full((4, 2, 1, 1), 3.0), torch.zeros(4, 2, 1, 1), 0.5, captions, torch.tensor([9, 9, 9]))
+    rows = torch.tensor([2, 0])
+    latents, kept = encoded.drawn(rows, 0.0, torch.Generator().manual_seed(0))
+    assert torch.equal(latents, torch.full((2, 2, 1, 1), 1.5)) and torch.equal(kept, captions[rows])
+    _, none = encoded.drawn(rows, 1.0, torch.Generator().manual_seed(0))
+    assert torch.equal(none, torch.full((2, 3), 9))
+    spread = Encoded(torch.zeros(4, 2, 1, 1), torch.full((4, 2, 1, 1), 2.0), 0.5, captions, captions[0])
+    first, second = (spread.drawn(rows, 0.5, torch.Generator().manual_seed(1)) for _ in range(2))
+    assert torch.equal(first[0], second[0]) and torch.equal(first[1], second[1]) and first[0].std() > 0
 
 
 def test_held_out_pairs_keep_the_share_of_women() -> None:

@@ -157,9 +157,9 @@ def order(path: Path, image: str, caption: str, key: str | None, ordered: Path) 
             raise InputError(
                 f"{path}: cannot be read ({' '.join(str(error).split())[:300]}); correct the file"
             ) from None
-    rows = pq.read_metadata(ordered).num_rows
-    if not rows:
-        raise InputError(f"{path}: no rows")
+        rows = pq.read_metadata(partial).num_rows
+        if not rows:
+            raise InputError(f"{path}: no rows")
     return rows
 
 

@@ -215,6 +215,6 @@ def faithful_rank_correlation(table: pd.DataFrame, seed: int, draws: int = 2000)
     """
     random = np.random.default_rng(seed)
     drawn = random.binomial(table["n"], table["stated"], size=(draws, len(table))) / table["n"].to_numpy()
-    found = [rank_correlation(table.assign(neutral=row)) for row in drawn]
-    low, median, high = np.quantile(found, [0.05, 0.5, 0.95])
+    drawn = drawn[np.ptp(drawn, axis=1) > 0]  # else there is no correlation
+    low, median, high = np.quantile([rank_correlation(table.assign(neutral=row)) for row in drawn], [0.05, 0.5, 0.95])
     return {"median": float(median), "low": float(low), "high": float(high)}
