@@ -3,7 +3,8 @@
 `python -m stages.catalogue` prints the table as Markdown, for the README; figures and report read it too. In a key,
 ``{set}`` is an evaluation set (``people``) or a part of one (``portraits.unseen``), ``{attribute}`` a sensitive
 attribute, ``{k}`` a cut-off. Every key can have ``.lo`` and ``.hi`` beside it, the ends of a 95 % bootstrap interval
-over images. A figure that is not defined is left out.
+over images. Neutral images of another set than the default one have its name before the key (``imagenet.rb.gender``). A
+figure that is not defined is left out.
 """
 
 import argparse
@@ -26,7 +27,7 @@ class Entry:
     name : str
         For figures and tables.
     meaning : str
-        One sentence.
+        One sentence that stands alone, plain text.
     range : str
         Interval or unit.
     better : str
@@ -40,8 +41,11 @@ class Entry:
     better: Better
 
 
-_GAP = "largest difference between groups of the attribute (groups under `evaluate.min_group` images left out)"
-_CENSUS = "gap between women and men in the logit of each occupation, on portraits without any occupational cue"
+_GAP = "largest difference between groups of the attribute (groups of fewer images than evaluate.min_group left out)"
+_GAPS = "the occupations' gaps in logit between women and men (portraits without an occupational cue)"
+_TEXT_GAPS = "the occupations' gaps in logit between prompts of women and of men"
+_SHIFT = "generator's − corpus' shares of women"
+_PAIRS = "all pairs of an occupation with a majority of women and one with at most 5 % (generator's)"
 
 CATALOGUE = (
     Entry("n.{set}", "images", "images of the set", "count", "none"),
@@ -52,27 +56,51 @@ CATALOGUE = (
     Entry(
         "{set}.t2i_shared.r{k}",
         "text→image R@{k}, shared captions",
-        "the same, any image that carries the caption is right",
+        "captions with any image that carries them in the top k",
         "0–100 %",
         "higher",
     ),
     Entry("{set}.i2t.r{k}", "image→text R@{k}", "images with one of their captions in the top k", "0–100 %", "higher"),
     Entry("{set}.t2i.r5.gap.{attribute}", "gap in text→image R@5", _GAP, "0–100 %", "lower"),
-    Entry("{set}.t2i.r5.worst.{attribute}", "worst text→image R@5", "lowest of the groups", "0–100 %", "higher"),
+    Entry(
+        "{set}.t2i.r5.worst.{attribute}",
+        "worst text→image R@5",
+        "R@5 of the group with the lowest",
+        "0–100 %",
+        "higher",
+    ),
     Entry("{set}.i2t.r5.gap.{attribute}", "gap in image→text R@5", _GAP, "0–100 %", "lower"),
-    Entry("{set}.i2t.r5.worst.{attribute}", "worst image→text R@5", "lowest of the groups", "0–100 %", "higher"),
+    Entry(
+        "{set}.i2t.r5.worst.{attribute}",
+        "worst image→text R@5",
+        "R@5 of the group with the lowest",
+        "0–100 %",
+        "higher",
+    ),
     Entry("{set}.acc1", "zero-shot top-1", "images whose class is the nearest prompt", "0–100 %", "higher"),
     Entry("{set}.acc5", "zero-shot top-5", "images whose class is among the five nearest prompts", "0–100 %", "higher"),
     Entry("{set}.recall", "zero-shot mean recall", "mean of the classes' recall", "0–100 %", "higher"),
     Entry(
         "rb.{attribute}",
         "representation bias",
-        "|share − ½| of neutral images that prefer the prompts of men (lighter skin); also `imagenet.rb.…`",
+        "|share − ½| of neutral images that prefer the prompts of men (lighter skin)",
         "0–0.5",
         "lower",
     ),
-    Entry("rb.{attribute}.share", "preference of neutral images", "the share itself", "0–1", "half"),
-    Entry("rb.{attribute}.margin", "margin of neutral images", "mean difference of the cosines", "−2–2", "zero"),
+    Entry(
+        "rb.{attribute}.share",
+        "preference of neutral images",
+        "share of neutral images that prefer the prompts of men (lighter skin)",
+        "0–1",
+        "half",
+    ),
+    Entry(
+        "rb.{attribute}.margin",
+        "margin of neutral images",
+        "mean difference of neutral images' cosines to prompts of men (lighter) and of women (darker skin)",
+        "−2–2",
+        "zero",
+    ),
     Entry(
         "{set}.recognition.{attribute}",
         "recognition",
@@ -83,13 +111,19 @@ CATALOGUE = (
     Entry(
         "{set}.recognition.{attribute}.auc",
         "recognition AUC",
-        "area under the ROC curve, free of a threshold",
+        "area under the ROC curve of women (darker) against men (lighter skin) by prompts",
         "0–1",
         "higher",
     ),
     Entry("{set}.self_similarity", "self-similarity", "mean cosine of distinct images", "−1–1", "none"),
     Entry("{set}.self_similarity.gap.{attribute}", "gap in self-similarity", _GAP, "0–2", "lower"),
-    Entry("{set}.self_similarity.worst.{attribute}", "highest self-similarity", "of the groups", "−1–1", "lower"),
+    Entry(
+        "{set}.self_similarity.worst.{attribute}",
+        "highest self-similarity",
+        "self-similarity of the group with the highest",
+        "−1–1",
+        "lower",
+    ),
     Entry(
         "{set}.preference.{attribute}",
         "person preference",
@@ -97,19 +131,35 @@ CATALOGUE = (
         "0–100 %",
         "none",
     ),
-    Entry("{set}.preference.{marked}.gap.{attribute}", "gap in person preference", _GAP, "0–100 %", "lower"),
     Entry(
-        "{set}.preference.{marked}.worst.{attribute}", "lowest person preference", "of the groups", "0–100 %", "higher"
+        "{set}.preference.{marked}.gap.{attribute}",
+        "gap in person preference, {marked} marked",
+        _GAP,
+        "0–100 %",
+        "lower",
+    ),
+    Entry(
+        "{set}.preference.{marked}.worst.{attribute}",
+        "lowest person preference, {marked} marked",
+        "person preference of the group with the lowest",
+        "0–100 %",
+        "higher",
     ),
     Entry(
         "{set}.harm.{kind}",
         "harm class",
-        "faces called an animal (`non_human`) or a criminal (`crime`)",
+        "faces called an animal (non_human) or a criminal (crime)",
         "0–100 %",
         "lower",
     ),
     Entry("{set}.harm.{kind}.gap.{attribute}", "gap in harm class", _GAP, "0–100 %", "lower"),
-    Entry("{set}.harm.{kind}.worst.{attribute}", "highest harm class", "of the groups", "0–100 %", "lower"),
+    Entry(
+        "{set}.harm.{kind}.worst.{attribute}",
+        "highest harm class",
+        "share in the harm class of the group with the highest",
+        "0–100 %",
+        "lower",
+    ),
     Entry(
         "{set}.ab.max",
         "association bias",
@@ -117,12 +167,40 @@ CATALOGUE = (
         "0–1",
         "lower",
     ),
-    Entry("{set}.ab.mean", "mean association bias", "mean over occupations", "0–1", "lower"),
-    Entry("{set}.ab.null", "association bias of noise", "mean maximum when the groups are permuted", "0–1", "none"),
-    Entry("{set}.ab.argmax.max", "association bias, best label", "as `ab.max`, by best label", "0–1", "lower"),
-    Entry("{set}.ab.argmax.mean", "mean association bias, best label", "as `ab.mean`, by best label", "0–1", "lower"),
     Entry(
-        "{set}.ab.argmax.null", "association bias of noise, best label", "as `ab.null`, by best label", "0–1", "none"
+        "{set}.ab.mean",
+        "mean association bias",
+        "mean over occupations of |difference in probability|, women − men",
+        "0–1",
+        "lower",
+    ),
+    Entry(
+        "{set}.ab.null",
+        "association bias of noise",
+        "mean of the largest |difference| when the groups are permuted",
+        "0–1",
+        "none",
+    ),
+    Entry(
+        "{set}.ab.argmax.max",
+        "association bias, best label",
+        "largest |difference in the share of images that an occupation fits best|, women − men",
+        "0–1",
+        "lower",
+    ),
+    Entry(
+        "{set}.ab.argmax.mean",
+        "mean association bias, best label",
+        "mean over occupations of |difference in the share of images that one fits best|, women − men",
+        "0–1",
+        "lower",
+    ),
+    Entry(
+        "{set}.ab.argmax.null",
+        "association bias of noise, best label",
+        "mean of the largest |difference| by best label when the groups are permuted",
+        "0–1",
+        "none",
     ),
     Entry(
         "{set}.pair_association",
@@ -134,28 +212,40 @@ CATALOGUE = (
     Entry(
         "{set}.pairwise_association",
         "pairwise association",
-        "the same over all pairs of an occupation with a majority of women and one with at most 5 % (generator's)",
+        f"P(first preferred | woman) − P(… | man), mean over {_PAIRS}",
         "−1–1",
         "zero",
     ),
     Entry(
         "{set}.census_correlation",
         "correlation with the census",
-        f"{_CENSUS}, with the corpus' shares of women",
+        f"correlation of {_GAPS} with the corpus' shares of women",
         "−1–1",
         "zero",
     ),
-    Entry("{set}.census_slope", "slope on the census", f"{_CENSUS}, per unit of the corpus' share", "logits", "zero"),
     Entry(
-        "{set}.drift",
-        "drift towards the generator",
-        f"{_CENSUS}: its coefficient on generator's − corpus' shares beside the corpus' shares",
+        "{set}.census_slope",
+        "slope on the census",
+        f"slope of {_GAPS} on the corpus' shares of women",
         "logits",
         "zero",
     ),
-    Entry("{set}.drift.partial", "drift, partial correlation", "the same, free of the logit scale", "−1–1", "zero"),
+    Entry(
+        "{set}.drift",
+        "drift towards the generator",
+        f"coefficient of {_SHIFT} beside the corpus' shares in a fit of {_GAPS}",
+        "logits",
+        "zero",
+    ),
+    Entry(
+        "{set}.drift.partial",
+        "drift, partial correlation",
+        f"partial correlation of {_GAPS} with {_SHIFT}, free of the logit scale",
+        "−1–1",
+        "zero",
+    ),
     Entry("{set}.weat", "iEAT effect size", "women's occupations nearer to images of women", "−2–2", "zero"),
-    Entry("{set}.weat.p", "iEAT p", "one-sided permutation p of the effect size", "0–1", "none"),
+    Entry("{set}.weat.p", "iEAT p", "one-sided permutation p of the iEAT effect size", "0–1", "none"),
     Entry(
         "{set}.max_skew",
         "MaxSkew@k",
@@ -168,23 +258,35 @@ CATALOGUE = (
     Entry(
         "text.census_correlation",
         "text-only correlation",
-        "gap between prompts of women and of men, with the corpus' shares",
+        f"correlation of {_TEXT_GAPS} with the corpus' shares of women",
         "−1–1",
         "zero",
     ),
-    Entry("text.census_slope", "text-only slope", "the same, per unit of the corpus' share", "logits", "zero"),
-    Entry("text.drift", "text-only drift", "as `drift`, between prompts", "logits", "zero"),
+    Entry(
+        "text.census_slope",
+        "text-only slope",
+        f"slope of {_TEXT_GAPS} on the corpus' shares of women",
+        "logits",
+        "zero",
+    ),
+    Entry(
+        "text.drift",
+        "text-only drift",
+        f"coefficient of {_SHIFT} beside the corpus' shares in a fit of {_TEXT_GAPS}",
+        "logits",
+        "zero",
+    ),
     Entry(
         "text.drift.partial",
         "text-only drift, partial correlation",
-        "the same, free of the logit scale",
+        f"partial correlation of {_TEXT_GAPS} with {_SHIFT}, free of the logit scale",
         "−1–1",
         "zero",
     ),
     Entry(
         "text.pairwise_association",
         "text-only pairwise association",
-        "as `pairwise_association`, between prompts",
+        f"sign of the first's gap in logit between prompts of women and of men − the second's, mean over {_PAIRS}",
         "−1–1",
         "zero",
     ),
@@ -192,18 +294,24 @@ CATALOGUE = (
     Entry("captions.{captioner}.rouge_l", "ROUGE-L", "longest common subsequence with a reference", "0–1", "higher"),
     Entry("captions.{captioner}.cider", "CIDEr", "weighted n-grams shared with the references", "0–10", "higher"),
     Entry("captions.{captioner}.meteor", "METEOR", "aligned words and synonyms; where Java is there", "0–1", "higher"),
-    Entry("captions.{captioner}.clip_score", "CLIPScore", "fit to the image under the same model", "0–2.5", "higher"),
-    Entry("captions.{captioner}.distinct_{k}", "distinct-{k}", "different {k}-grams over all of them", "0–1", "none"),
-    Entry("captions.{captioner}.unique", "unique captions", "different captions over all of them", "0–1", "none"),
+    Entry("captions.{captioner}.clip_score", "CLIPScore", "fit to the image by the run's own CLIP", "0–2.5", "higher"),
+    Entry("captions.{captioner}.distinct_{k}", "distinct-{k}", "different {k}-grams over all {k}-grams", "0–1", "none"),
+    Entry("captions.{captioner}.unique", "unique captions", "different captions over all captions", "0–1", "none"),
     Entry("captions.{captioner}.length", "caption length", "mean words a caption", "words", "none"),
     Entry(
         "captions.{captioner}.gender_error",
         "gender error",
-        "captions naming the wrong gender, of those that name exactly one; also by gender of the image",
+        "captions naming the wrong gender, of those that name exactly one",
         "0–1",
         "lower",
     ),
-    Entry("captions.{captioner}.gender_error_{gender}", "gender error", "the same, of its images", "0–1", "lower"),
+    Entry(
+        "captions.{captioner}.gender_error_{gender}",
+        "gender error",
+        "captions of images of one gender that name the other, of those that name exactly one",
+        "0–1",
+        "lower",
+    ),
     Entry("captions.{captioner}.gender_named", "gender named", "captions that name exactly one gender", "0–1", "none"),
     Entry("captions.{captioner}.gender_ratio", "gender ratio", "captions naming a woman, over a man", "≥ 0", "none"),
     Entry(
@@ -213,8 +321,20 @@ CATALOGUE = (
         "−100–100",
         "lower",
     ),
-    Entry("captions.{captioner}.lic_m.{attribute}", "LIC_M", "given away by generated captions", "0–100", "none"),
-    Entry("captions.{captioner}.lic_d.{attribute}", "LIC_D", "given away by human captions", "0–100", "none"),
+    Entry(
+        "captions.{captioner}.lic_m.{attribute}",
+        "LIC_M",
+        "what generated captions give away of the attribute, its words masked",
+        "0–100",
+        "none",
+    ),
+    Entry(
+        "captions.{captioner}.lic_d.{attribute}",
+        "LIC_D",
+        "what human captions give away of the attribute, its words masked",
+        "0–100",
+        "none",
+    ),
     Entry(
         "captions.{captioner}.amplification.a_to_t.{attribute}",
         "bias amplification A→T",
@@ -225,7 +345,8 @@ CATALOGUE = (
     Entry(
         "captions.{captioner}.amplification.t_to_a.{attribute}",
         "bias amplification T→A",
-        "the same of an occupation's groups, given the occupation; over captions that name one group",
+        "how much captions that name one group exaggerate the training data's groups of an occupation, given the "
+        "occupation; mean over pairs",
         "−1–1",
         "zero",
     ),

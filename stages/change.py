@@ -34,6 +34,8 @@ class Change:
         How far it moved in the worse direction, in its unit; negative: it improved; NaN where none is worse or known.
     noise : float
         Half-width of the 95 % interval of the difference, ≥ 0; 0 where neither run states any noise.
+    seeds : int
+        Fewest of a run; with one, nothing is known of the noise of training, and `noise` is that of the images alone.
     """
 
     key: str
@@ -41,6 +43,7 @@ class Change:
     new: float
     worsening: float
     noise: float
+    seeds: int
 
     @property
     def verdict(self) -> str:
@@ -82,4 +85,4 @@ def change(key: str, old: Mapping[str, float], new: Mapping[str, float]) -> Chan
     seeds = [run.get("seeds", 1) for run in (old, new)]
     t = float(stats.t.ppf(0.5 + LEVEL / 2, max(1, sum(seeds) - 2)))
     spread = [t * run.get(f"{key}.std", 0.0) / math.sqrt(n) for run, n in zip((old, new), seeds, strict=True)]
-    return Change(key, old[key], new[key], worsening, math.hypot(*half, *spread))
+    return Change(key, old[key], new[key], worsening, math.hypot(*half, *spread), int(min(seeds)))

@@ -124,6 +124,8 @@ def markdown(checks: Sequence[Check]) -> str:
         if failed
         else f"**Gate: passed.** Of {counted(len(checks), 'metric')} none worsened by more than noise and tolerance."
     )
+    if any(one.change.seeds == 1 for one in checks):
+        verdict += " One seed: the noise is that of the test images, what another training would change is unknown."
     rows = [
         "| metric | better | before | after | change | noise (95 %) | let through | |",
         "|---|---|--:|--:|--:|--:|--:|---|",

@@ -5,8 +5,8 @@
 
 Two things are compared. The results that both sides have committed, of the profile in params.yaml: what the change
 does. And a run of a small profile from both sides on this machine, in a clone: that the pipeline still works, and does
-nothing grossly worse; of that size, it says little about bias. Exit code 0: the gate lets it through, 1: it does not,
-2: it cannot be judged.
+nothing grossly worse; of that size, it says little about bias. Parameters are those of params.yaml and of both
+profiles. Exit code 0: the gate lets it through, 1: it does not, 2: it cannot be judged.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from stages.errors import InputError, run
 from stages.gate import check, markdown
 from stages.params import load
 from stages.repository import git, show
+from stages.wording import counted
 from stages.workdir import VARIABLE, work_folder
 from stages.workplace import Workplace, experiments
 
@@ -45,10 +46,11 @@ def main() -> None:
     )
     before, after = (_run(place, commit, scale.profile) for commit in (base, head))
     committed = params.folder / "results" / "metrics.json"
+    profiles = {f"stages/profiles/{name}.yaml" for name in (params.profile, scale.profile)}
     blocks = [
         f"## {_name(head)} against {_name(base)}",
         "### Parameters",
-        _dvc(place, "params", before, after) or "No parameter changes.",
+        _dvc(place, "params", base, head, "--targets", "params.yaml", *sorted(profiles)) or "No parameter changes.",
     ]
     failed = False
     parts = ((f"Committed results, profile {params.profile}", committed, base, head),) * (scale != params) + (
@@ -125,8 +127,8 @@ def _dvc(place: Workplace, what: str, old: str, new: str, *more: str) -> str:
 def _folded(table: str) -> str:
     if not table:
         return "No metric changes."
-    count = len(table.splitlines()) - 2
-    return f"<details><summary>All {count} metrics that change</summary>\n\n{table}\n\n</details>"
+    count = counted(len(table.splitlines()) - 2, "metric")
+    return f"<details><summary>{count} changed</summary>\n\n{table}\n\n</details>"
 
 
 if __name__ == "__main__":

@@ -40,6 +40,20 @@ _DATA = tuple(
     for when, said in (("before", "before balancing"), ("solved", "as solved"), ("realised", "after balancing"))
     for key, name, meaning, better in _MEASURES
 )
+_COUNTED = (  # by `balance`, too: context, not goals
+    ("alpha", "α", "share of generated images, as set", "0–1"),
+    ("rows", "rows of the mix", "images with their captions", "count"),
+    ("synthetic_rows", "generated images of the mix", "rows whose image is generated", "count"),
+    ("distinct_rows", "kinds of rows", "rows that agree in groups, labels and utility share a weight", "count"),
+    ("constraints", "constraints of balancing", "moments that the weights have to meet", "count"),
+    ("eta", "η", "share of the rows to keep: mean weight", "0–1"),
+    ("largest_eta", "largest feasible η", "largest share to keep that meets all constraints", "0–1"),
+    ("rows_taken", "rows taken", "rows of the mix that are trained on", "count"),
+    ("rows_an_epoch", "rows an epoch", "rows that are trained on, with their copies", "count"),
+    ("violated", "constraints not met, as solved", "by the weights", "count"),
+    ("violated_realised", "constraints not met, after balancing", "by whole rows", "count"),
+)
+_DATA += tuple(Entry(f"data.{key}", name, meaning, span, "none") for key, name, meaning, span in _COUNTED)
 _ORDER = ("unseen", "seen")  # of the parts
 LAST = ("text.", "captions.majority.")
 NOT_BALANCED = "not balanced"

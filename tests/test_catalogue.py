@@ -1,5 +1,7 @@
 """The catalogue of metrics: every key has one entry, every entry is complete."""
 
+import re
+
 import pytest
 
 from stages.catalogue import CATALOGUE, describe, markdown
@@ -33,6 +35,11 @@ def test_parts_and_other_attributes(key, entry):
 def test_unknown_keys_are_refused(key):
     with pytest.raises(KeyError, match="not in the catalogue"):
         describe(key)
+
+
+@pytest.mark.parametrize("entry", CATALOGUE, ids=lambda entry: entry.key)
+def test_a_meaning_stands_alone_as_plain_text(entry):
+    assert not re.search(r"`|\bthe same\b|\bitself\b|^(as|of|also) |^lowest|^highest", entry.meaning)
 
 
 def test_markdown_has_a_row_an_entry():

@@ -250,13 +250,20 @@ def test_a_difference_of_0_with_an_interval_is_not_no_change():
 
 def test_one_seed_and_one_line_in_the_singular():
     two = tabulate([run_of("a", 0, "m4", seeds=(0,)), run_of("b", 0.4, "m4", seeds=(0,))])
-    said = study_files(two, 2, "smoke")["findings.md"].decode()
-    assert said.startswith("2 runs: 2 α, 1 line, 1 seed each.\n")
+    said = study_files(two, "smoke")["findings.md"].decode()
+    assert said.startswith("2 runs: 2 α, 1 balancing method, 1 seed each. Contamination: slope of")
     assert "from α = 0 to 0.4 (1 seed): with m4 it raises it by 0.040 (no interval)." in said
 
 
+def test_a_run_that_repeats_another_counts_once():
+    runs = [run_of("a", 0, "none"), run_of("again", 0, "none"), run_of("b", 0, "m4")]
+    said = study_files(tabulate(runs), "smoke")["findings.md"].decode()
+    assert said.startswith("2 runs: 1 α, 2 balancing methods, 3 seeds each. Differences: mean over pairs")
+    assert "Contamination" not in said
+
+
 def test_one_line_leaves_an_empty_table_of_comparisons():
-    files = study_files(tabulate([run_of("a", 0, "m4"), run_of("b", 0.4, "m4")]), 2, "smoke")
+    files = study_files(tabulate([run_of("a", 0, "m4"), run_of("b", 0.4, "m4")]), "smoke")
     found = pd.read_csv(io.BytesIO(files["comparisons.csv"]))
     assert found.empty and {"metric", "method", "reference", "difference", "lo", "hi", "p_holm"} <= set(found)
 
@@ -371,13 +378,13 @@ def read(folder):
 def once(swept):
     """Return what the command printed, and the files it wrote."""
     done = compared(swept)
-    study = swept / "data" / "smoke" / "results" / "study"
-    return done, read(study)
+    folder = swept / "data" / "smoke" / "results" / "compare"
+    return done, read(folder)
 
 
 def test_main_metrics_come_first(table):
     both = pd.concat([table, table.assign(metric="rb.gender"), table.assign(metric="people.t2i.r5")])
-    files = study_files(both, 9, "smoke", main_ones=["rb.gender", "not.there"])
+    files = study_files(both, "smoke", main_ones=["rb.gender", "not.there"])
     order = pd.read_csv(io.BytesIO(files["comparisons.csv"]))["metric"].unique().tolist()
     assert order == ["rb.gender", "people.t2i.r5", KEY]
     assert files["findings.md"].decode().splitlines()[2].startswith("- **representation bias")
@@ -385,29 +392,30 @@ def test_main_metrics_come_first(table):
 
 def test_real_experiments_become_table_figure_and_findings(swept, once):
     done = once[0]
-    study = swept / "data" / "smoke" / "results" / "study"
-    assert "4 runs: 2 α, 2 lines, 2 seeds each." in done.stdout
+    folder = swept / "data" / "smoke" / "results" / "compare"
+    assert "4 runs: 2 α, 2 balancing methods, 2 seeds each." in done.stdout
     assert "- **representation bias · gender** (lower is better). Against not balanced: m4 lowers it by" in done.stdout
     assert "m4 lowers it by 0.150 [0.150, 0.150] at every α (4 pairs)" in done.stdout
-    runs = pd.read_csv(study / "runs.csv")
+    runs = pd.read_csv(folder / "runs.csv")
     found = runs.pivot_table(index=["alpha", "method"], columns="seed", values="value")
     assert found.loc[(0.8, "m4")].tolist() == pytest.approx([0.13, 0.14])
     assert set(runs["run"]) >= {"far", "m4-near", "m4-far"}
     for name in ("study.png", "figures/rb.gender.png"):
-        with Image.open(study / name) as image:
+        with Image.open(folder / name) as image:
             assert image.width > 300
-    assert (study / "findings.md").read_text().replace("\n\n", "\n") == done.stdout
+    assert (folder / "findings.md").read_text().replace("\n\n", "\n") == done.stdout
+    assert not folder.with_name("study").exists()  # which is `stages.study`'s
 
 
 def test_a_second_time_gives_the_same_files(swept, once):
     compared(swept)
-    study = swept / "data" / "smoke" / "results" / "study"
-    assert read(study) == once[1]
+    folder = swept / "data" / "smoke" / "results" / "compare"
+    assert read(folder) == once[1]
 
 
 def test_named_revisions_alone(swept, tmp_path):
     done = compared(swept, "--revs", "HEAD", "m4-near", "--out", tmp_path / "two")
-    assert "2 runs: 1 α, 2 lines" in done.stdout
+    assert "2 runs: 1 α, 2 balancing methods" in done.stdout
     assert set(pd.read_csv(tmp_path / "two" / "runs.csv")["run"]) == {"HEAD", "m4-near"}
 
 

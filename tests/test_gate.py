@@ -74,6 +74,12 @@ def test_markdown_names_what_failed():
     assert f"`{KEY}` | ↓ | 0.100 | 0.200 | +0.100 | ± 0.028 | 0.000 | ✗ worse |" in text
 
 
+def test_one_seed_leaves_the_noise_of_training_unknown():
+    one, two = metrics(0.1), metrics(0.1, **{f"{KEY}.std": 0.03, "seeds": 2})
+    said = "what another training would change is unknown"
+    assert said in markdown(check({KEY: 0.0}, two, one)) and said not in markdown(check({KEY: 0.0}, two, two))
+
+
 def test_a_diff_of_other_files_is_refused():
     with pytest.raises(InputError, match="is not in the diff"):
         sides_of_diff({"other.json": {}}, FILE)

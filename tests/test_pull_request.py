@@ -12,6 +12,7 @@ from small_project import ROOT, SCORE, Project
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 KEPT = Path("data/emoji/results/metrics.json")
+EMOJI = Path("stages/profiles/emoji.yaml")
 
 
 def check(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -46,6 +47,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
     made.do("git", "checkout", "-q", "-b", "results", "main-line")
     made.write("params.yaml", yaml.safe_dump(params | {"contamination": {"alpha": 0.3}}))
+    scale = yaml.safe_load((made.folder / EMOJI).read_text())
+    made.write(str(EMOJI), yaml.safe_dump(scale | {"download": scale["download"] | {"resolution": 96}}))
     made.write(str(KEPT), json.dumps({"rb.gender": 0.3, "seeds": 2}))
     made.commit("contaminated")
 
@@ -85,6 +88,7 @@ def test_a_change_that_makes_a_run_worse_fails(project):
     committed, run = done.stdout.split("### Run on this machine, profile smoke")
     assert "**Gate: passed.**" in committed and "**Gate: failed.** Worse than noise allows" in run
     assert re.search(r"metrics.json +\| rb.gender +\| 0.055 +\| 0.205 +\| 0.15 ", run)
+    assert "<summary>1 metric changed</summary>" in run
 
 
 def test_committed_results_that_are_worse_fail(project):
@@ -94,6 +98,7 @@ def test_committed_results_that_are_worse_fail(project):
     committed = done.stdout.split("### Run on")[0]
     assert re.search(r"Param +\| before +\| after", committed)
     assert re.search(r"contamination.alpha +\| 0.0 +\| 0.3", committed)
+    assert re.search(r"emoji.yaml +\| download.resolution +\| 64 +\| 96", committed)  # nothing that the small run reads
     assert "### Committed results, profile emoji\n\n**Gate: failed.**" in committed
 
 

@@ -12,7 +12,13 @@ from stages.wording import balancing, counted, entry, headlines, label, name_and
         ("people.t2i.r5", "text→image R@5 · people"),
         ("portraits.unseen.ab.max", "association bias · portraits · unseen"),
         ("people.t2i.r5.gap.skin_tone", "gap in text→image R@5 · people · skin tone"),
+        (
+            "portraits.seen.preference.gender.gap.skin_tone",
+            "gap in person preference, gender marked · portraits · seen · skin tone",
+        ),
         ("rb.gender", "representation bias · gender"),
+        ("data.distinct_rows", "kinds of rows"),
+        ("data.rb.before", "representation bias of the data, before balancing"),
         ("text.drift", "text-only drift"),
         ("made.up", "made.up"),
     ],

@@ -5,8 +5,9 @@
     python -m stages.compare --revs main sweep-1 sweep-2  only these revisions
 
 Reads params.yaml, the profile and `results/tables/seeds.csv` of each run from git, and writes
-`data/<profile>/results/study/`: runs.csv (tidy: run, α, method, seed, metric, value), comparisons.csv, trends.csv,
-study.png, figures/ (one a metric) and findings.md.
+`data/<profile>/results/compare/`, which git ignores: runs.csv (tidy: run, α, method, seed, metric, value),
+comparisons.csv, trends.csv, study.png, figures/ (one a metric) and findings.md. `make study` keeps those of its points
+in `results/study/`, and the report shows them.
 
 Runs at the same α and seed share initial weights and, mixes being nested, most images; so methods are compared by the
 differences of such pairs (`stages.compare.differences`).
@@ -53,7 +54,7 @@ def main() -> None:
         metavar="LINE",
         help=f"lines that others are compared with (default: {', '.join(REFERENCES)})",
     )
-    parser.add_argument("--out", type=Path, help="folder (default: data/<profile>/results/study)")
+    parser.add_argument("--out", type=Path, help="folder (default: data/<profile>/results/compare)")
     arguments = parser.parse_args()
     params = load()
     if arguments.revs:
@@ -62,8 +63,8 @@ def main() -> None:
         runs = _sweep(params, arguments.all_commits)
     table = tabulate(runs)
     main_ones = params.study.main if params.study else []
-    files = study_files(table, len(runs), params.profile, arguments.metrics, arguments.reference, main_ones)
-    with replaced(arguments.out or params.folder / "results" / "study") as folder:
+    files = study_files(table, params.profile, arguments.metrics, arguments.reference, main_ones)
+    with replaced(arguments.out or params.folder / "results" / "compare") as folder:
         (folder / "figures").mkdir()
         for name, content in files.items():
             (folder / name).write_bytes(content)
@@ -72,7 +73,6 @@ def main() -> None:
 
 def study_files(
     table: pd.DataFrame,
-    runs: int,
     profile: str,
     metrics: Sequence[str] | None = None,
     references: Sequence[str] | None = None,
@@ -85,8 +85,6 @@ def study_files(
     ----------
     table : DataFrame
         From `tabulate`.
-    runs : int
-        How many.
     profile : str
         For the title.
     metrics : sequence of str, optional
@@ -121,9 +119,14 @@ def study_files(
     comparisons, changes = compare(shown, references, main_ones), trends(shown)
     counts = table.groupby(["alpha", "method"])["seed"].nunique()
     seeds = f"{'' if counts.min() == counts.max() else 'up to '}{counted(int(counts.max()), 'seed')}"
-    head = f"{counted(runs, 'run')}: {table['alpha'].nunique()} α, {counted(len(methods), 'line')}, {seeds} each."
+    head = (
+        f"{counted(len(set(table['run'])), 'run')}: {table['alpha'].nunique()} α, "
+        f"{counted(len(methods), 'balancing method')}, {seeds} each."
+    )
     if len(comparisons):
         head += " Differences: mean over pairs of α and seed [95 % interval]; p: Wilcoxon, Holm."
+    if len(changes):
+        head += " Contamination: slope of a line through all α, an intercept a seed, × their range [95 % interval]."
     found = [f"- {line}" for line in sentences(comparisons, changes, metrics)]
     charts = panels(table, metrics)
     return {

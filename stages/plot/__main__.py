@@ -10,7 +10,7 @@ Reads what the other stages wrote into `data/<profile>/`, and writes `data/<prof
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,8 @@ class Reader:
     def __init__(self, params: Params) -> None:
         self.params = params
         self.folder = params.folder
+        balance = params.balance
+        self.method = wording.balancing(balance.method, balance.target, balance.eta)
 
     def files(self) -> dict[str, bytes]:
         """
@@ -78,12 +80,13 @@ class Reader:
         balance = self._json(self.folder / "balance" / "balance.json")
         summary = aggregate.summarise(scores)
         metrics = aggregate.flatten(summary, aggregate.data_metrics(balance))
-        by_group = aggregate.groups(self._score_tables())
+        scored = self._score_tables()
+        by_group = aggregate.groups(scored)
         curves, phases = self._curves()
-        occupations, published = self._occupations(), self._published()
+        occupations, published = _occupations(scored.get("association", {})), _published(scored.get("published"))
         associations = self._csv(self.folder / "balance" / "associations.csv")
         panels = {
-            "data": figures.data_bias(associations),
+            "data": figures.data_bias(associations, balanced=self.method != wording.NOT_BALANCED),
             "occupations": figures.occupations(occupations) if len(occupations) else [],
             "groups": figures.groups(_chosen(by_group, SHOWN)),
             "more_groups": figures.groups(_chosen(by_group, MORE)),
@@ -133,9 +136,8 @@ class Reader:
     def _figures(self, panels: dict[str, list[Panel]], pairs: list[sheets.Pair]) -> Iterator[tuple[str, bytes]]:
         """Draw each section of the report as one sheet."""
         of = self.params
-        method = wording.balancing(of.balance.method, of.balance.target, of.balance.eta)
-        as_found = method == wording.NOT_BALANCED
-        setting = f"α = {of.contamination.alpha:g}, {method if as_found else f'balancing {method}'}"
+        as_found = self.method == wording.NOT_BALANCED
+        setting = f"α = {of.contamination.alpha:g}, {self.method if as_found else f'balancing {self.method}'}"
         probe = f"; R@5 and biases on a fixed probe of {of.train.probe} images a set" if of.train.probe else ""
         titles = {
             "data": f"Association in the data{'' if as_found else ', before and after balancing'} · {setting}",
@@ -191,21 +193,6 @@ class Reader:
         training = self._json(self.folder / "models" / str(self.params.seeds[0]) / "clip" / "training.json")
         phases = [(phase["data"], phase["first"], phase["last"]) for phase in training["phases"]]
         return pd.concat(parts, ignore_index=True), phases
-
-    def _occupations(self) -> pd.DataFrame:
-        """Average the gaps between women and men over the seeds; empty where no share of women is known."""
-        tables = self._score_tables().get("association", {})
-        tables = {seed: table.loc[table["attribute"] == "gender", :] for seed, table in tables.items()}
-        if not tables or any("women_corpus" not in table for table in tables.values()):
-            return pd.DataFrame()
-        pooled = aggregate.pool(tables, ["set", "part", "label"])
-        return pooled if bool(pooled["women_corpus"].notna().any()) else pd.DataFrame()
-
-    def _published(self) -> pd.DataFrame:
-        tables = self._score_tables().get("published")
-        if tables is None:
-            return pd.DataFrame()
-        return aggregate.pool(tables, ["set", "part", "metric", "attribute", "group"])
 
     def _pairs(self) -> list[sheets.Pair]:
         """Draw captions that have both images, evenly from the shards."""
@@ -299,6 +286,21 @@ class Reader:
     def _lock(self) -> dict[str, Any]:
         path = Path("dvc.lock")
         return yaml.safe_load(path.read_text()) or {} if path.is_file() else {}
+
+
+def _occupations(tables: Mapping[int, pd.DataFrame]) -> pd.DataFrame:
+    """Average the gaps between women and men over the seeds; empty where no share of women is known."""
+    tables = {seed: table.loc[table["attribute"] == "gender", :] for seed, table in tables.items()}
+    if not tables or any("women_corpus" not in table for table in tables.values()):
+        return pd.DataFrame()
+    pooled = aggregate.pool(tables, ["set", "part", "label"])
+    return pooled if bool(pooled["women_corpus"].notna().any()) else pd.DataFrame()
+
+
+def _published(tables: Mapping[int, pd.DataFrame] | None) -> pd.DataFrame:
+    if tables is None:
+        return pd.DataFrame()
+    return aggregate.pool(tables, ["set", "part", "metric", "attribute", "group"])
 
 
 def _chosen(by_group: pd.DataFrame, patterns: tuple[str, ...]) -> pd.DataFrame:

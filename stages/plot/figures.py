@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from stages.canvas import AFTER, BEFORE, INK, MAN, MUTED, PAPER, PLAIN, REAL, SYNTHETIC, WOMAN, Panel
 from stages.plot import names
-from stages.wording import counted
+from stages.wording import NOT_BALANCED, counted
 
 GROUP_COLOURS = {"woman": WOMAN, "man": MAN, "lighter": "#c8ab4e", "darker": "#4f6690"}
 GROUP_COLOURS |= dict(zip("12345", ("#d3bf5a", "#b3a36c", "#8f8a78", "#6b7690", "#4a5f92"), strict=True))
@@ -149,11 +149,14 @@ def _bars(metric: str, where: str, attribute: str, table: pd.DataFrame, whole: f
     said = ", ".join(f"{g} {v:.3g}" for g, v in zip(table["group"], table["value"], strict=True))
     step = 0.36 if not crossed else 0.33
     return Panel(
-        f"group-{metric}-{where}-{attribute}", f"{title}, {where}: {said}", draw, height=1.15 + step * len(rows)
+        f"group-{metric}-{where}-{attribute}",
+        f"{', '.join(filter(None, (title, where)))}: {said}",
+        draw,
+        height=1.15 + step * len(rows),
     )
 
 
-def data_bias(table: pd.DataFrame) -> list[Panel]:
+def data_bias(table: pd.DataFrame, balanced: bool) -> list[Panel]:
     """
     Draw the association of each label with each attribute, in the data before and after balancing.
 
@@ -162,15 +165,15 @@ def data_bias(table: pd.DataFrame) -> list[Panel]:
     table : DataFrame
         attribute, group, label (column of attributes.parquet), before, realised: P(label | group) − P(label | not the
         group), NaN where a side is empty.
+    balanced : bool
+        Whether the run balances its mix; if not, there is one column.
 
     Returns
     -------
     list of Panel
-        A heat map an attribute and kind of label, of one group each; one colour scale for all. One column where
-        nothing was balanced.
+        A heat map an attribute and kind of label, of one group each; one colour scale for all.
     """
-    same = np.allclose(table["before"], table["realised"], equal_nan=True)
-    sides = {"before": "not balanced"} if same else {"before": "before", "realised": "after"}
+    sides = {"before": "before", "realised": "after"} if balanced else {"before": NOT_BALANCED}
     shown = table.loc[table["group"].isin(SHOWN) | ~table["group"].isin(list(names.OPPOSITE)), :]
     kind = shown["label"].str.extract(r"y_([a-z0-9]+)_", expand=False).fillna("label")
     shown = shown.assign(kind=kind, label=shown["label"].str.replace(r"^y_[a-z0-9]+_", "", regex=True))
@@ -213,10 +216,11 @@ def _heat_map(
 
     size = np.nan_to_num(np.abs(values))
     worst = [
-        f"{when} {labels[i]} {values[i, j]:+.1f}"
+        f"{when} " * (len(sides) > 1) + f"{labels[i]} {values[i, j]:+.1f}".replace("-", "−")
         for j, (when, i) in enumerate(zip(sides.values(), size.argmax(axis=0), strict=True))
     ]
-    alt = f"Association of {attribute} and {kind} in the data, percentage points; strongest {', '.join(worst)}"
+    what = f"{attribute.replace('_', ' ')} and {kind}"
+    alt = f"Association of {what} in the data, percentage points; strongest: {', '.join(worst)}"
     return Panel(f"data-{attribute}-{group}-{kind}", alt, draw, height=1.25 + 0.235 * len(rows))
 
 

@@ -12,6 +12,7 @@ PACKAGES = (
     "torch", "open_clip_torch", "diffusers", "transformers", "accelerate", "numpy", "scipy", "pandas", "pyarrow",
     "duckdb", "scikit-learn", "webdataset", "resvg-py", "pillow", "matplotlib", "dvc", "dvclive",
 )  # fmt: skip
+WRITTEN = ("dvc.lock", "data/*/results/**")  # by every run, so no sign of a change that shapes it
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Commit:
     name : str
         Short hash of HEAD; empty without a repository or a commit.
     changed : tuple of str
-        Tracked files that differ from it.
+        Tracked files that differ from it, but for what a run itself writes.
     """
 
     name: str
@@ -48,7 +49,8 @@ def commit(root: Path) -> Commit:
     name = git(root, "rev-parse", "--short=12", "HEAD")
     if name is None:
         return Commit("", ())
-    changed = git(root, "status", "--porcelain", "--untracked-files=no") or ""
+    rest = [".", *(f":(exclude,glob){path}" for path in WRITTEN)]
+    changed = git(root, "status", "--porcelain", "--untracked-files=no", "--", *rest) or ""
     return Commit(name.strip(), tuple(sorted(line[3:] for line in changed.splitlines())))
 
 

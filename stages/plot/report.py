@@ -105,6 +105,7 @@ def render(content: Content) -> str:
     environment.globals["picture"] = data_uri
     loader = environment.loader
     assert loader is not None
+    method = wording.balancing(*(content.params["balance"][name] for name in ("method", "target", "eta")))
     judged, found = cards(content.metrics, content.previous), tuple(content.metrics)
     sections = {name: [_figure(panel) for panel in content.panels.get(name, ())] for name in SECTIONS}
     return environment.get_template("report.html").render(
@@ -113,15 +114,17 @@ def render(content: Content) -> str:
         moved=any(line["change"] for card in judged for line in card["lines"]),
         drift=any(key.endswith(".drift") for key in found),
         parts=any(key.startswith("portraits.unseen.") for key in found),
+        harm=any(".harm." in key for key in found),
         panels=sections,
         metric_table=metric_table(content.metrics),
+        written={"value": [wording.number(key, content.metrics[key]) for key in metric_keys(content.metrics)]},
         group_table=group_table(content.groups),
         published_table=published_table(content.published),
         comparison_table=comparison_table(content.compared),
         findings=[_bold(line) for line in content.findings],
-        share_table=share_table(content.shares),
+        share_table=share_table(content.shares, method != wording.NOT_BALANCED),
         strongest=strongest(content.balance),
-        method=wording.balancing(*(content.params["balance"][name] for name in ("method", "target", "eta"))),
+        method=method,
         not_balanced=wording.NOT_BALANCED,
         parameters=yaml.safe_dump(dict(content.params), sort_keys=False, allow_unicode=True),
         resource=lambda name: Markup(loader.get_source(environment, name)[0]),
@@ -203,6 +206,23 @@ def interval(key: str, metrics: Mapping[str, float]) -> str:
     return f"[{ends[0]}, {ends[1]}]"
 
 
+def metric_keys(metrics: Mapping[str, float]) -> list[str]:
+    """
+    List the metrics without what says their noise.
+
+    Parameters
+    ----------
+    metrics : mapping of str to float
+        Content of metrics.json.
+
+    Returns
+    -------
+    list of str
+        In the same order.
+    """
+    return [key for key in metrics if not key.endswith((".lo", ".hi", ".std")) and key != "seeds"]
+
+
 def metric_table(metrics: Mapping[str, float]) -> pd.DataFrame:
     """
     Tabulate every metric.
@@ -217,9 +237,8 @@ def metric_table(metrics: Mapping[str, float]) -> pd.DataFrame:
     DataFrame
         key, name, value, 95 % interval, between seeds, better.
     """
-    keys = [key for key in metrics if not key.endswith((".lo", ".hi", ".std")) and key != "seeds"]
     rows = []
-    for key in keys:
+    for key in metric_keys(metrics):
         better = wording.ARROWS[wording.entry(key).better]
         spread = f"± {wording.number(key, metrics[f'{key}.std'])}" if f"{key}.std" in metrics else ""
         rows.append((key, wording.label(key), metrics[key], interval(key, metrics), spread, better))
@@ -316,7 +335,7 @@ def comparison_table(compared: pd.DataFrame) -> pd.DataFrame:
     return named.rename(columns={"reference": "against", "p_holm": "p (Holm)"})
 
 
-def share_table(shares: pd.DataFrame) -> pd.DataFrame:
+def share_table(shares: pd.DataFrame, balanced: bool) -> pd.DataFrame:
     """
     Tabulate the shares of groups in the data.
 
@@ -324,6 +343,8 @@ def share_table(shares: pd.DataFrame) -> pd.DataFrame:
     ----------
     shares : DataFrame
         attribute, group, balanced (whether the attribute has a target), n, target, before, solved, realised.
+    balanced : bool
+        Whether the run balances its mix; if not, before and after are one.
 
     Returns
     -------
@@ -337,6 +358,8 @@ def share_table(shares: pd.DataFrame) -> pd.DataFrame:
         readable[name] = [f"{100 * value:.1f} %" for value in readable[name]]
     readable["target"] = readable["target"].where(shares["balanced"], "–")
     unneeded = ["balanced"] if shares["balanced"].to_numpy(bool).any() else ["balanced", "target"]
+    if not balanced:
+        readable = readable.drop(columns=["solved", "realised"]).rename(columns={"before": "share"})
     return readable.drop(columns=unneeded).rename(columns={"realised": "after"})
 
 
@@ -364,7 +387,9 @@ def strongest(balance: Mapping[str, Any]) -> dict[str, str]:
     return said
 
 
-def table(frame: pd.DataFrame, name: str, digits: int = 3) -> Markup:
+def table(
+    frame: pd.DataFrame, name: str, digits: int = 3, written: Mapping[str, Sequence[str]] | None = None
+) -> Markup:
     """
     Write a table whose columns can be sorted by a click.
 
@@ -376,6 +401,8 @@ def table(frame: pd.DataFrame, name: str, digits: int = 3) -> Markup:
         For those who hear the page.
     digits : int
         Decimals of numbers that are not whole.
+    written : mapping of str to sequence of str, optional
+        By column of numbers: how each is written, where not in that way.
 
     Returns
     -------
@@ -390,8 +417,12 @@ def table(frame: pd.DataFrame, name: str, digits: int = 3) -> Markup:
         for column, of in zip(frame, classes, strict=True)
     )
     body = []
-    for row in frame.head(MAX_ROWS).itertuples(index=False):
-        cells = "".join(_cell(value, is_number, digits) for value, is_number in zip(row, numeric, strict=True))
+    texts = [(written or {}).get(str(column)) for column in frame]
+    for i, row in enumerate(frame.head(MAX_ROWS).itertuples(index=False)):
+        cells = "".join(
+            _cell(value, is_number, digits, of[i] if of else "")
+            for value, is_number, of in zip(row, numeric, texts, strict=True)
+        )
         body.append(f"<tr>{cells}</tr>")
     note = f"<p class=note>{len(frame) - MAX_ROWS} more rows in the CSV file.</p>" if len(frame) > MAX_ROWS else ""
     return Markup(
@@ -400,12 +431,12 @@ def table(frame: pd.DataFrame, name: str, digits: int = 3) -> Markup:
     )
 
 
-def _cell(value: Any, is_number: bool, digits: int) -> str:
+def _cell(value: Any, is_number: bool, digits: int, written: str) -> str:
     if not is_number:
         text = {True: "yes", False: "no"}[bool(value)] if isinstance(value, (bool, np.bool_)) else str(value)
         key = "." in text and " " not in text  # long keys break at their dots
         return f"<td>{escape(text).replace('.', '.<wbr>') if key else escape(text)}</td>"
     if value != value:
         return '<td class="number" data-value="">–</td>'
-    text = f"{int(value):,}" if float(value).is_integer() else f"{value:.{digits}f}"
+    text = written or (f"{int(value):,}" if float(value).is_integer() else f"{value:z.{digits}f}")
     return f'<td class="number" data-value="{float(value)!r}">{text.replace("-", "−")}</td>'

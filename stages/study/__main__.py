@@ -57,25 +57,27 @@ def main() -> None:
     environment = {**os.environ, VARIABLE: str(work_folder("").resolve())}
     threads = max(1, (os.cpu_count() or 1) // arguments.jobs)
     environment.setdefault("OMP_NUM_THREADS", str(threads))
+    places = [Workplace(Path(), folder / f"{params.profile}-{i}", environment) for i in range(arguments.jobs)]
+    if arguments.status:  # only looks, at the clones of a running study too, whatever the number of its jobs
+        clones = [path for path in folder.glob(f"{params.profile}-*") if (path / ".git").is_dir()]
+        done = {name for root in (Path(), *clones) for name in experiments(root)}
+        print("\n".join(f"{'finished' if p.name in done else 'missing '}  {p.name}" for p in grid))
+        print(f"{sum(point.name in done for point in grid)} of {len(grid)} points finished")
+        return
     with (folder / f"{params.profile}.lock").open("a+") as lock:
-        if not arguments.status:
-            _wait(lock)
-        places = [Workplace(Path(), folder / f"{params.profile}-{i}", environment) for i in range(arguments.jobs)]
+        _wait(lock)
         for place in places:  # a study that was killed may have finished a point without fetching it
             place.collect([point.name for point in grid])
         done = set(experiments(Path()))
         missing = [point for point in grid if point.name not in done]
-        if arguments.status:
-            print("\n".join(f"{'finished' if p.name in done else 'missing '}  {p.name}" for p in grid))
-            print(f"{len(grid) - len(missing)} of {len(grid)} points finished")
-            return
         failed: list[str] = []
         if not arguments.compare and missing:
             print(f"study: {len(missing)} of {len(grid)} points to run; output in {folder}", flush=True)
             failed = Runner(params, commit, places, folder, lock.fileno()).execute(missing)
     done = set(experiments(Path()))
     if finished := [point.name for point in grid if point.name in done]:
-        subprocess.run([sys.executable, "-m", "stages.compare", "--revs", *finished], check=True)
+        kept = params.folder / "results" / "study"
+        subprocess.run([sys.executable, "-m", "stages.compare", "--out", str(kept), "--revs", *finished], check=True)
     if failed:
         raise InputError(
             f"study: {len(failed)} of {len(grid)} points failed: {', '.join(failed)}; see {folder / failed[0]}.log, "

@@ -206,7 +206,7 @@ def write_study(folder: Path, params: Params) -> None:
             runs.append(Run(f"{method}-{alpha}", settings, values.assign(value=moved)))
     study = folder / "results" / "study"
     (study / "figures").mkdir(parents=True)
-    for name, content in study_files(tabulate(runs), len(runs), params.profile).items():
+    for name, content in study_files(tabulate(runs), params.profile).items():
         (study / name).write_bytes(content)
 
 

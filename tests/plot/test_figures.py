@@ -91,6 +91,11 @@ def test_bars_show_value_interval_and_n_women_first():
     assert [[float(x) for x, _ in segment] for segment in whiskers] == [[30, 52], [50, 61]]
 
 
+def test_bars_of_no_set_are_described_without_one():
+    (panel,) = figures.groups(GROUPS.assign(set=""))
+    assert panel.alt == "Text→image R@5: woman 55, man 40"
+
+
 def test_small_groups_are_pale():
     assert [bar.get_alpha() for bar in drawn(figures.groups(GROUPS)[0]).patches] == [1, 0.35]
 
@@ -102,33 +107,40 @@ def test_intersections_are_apart():
 
 
 def test_heat_map_holds_the_associations_of_women_in_points():
-    occupations, proxies = figures.data_bias(PAIRS)
+    occupations, proxies = figures.data_bias(PAIRS, True)
     assert np.allclose(drawn(occupations).collections[0].get_array(), [[7, 0.2], [-4, -1]])
     assert [label.get_text() for label in drawn(occupations).get_yticklabels()] == ["health worker", "judge"]
     assert proxies.name == "data-gender-woman-proxy"
 
 
 def test_heat_map_of_a_run_without_balancing_has_one_column():
-    panel = figures.data_bias(PAIRS.assign(realised=PAIRS["before"]))[0]
+    panel = figures.data_bias(PAIRS, False)[0]
     axes = drawn(panel)
     assert np.allclose(axes.collections[0].get_array(), [[7], [-4]])
     assert [label.get_text() for label in axes.get_xticklabels()] == ["not balanced"]
-    assert panel.alt.endswith("strongest not balanced health worker +7.0")
+    assert panel.alt.endswith("; strongest: health worker +7.0")
+
+
+def test_heat_map_of_balancing_that_moves_nothing_has_both_columns():
+    panel = figures.data_bias(PAIRS.assign(realised=PAIRS["before"], attribute="skin_tone"), True)[0]
+    assert [label.get_text() for label in drawn(panel).get_xticklabels()] == ["before", "after"]
+    assert panel.alt.startswith("Association of skin tone and occupation in the data")
+    assert panel.alt.endswith("; strongest: before health worker +7.0, after health worker +7.0")
 
 
 def test_heat_map_leaves_empty_pairs_blank():
-    axes = drawn(figures.data_bias(PAIRS)[1])
+    axes = drawn(figures.data_bias(PAIRS, True)[1])
     assert np.ma.getmaskarray(axes.collections[0].get_array()).tolist() == [[False, True]]
     assert [text.get_text() for text in axes.texts] == ["+2.0", "–"]
 
 
 def test_heat_maps_share_one_scale():
-    scales = {drawn(panel).collections[0].get_clim() for panel in figures.data_bias(PAIRS)}
+    scales = {drawn(panel).collections[0].get_clim() for panel in figures.data_bias(PAIRS, True)}
     assert scales == {(-7.000000000000001, 7.000000000000001)}
 
 
 def test_no_association_at_all_can_be_drawn():
-    assert canvas.svg(figures.data_bias(PAIRS.assign(before=0.0, realised=0.0))[0])
+    assert canvas.svg(figures.data_bias(PAIRS.assign(before=0.0, realised=0.0), True)[0])
 
 
 def test_occupations_without_a_census_row_are_left_out():

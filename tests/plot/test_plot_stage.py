@@ -14,6 +14,7 @@ from conftest import SEEDS, git
 from PIL import Image
 
 from stages.errors import run
+from stages.plot import provenance
 from stages.plot.__main__ import main
 
 FOLDER = Path("data/smoke")
@@ -135,6 +136,20 @@ def again(plotted: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict
 def test_another_run_gives_the_same_bytes_but_for_the_report_that_names_the_commit(again):
     before, after = again
     assert {name for name in before if before[name] != after[name]} == {"report.html"}
+
+
+def test_the_report_names_what_changed_but_not_what_a_run_writes(again, copy):
+    assert "git checkout</code> the commit and run it again" in again[1]["report.html"].decode()
+    git(copy, "commit", "-qm", "what dvclive adds")
+    (copy / "dvc.lock").write_text("{}\n")
+    git(copy, "add", "-f", "dvc.lock", str(FOLDER / "results" / "metrics.json"))
+    assert provenance.commit(copy).changed == ()
+    with (copy / "params.yaml").open("a") as file:
+        file.write("# changed\n")
+    assert provenance.commit(copy).changed == ("params.yaml",)
+    assert plot(copy)[0] == 0
+    said = (copy / FOLDER / "results" / "report.html").read_text()
+    assert "with changes that are not in it: params.yaml" in said and "run it again" not in said
 
 
 def test_the_report_compares_with_the_last_commit(again):

@@ -72,11 +72,16 @@ def shares(**balanced):
 
 
 def test_shares_without_any_target_have_no_column_of_targets():
-    assert list(share_table(shares(gender=False))) == ["attribute", "group", "n", "before", "solved", "after"]
+    assert list(share_table(shares(gender=False), True)) == ["attribute", "group", "n", "before", "solved", "after"]
 
 
 def test_shares_have_the_targets_that_there_are():
-    assert share_table(shares(gender=True, skin_tone=False))["target"].tolist() == ["50.0 %", "–"]
+    assert share_table(shares(gender=True, skin_tone=False), True)["target"].tolist() == ["50.0 %", "–"]
+
+
+def test_shares_of_what_is_not_balanced_are_one_column():
+    found = share_table(shares(gender=False), False)
+    assert list(found) == ["attribute", "group", "n", "share"] and found["share"].tolist() == ["20.0 %"]
 
 
 def test_drift_and_parts_are_explained_where_they_are(params):
@@ -99,6 +104,21 @@ def test_a_table_sorts_by_exact_values_and_escapes_text():
     assert 'data-value="-0.12345678">−0.123<' in text
     assert 'data-value="1220.0">1,220<' in text
     assert "<td>&lt;b&gt;&amp;</td>" in text
+
+
+def test_a_table_writes_no_minus_before_0():
+    assert 'data-value="-0.0001">0.000<' in str(table(pd.DataFrame({"x": [-0.0001, 0.5]}), "t"))
+
+
+def test_a_row_of_the_metrics_has_one_unit_and_sorts_by_the_exact_value(params):
+    page = render(Content(params=params, metrics={**METRICS, "people.t2i.r5": 40.04}))
+    cells = r"""data-value="40.04">40.0 %</td><td>[38.0, 42.0]</td><td>± 0.1 %</td>"""
+    assert cells in page
+
+
+def test_one_seed_has_no_spread(params):
+    one, two = (render(Content(params={**params, "seeds": seeds}, metrics=METRICS)) for seeds in ([0], [0, 1]))
+    assert "± the standard deviation between seeds" in two and "standard deviation" not in one
 
 
 def test_a_long_table_says_what_is_left_out():

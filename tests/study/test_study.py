@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 from small_project import PLOT, RESULTS, SCORE, Project
 
+from stages.workplace import experiments
+
 STUDY = {"seeds": [0, 1], "alphas": [0.0, 0.6], "methods": ["none", "m4"], "fixed": {"balance.target": "equal"}}
 ALL = [f"{method} {alpha} {seed}" for method in ("none", "m4") for alpha in ("0", "0.6") for seed in (0, 1)]
 
@@ -97,6 +99,10 @@ def test_finished_points_never_run_again_whatever_is_committed(project):
 def test_status_lists_the_points(project):
     code, said, _ = project.finish("--status")
     assert code == 0 and said.splitlines()[-1] == "4 of 4 points finished"
+    name, ref = next(iter(experiments(project.folder).items()))
+    project.do("git", "update-ref", "-d", ref)
+    _, said, _ = project.finish("--status")  # finds it in the clone, and fetches nothing: a study may be at work
+    assert said.splitlines()[-1] == "4 of 4 points finished" and name not in experiments(project.folder)
     project.write("stages/score.py", SCORE + "\n# measured otherwise\n")
     project.commit("another measure")
     _, said, _ = project.finish("--status")
