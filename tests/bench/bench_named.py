@@ -1,38 +1,61 @@
-"""Women in men's and in women's occupations, among selected captions that name a gender and those that do not.
+"""How the selected rows follow corpus and generator, among captions that name a gender and those that do not.
 
 Balancing matches shares over all captions; whether it does among those that leave gender open is another question:
-a generator draws women in men's occupations where it is told to. Reads the selection of the last run of the default
-profile: first `dvc repro`, or `dvc exp run -S contamination.alpha=1 -S balance.target=equal balance`. Groups are as
-read from the pictures, rows without one left out; men's occupations have at most 5 % women in the generator's corpus,
-women's at least 50 %.
+a generator draws women in men's occupations where it is told to. The share of women in each occupation, as read from
+the pictures, is regressed on the corpus' share and on generator's − corpus' share (weights: rows), as `drift` does with
+a model's gaps: 1 and 0 follow the corpus, 1 and 1 the generator, 0 and 0 neither.
+
+Reads the selection of the last run of the default profile: first `dvc repro`, or
+`dvc exp run -S contamination.alpha=1 -S balance.target=equal balance`.
 """
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 DATA = Path("data/emoji")
-SIDES = {"men's": (0.0, 0.05), "women's": (0.5, 1.0)}
 
 
 def main() -> None:
     """Print the table."""
     rows = pd.read_parquet(DATA / "selection.parquet")
     rows = rows[rows["copies"] > 0].merge(pd.read_parquet(DATA / "attributes.parquet"), on=["key", "source"])
-    samples = pd.read_parquet(DATA / "samples.parquet", columns=["key", "kind", "occupation", "mentions_gender"])
-    shares = pd.read_csv(DATA / "occupations.csv").set_index("occupation")["women_generator"]
-    rows = rows.merge(samples, on="key").assign(women=lambda table: table["occupation"].map(shares))
-    rows = rows[rows["s_gender_woman"] | rows["s_gender_man"]]
-    print(f"{'':9s} {'captions':22s} {'rows':>5s} {'women':>6s} {'distinct women':>15s}")
-    for side, (low, high) in SIDES.items():
-        at = rows[rows["women"].between(low, high)]
-        for kind, shown in {"person": "at work", "portrait": "portraits"}.items():
-            for named, said in {True: "gender named", False: "not named"}.items():
-                some = at[(at["kind"] == kind) & (at["mentions_gender"] == named)]
-                women = some[some["s_gender_woman"]]
-                count = some["copies"].sum()
-                share = women["copies"].sum() / count if count else float("nan")
-                print(f"{side:9s} {f'{shown}, {said}':22s} {count:5d} {share:6.2f} {len(women):15d}")
+    rows = rows.merge(pd.read_parquet(DATA / "samples.parquet", columns=["key", "occupation", "mentions_gender"]))
+    shares = pd.read_csv(DATA / "occupations.csv").dropna().set_index("occupation")
+    rows = rows[rows["occupation"].isin(shares.index) & (rows["s_gender_woman"] | rows["s_gender_man"])]
+    named = rows["mentions_gender"]
+    print(f"{'captions':18s} {'rows':>6s} {'corpus':>7s} {'generator − corpus':>19s}")
+    for name, chosen in {"all": rows, "gender not named": rows[~named], "gender named": rows[named]}.items():
+        corpus, drift = followed(chosen, shares)
+        print(f"{name:18s} {chosen['copies'].sum():6d} {corpus:+7.2f} {drift:+19.2f}")
+
+
+def followed(rows: pd.DataFrame, shares: pd.DataFrame) -> tuple[float, float]:
+    """
+    Regress the share of women in each occupation on known shares.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        With columns occupation, copies and s_gender_woman.
+    shares : DataFrame
+        By occupation: women_corpus, women_generator.
+
+    Returns
+    -------
+    tuple of (float, float)
+        Coefficients of the corpus' share, and of generator's − corpus' share.
+    """
+    counts = rows.assign(women=rows["copies"] * rows["s_gender_woman"]).groupby("occupation")[["women", "copies"]].sum()
+    known = shares.loc[counts.index]
+    design = np.column_stack(
+        [np.ones(len(known)), known["women_corpus"], known["women_generator"] - known["women_corpus"]]
+    )
+    root = np.sqrt(counts["copies"].to_numpy(float))
+    share = (counts["women"] / counts["copies"]).to_numpy(float)
+    _, corpus, drift = np.linalg.lstsq(design * root[:, None], share * root, rcond=None)[0]
+    return float(corpus), float(drift)
 
 
 if __name__ == "__main__":
