@@ -12,7 +12,7 @@ PACKAGES = (
     "torch", "open_clip_torch", "diffusers", "transformers", "accelerate", "numpy", "scipy", "pandas", "pyarrow",
     "duckdb", "scikit-learn", "webdataset", "resvg-py", "pillow", "matplotlib", "dvc", "dvclive",
 )  # fmt: skip
-WRITTEN = ("dvc.lock", "data/*/results/**")  # by every run, so no sign of a change that shapes it
+WRITTEN = ("**/dvc.lock", "data/*/results/**")  # by every run, so no sign of a change that shapes it
 
 
 @dataclass(frozen=True)
