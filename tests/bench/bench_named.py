@@ -19,16 +19,22 @@ DATA = Path("data/emoji")
 
 def main() -> None:
     """Print the table."""
-    rows = pd.read_parquet(DATA / "selection.parquet")
-    rows = rows[rows["copies"] > 0].merge(pd.read_parquet(DATA / "attributes.parquet"), on=["key", "source"])
-    rows = rows.merge(pd.read_parquet(DATA / "samples.parquet", columns=["key", "occupation", "mentions_gender"]))
-    shares = pd.read_csv(DATA / "occupations.csv").dropna().set_index("occupation")
+    print(table(DATA))
+
+
+def table(folder: Path) -> str:
+    """Tabulate the selection of a profile's folder."""
+    rows = pd.read_parquet(folder / "selection.parquet")
+    rows = rows[rows["copies"] > 0].merge(pd.read_parquet(folder / "attributes.parquet"), on=["key", "source"])
+    rows = rows.merge(pd.read_parquet(folder / "samples.parquet", columns=["key", "occupation", "mentions_gender"]))
+    shares = pd.read_csv(folder / "occupations.csv").dropna().set_index("occupation")
     rows = rows[rows["occupation"].isin(shares.index) & (rows["s_gender_woman"] | rows["s_gender_man"])]
     named = rows["mentions_gender"]
-    print(f"{'captions':18s} {'rows':>6s} {'corpus':>7s} {'generator − corpus':>19s}")
+    lines = [f"{'captions':18s} {'rows':>6s} {'corpus':>7s} {'generator − corpus':>19s}"]
     for name, chosen in {"all": rows, "gender not named": rows[~named], "gender named": rows[named]}.items():
         corpus, drift = followed(chosen, shares)
-        print(f"{name:18s} {chosen['copies'].sum():6d} {corpus:+7.2f} {drift:+19.2f}")
+        lines.append(f"{name:18s} {chosen['copies'].sum():6d} {corpus:+7.2f} {drift:+19.2f}")
+    return "\n".join(lines)
 
 
 def followed(rows: pd.DataFrame, shares: pd.DataFrame) -> tuple[float, float]:
