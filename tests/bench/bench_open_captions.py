@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="models at a time, a thread each")
     arguments = parser.parse_args()
     lines = [f"| | rows | {' | '.join(METRICS)} |", "|---" * (2 + len(METRICS)) + "|"]
+    results: dict[str, list[dict[str, float]]] = {}
     for name, opened in VARIANTS.items():
         with tempfile.TemporaryDirectory() as scratch:
             folder = prepared(Path(scratch), arguments.alpha, opened)
@@ -59,9 +60,13 @@ def main() -> None:
                     )
                 )
             copies = int(pd.read_parquet(selection, columns=["copies"])["copies"].sum())
+        results[name] = found
         cells = [spread([one[metric] for one in found]) for metric in METRICS]
         lines.append(f"| {name} | {copies} | {' | '.join(cells)} |")
         print(lines[-1], flush=True)
+    plain, further = results.values()
+    moved = {metric: [b[metric] - a[metric] for a, b in zip(plain, further, strict=True)] for metric in METRICS}
+    lines.append(f"| difference, paired by seed | | {' | '.join(spread(values) for values in moved.values())} |")
     print("\n".join(["", f"α = {arguments.alpha:g}, {arguments.seeds} seeds, mean ± standard deviation:", "", *lines]))
 
 
