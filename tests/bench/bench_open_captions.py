@@ -24,7 +24,8 @@ from train_runs import ROOT, environment, kept, project, spread
 DATA = ROOT / "data" / "emoji"
 VARIANTS = {"m4": False, "m4, open captions": True}
 METRICS = (
-    "portraits.seen.drift", "text.drift", "portraits.seen.pairwise_association", "text.pairwise_association",
+    "portraits.seen.drift", "portraits.unseen.drift", "text.drift", "portraits.seen.pairwise_association",
+    "portraits.unseen.pairwise_association", "text.pairwise_association",
     "portraits.seen.census_correlation", "people.t2i.r5", "objects.acc1",
 )  # fmt: skip
 
