@@ -57,7 +57,6 @@ def main() -> None:
     environment = {**os.environ, VARIABLE: str(work_folder("").resolve())}
     threads = max(1, (os.cpu_count() or 1) // arguments.jobs)
     environment.setdefault("OMP_NUM_THREADS", str(threads))
-    places = [Workplace(Path(), folder / f"{params.profile}-{i}", environment) for i in range(arguments.jobs)]
     if arguments.status:  # only looks, at the clones of a running study too, whatever the number of its jobs
         clones = [path for path in folder.glob(f"{params.profile}-*") if (path / ".git").is_dir()]
         done = {name for root in (Path(), *clones) for name in experiments(root)}
@@ -66,6 +65,7 @@ def main() -> None:
         return
     with (folder / f"{params.profile}.lock").open("a+") as lock:
         _wait(lock)
+        places = [Workplace(Path(), folder / f"{params.profile}-{i}", environment) for i in range(arguments.jobs)]
         for place in places:  # a study that was killed may have finished a point without fetching it
             place.collect([point.name for point in grid])
         done = set(experiments(Path()))

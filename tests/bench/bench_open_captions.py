@@ -6,10 +6,7 @@ Needs `dvc repro annotate` of the default profile. Finished models are kept in t
 """
 
 import argparse
-import hashlib
 import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +16,9 @@ from typing import Any
 import pandas as pd
 import yaml
 from bench_named import table
-from train_runs import ROOT, environment, kept, project, spread
+from train_runs import ROOT, kept, project, run, spread
+
+from stages.workdir import digest
 
 DATA = ROOT / "data" / "emoji"
 VARIANTS = {"m4": False, "m4, open captions": True}
@@ -42,12 +41,12 @@ def main() -> None:
     for name, opened in VARIANTS.items():
         with tempfile.TemporaryDirectory() as scratch:
             folder = prepared(Path(scratch), arguments.alpha, opened)
-            run(folder, "stages.balance")
+            run(["-m", "stages.balance"], folder, 1)
             selection = folder / "data" / "emoji" / "selection.parquet"
             print(f"{name}:\n{table(folder / 'data' / 'emoji')}", flush=True)
             shape = {
-                "alpha": arguments.alpha,
-                "selection": hashlib.blake2b(selection.read_bytes(), digest_size=16).hexdigest(),
+                "selection": digest([selection]),
+                "evaluate": digest(sorted((ROOT / "stages" / "evaluate").glob("*.py"))),
                 "settings": (folder / "params.yaml").read_text()
                 + (folder / "stages" / "profiles" / "emoji.yaml").read_text(),
             }
@@ -100,16 +99,8 @@ def change(path: Path, sections: Mapping[str, Mapping[str, Any]]) -> None:
 def scores(folder: Path, seed: int) -> dict[str, float]:
     """Train and evaluate a model."""
     for stage in ("stages.train", "stages.evaluate"):
-        run(folder, stage, "--seed", str(seed))
+        run(["-m", stage, "--seed", str(seed)], folder, 1)
     return json.loads((folder / "data" / "emoji" / "scores" / str(seed) / "metrics.json").read_text())
-
-
-def run(folder: Path, stage: str, *options: str) -> None:
-    """Run a stage."""
-    command = [sys.executable, "-m", stage, *options]
-    done = subprocess.run(command, cwd=folder, env=environment(1), capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(done.stderr[-2000:])
 
 
 if __name__ == "__main__":

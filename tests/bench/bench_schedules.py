@@ -7,7 +7,6 @@ folder, so that a second run goes on where the first was stopped.
 """
 
 import argparse
-import hashlib
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,8 @@ from typing import Any
 
 import pandas as pd
 from train_runs import ROOT, add_options, kept, ours, project, settings, spread
+
+from stages.workdir import digest
 
 SCHEDULES = {
     "never": [("mixed", 1.0)],
@@ -35,7 +36,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if not arguments.selection.exists():
         raise SystemExit(f"{arguments.selection}: no such selection; run `dvc repro balance` first")
-    content = hashlib.blake2b(arguments.selection.read_bytes(), digest_size=16).hexdigest()
+    content = digest([arguments.selection])
     points: list[pd.DataFrame] = []
     rows = [f"| balanced data | {' | '.join(METRICS)} |", "|---" * (1 + len(METRICS)) + "|"]
     for name, phases in SCHEDULES.items():

@@ -119,13 +119,14 @@ class Speed:
 
 def ours(folder: Path, seed: int, threads: int) -> Speed:
     """Train a project with the stage."""
-    output = _run([str(TIMED), "ours", "--seed", str(seed)], folder, threads)
+    output = run([str(TIMED), "ours", "--seed", str(seed)], folder, threads)
     clip = folder / params.load(folder).folder / "models" / str(seed) / "clip"
     samples = json.loads((clip / "training.json").read_text())["samples"]
     return _speed(output, samples)
 
 
-def _run(command: list[str], folder: Path, threads: int) -> str:
+def run(command: list[str], folder: Path, threads: int) -> str:
+    """Run Python in a project, and return what it printed; end with its error where it fails."""
     done = subprocess.run(
         [sys.executable, *command], cwd=folder, env=environment(threads), capture_output=True, text=True, check=False
     )
@@ -183,6 +184,6 @@ def theirs(folder: Path, csv: Path, clip: Path, seed: int, threads: int, workers
     }  # fmt: skip
     command = [str(TIMED), "theirs", str(named), str(threads)]
     command += [part for key, value in arguments.items() for part in (f"--{key}", str(value))]
-    output = _run(command, folder, threads)
+    output = run(command, folder, threads)
     checkpoint = folder / "logs" / f"run-{seed}-{workers}" / "checkpoints" / f"epoch_{epochs}.pt"
     return _speed(output, rows // train.batch_size * train.batch_size * epochs), checkpoint
