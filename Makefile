@@ -22,20 +22,20 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 install: $(VENV)/.installed ## Make .venv with the pinned versions.
 
 repro: install ## Run the pipeline (dvc repro) for the profile of params.yaml, and print the results.
-	python -m stages.params > /dev/null
+	python -m stages.tools.params > /dev/null
 	dvc repro
 	python -m stages.plot --summary
 
 study: install ## Run what is missing of the grid in the profile's section study (hours), and compare the points.
-	python -m stages.study --jobs 2
+	python -m stages.tools.study --jobs 2
 	dvc repro --quiet
 	dvc repro --quiet --single-item --force plot
 
 pr-check: install ## What a pull request of the last commit would show; AGAINST=origin/main. Fails where a metric worsens.
-	python -m stages.pull_request --against $(AGAINST) --out $(COUNTERWEIGHT_WORK)/pull-request.md
+	python -m stages.tools.pull_request --against $(AGAINST) --out $(COUNTERWEIGHT_WORK)/pull-request.md
 
 plots: install ## Curves and figures by group over those of AGAINST=origin/main, in a page that needs no network.
-	python -m stages.overlay --against $(AGAINST)
+	python -m stages.tools.overlay --against $(AGAINST)
 
 hooks: install ## Run ruff and pyright before each commit, and check dvc.lock before each push (pre-commit).
 	pre-commit install --hook-type pre-commit --hook-type pre-push

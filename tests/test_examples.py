@@ -13,10 +13,10 @@ import pandas as pd
 import pytest
 import yaml
 from PIL import Image
-from test_pipeline import Clone
 
-from stages.evalsets import read_set
-from stages.shards import Shard
+from stages.corpus.evaluation_sets import read_set
+from stages.corpus.shards import Shard
+from tests.helpers.clone import Clone
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = dict(re.findall(r"<!-- example: (.+?) -->\n```\w+\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL))

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from test_pipeline import SHARDS, Clone
+
+from tests.helpers.clone import SHARDS, Clone
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = sorted((ROOT / "stages" / "slurm").glob("*.sbatch"))

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from stages import catalogue
+from stages.results import registry
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
 
 def test_the_table_of_metrics_is_the_catalogue() -> None:
-    assert catalogue.markdown() in README, "run `python -m stages.catalogue` and put its table into README.md"
+    assert registry.markdown() in README, "run `python -m stages.tools.metric_help` and put its table into README.md"
 
 
 @pytest.mark.parametrize("module", sorted(set(re.findall(r"python -m (stages\.\w+)", README))))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from stages.errors import SECTION
+from stages.core.errors import SECTION
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -89,7 +89,7 @@ def test_the_section_that_errors_name_is_there() -> None:
 
 def test_parameters_of_the_papers_scale_are_valid_without_data(empty: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "stages.params", "--profile", "cc3m"],
+        [sys.executable, "-m", "stages.tools.params", "--profile", "cc3m"],
         cwd=empty,
         env=environment(),
         capture_output=True,

@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from stages.annotate import classifier, proxies
 from stages.annotate.agreement import Agreement
+from stages.annotate.settings import Annotate, Settings
 from stages.annotate.table import (
     Codes,
     Groups,
@@ -31,14 +32,14 @@ from stages.annotate.table import (
     groups_of_metadata,
     targets,
 )
-from stages.attributes import GROUPS
-from stages.errors import InputError, missing, run
-from stages.evalsets import read_set
-from stages.params import Annotate, Params, load
-from stages.seeds import uniform
-from stages.shards import Shard
-from stages.staging import merged, written
-from stages.workdir import work_folder
+from stages.core.atomic import merged, written
+from stages.core.errors import InputError, missing, run
+from stages.core.scratch import work_folder
+from stages.core.seeds import uniform
+from stages.core.settings import load
+from stages.corpus.attributes import GROUPS
+from stages.corpus.evaluation_sets import read_set
+from stages.corpus.shards import Shard
 
 if TYPE_CHECKING:
     from stages.annotate.zero_shot import Recogniser
@@ -50,7 +51,7 @@ COLUMNS = ("key", "shard", "caption", "kind", *GROUPS)
 def main() -> None:
     """Annotate the corpus of the profile in params.yaml."""
     argparse.ArgumentParser(prog="python -m stages.annotate", description=__doc__).parse_args()
-    params = load()
+    params = load(Settings)
     path = params.folder / "samples.parquet"
     if not path.is_file():
         raise missing(f"{path}: no such file", "run `dvc repro download`")
@@ -63,16 +64,9 @@ def main() -> None:
 
 
 class Annotation:
-    """
-    The annotation of one corpus: first the groups of every image, then the table with the proxies that they show.
+    """The annotation of one corpus: first the groups of every image, then the table with the proxies that they show."""
 
-    Parameters
-    ----------
-    params : Params
-        All parameters.
-    """
-
-    def __init__(self, params: Params) -> None:
+    def __init__(self, params: Settings) -> None:
         self.settings: Annotate = params.annotate
         self.folder, self.shards = params.folder, params.shards
         self.samples = pq.ParquetFile(self.folder / "samples.parquet", memory_map=False)

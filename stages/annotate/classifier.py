@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate
 
-from stages.attributes import GROUPS
+from stages.corpus.attributes import GROUPS
 
 UNKNOWN = -1  # target of an image whose group is not known: left out of the loss
 SIDE = 32  # images are averaged down to this side, pixels
@@ -29,8 +29,6 @@ class Accuracy:
 
     Attributes
     ----------
-    n : int
-        Images of known group.
     accuracy : float
         Share whose most probable group among the attribute's groups is right, in [0, 1]; nan where n is 0.
     coverage : float
@@ -46,14 +44,7 @@ class Accuracy:
 
 
 class Network(nn.Module):
-    """
-    Five convolutions, a global average, one linear head an attribute.
-
-    Parameters
-    ----------
-    width : int
-        Channels of the first convolution.
-    """
+    """Five convolutions, a global average, one linear head an attribute."""
 
     def __init__(self, width: int = 16) -> None:
         super().__init__()
@@ -124,13 +115,6 @@ def fit(
         Passes over the images; batches of 128, AdamW, one-cycle learning rate, random flips and shifts.
     seed : int
         Seed of weights, order and augmentation.
-    report : callable
-        Called after each epoch.
-
-    Returns
-    -------
-    Network
-        In evaluation mode.
     """
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
@@ -171,8 +155,6 @@ def probabilities(model: Network, images: Tensor) -> list[NDArray[np.float32]]:
 
     Parameters
     ----------
-    model : Network
-        Trained.
     images : Tensor
         As `shrink` gives them, (N, 3, 32, 32).
 
@@ -193,8 +175,6 @@ def decide(probability: NDArray[np.float32], groups: Sequence[str], threshold: f
     ----------
     probability : ndarray, (N, groups + 1)
         Of one attribute.
-    groups : sequence of str
-        Its groups.
     threshold : float
         Smallest probability that is believed, above 1/2.
 
@@ -221,11 +201,6 @@ def accuracy(probability: NDArray[np.float32], target: NDArray[np.int64], thresh
         Index of the group; "nobody" and `UNKNOWN` are left out.
     threshold : float
         As for `decide`.
-
-    Returns
-    -------
-    Accuracy
-        See there.
     """
     nobody = probability.shape[1] - 1
     known = (target != UNKNOWN) & (target != nobody)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
-from stages.attributes import GROUPS, OCCUPATIONS, SYNONYMS, WORDS
+from stages.corpus.attributes import GROUPS, OCCUPATIONS, SYNONYMS, WORDS
 
 TOKEN = re.compile(r"[a-z][a-z'’-]*")
 NOUNS = {"adult", "adults", "human", "humans", "people", "person", "persons", "somebody", "someone"}
@@ -22,11 +22,6 @@ SIGNIFICANT = 4.0  # standard errors: with a few thousand words, chance alone gi
 def words(caption: str) -> set[str]:
     """
     Split a caption into words.
-
-    Parameters
-    ----------
-    caption : str
-        Any case.
 
     Returns
     -------
@@ -54,8 +49,6 @@ class Tally:
 
         Parameters
         ----------
-        captions : sequence of str
-            N captions of real images.
         groups : mapping of str to sequence of str
             Attribute to the group of each image; empty where it is in none.
         """
@@ -76,8 +69,6 @@ class Tally:
 
         Parameters
         ----------
-        count : int
-            Words wanted at the most.
         minimum : int
             Captions that must hold a word.
 

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from stages.annotate.classifier import UNKNOWN
 from stages.annotate.proxies import words
-from stages.attributes import (
+from stages.core.errors import InputError
+from stages.corpus.attributes import (
     GROUPS,
     OCCUPATIONS,
     caption_group,
@@ -18,7 +19,6 @@ from stages.attributes import (
     sensitive_column,
     tone_group,
 )
-from stages.errors import InputError
 
 Groups = Mapping[str, Sequence[str]]  # attribute: the group of each image, empty where it is in none
 Codes = Mapping[str, NDArray[np.int8]]  # the same, numbered: one byte an image
@@ -32,11 +32,6 @@ def groups_of_metadata(samples: pd.DataFrame) -> dict[str, list[str]]:
     ----------
     samples : DataFrame, N rows
         With columns gender and skin_tone; unknown values empty.
-
-    Returns
-    -------
-    dict of str to list of str
-        Attribute to N groups.
 
     Raises
     ------
@@ -57,30 +52,13 @@ def groups_of_metadata(samples: pd.DataFrame) -> dict[str, list[str]]:
 
 
 def groups_of_captions(captions: Sequence[str]) -> dict[str, list[str]]:
-    """
-    Read the groups from the words of the captions.
-
-    Parameters
-    ----------
-    captions : sequence of str
-        N captions.
-
-    Returns
-    -------
-    dict of str to list of str
-        Attribute to N groups.
-    """
+    """Read the groups from the words of the captions."""
     return {attribute: [caption_group(caption, attribute) for caption in captions] for attribute in GROUPS}
 
 
 def encode(groups: Groups) -> dict[str, NDArray[np.int8]]:
     """
     Number the groups, to hold millions of them.
-
-    Parameters
-    ----------
-    groups : mapping of str to sequence of str
-        Attribute to N groups.
 
     Returns
     -------
@@ -102,11 +80,6 @@ def decode(codes: Codes) -> dict[str, list[str]]:
     ----------
     codes : mapping of str to ndarray of int8, (N,)
         From `encode`.
-
-    Returns
-    -------
-    dict of str to list of str
-        Attribute to N groups.
     """
     return {attribute: np.asarray((*GROUPS[attribute], ""))[found].tolist() for attribute, found in codes.items()}
 
@@ -117,8 +90,6 @@ def targets(groups: Groups, nobody: NDArray[np.bool_]) -> NDArray[np.int64]:
 
     Parameters
     ----------
-    groups : mapping of str to sequence of str
-        Attribute to N groups.
     nobody : ndarray of bool, (N,)
         Where no person is shown.
 
@@ -143,16 +114,10 @@ def attribute_rows(
 
     Parameters
     ----------
-    keys : sequence of str
-        N keys.
     source : str
         ``"real"`` or ``"synthetic"``.
-    groups : mapping of str to sequence of str
-        Attribute to N groups.
     captions : sequence of str
         N captions: occupations and proxies are what these name, whatever the image shows.
-    proxies : sequence of str
-        Words that become proxy columns.
 
     Returns
     -------

@@ -18,8 +18,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from stages.attributes import GROUPS
-from stages.errors import missing
+from stages.core.errors import missing
+from stages.corpus.attributes import GROUPS
 
 TEMPLATES = ("{}", "a photo of {}", "a picture of {}", "an image of {}")
 PHRASES = {
@@ -41,8 +41,6 @@ class Recogniser:
         open_clip name, ``hf-hub:`` or ``local-dir:`` id.
     pretrained : str or None
         For a name: tag or file of its weights.
-    batch_size : int
-        Images a forward pass.
 
     Raises
     ------

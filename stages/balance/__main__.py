@@ -20,7 +20,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.attributes import GROUPS, sensitive_column
 from stages.balance import mixing, report
 from stages.balance.baselines import weigh
 from stages.balance.feasibility import MARGIN, largest_eta, violations
@@ -37,11 +36,13 @@ from stages.balance.moments import (
 )
 from stages.balance.problem import Problem, Solution
 from stages.balance.selection import Allotment, allot, leave_room
+from stages.balance.settings import Balance, Settings
 from stages.balance.solver import UncertifiedError
-from stages.errors import InputError, missing, run
-from stages.params import Balance, Params, load
-from stages.staging import merged
-from stages.workdir import work_folder
+from stages.core.atomic import merged
+from stages.core.errors import InputError, missing, run
+from stages.core.scratch import work_folder
+from stages.core.settings import load
+from stages.corpus.attributes import GROUPS, sensitive_column
 
 MEMORY = "2GB"  # what DuckDB may hold; it spills the rest
 
@@ -49,7 +50,7 @@ MEMORY = "2GB"  # what DuckDB may hold; it spills the rest
 def main() -> None:
     """Balance the mix of the profile in params.yaml."""
     argparse.ArgumentParser(prog="python -m stages.balance", description=(__doc__ or "").split("\n\n")[0]).parse_args()
-    params = load()
+    params = load(Settings)
     settings, folder = params.balance, params.folder
     groups = [(attribute, group) for attribute in settings.attributes for group in GROUPS[attribute]]
     labels = _labels(folder / "attributes.parquet", groups, settings)
@@ -167,7 +168,7 @@ def _weightings(cells: Cells, solution: Solution, allotment: Allotment) -> list[
 
 
 def _facts(
-    params: Params,
+    params: Settings,
     rows: int,
     synthetic: int,
     problem: Problem,

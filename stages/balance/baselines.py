@@ -27,23 +27,12 @@ def weigh(
 
     Parameters
     ----------
-    method : {"none", "random", "reweighing", "m4_sgd", "m4"}
-        How.
-    problem : Problem
-        N distinct rows, J constraints.
-    cells : Cells
-        The same rows.
     attributes : sequence of str
         Those that are balanced; `reweighing` needs them.
     scope : {"known", "all"}
         Rows among which `reweighing` makes s and y independent.
     passes, seed : int
         Of `m4_sgd`.
-
-    Returns
-    -------
-    Solution
-        Weights q (N,).
     """
     if method == "none":
         return keep_all(problem)
@@ -60,11 +49,6 @@ def keep_all(problem: Problem) -> Solution:
     """
     Keep every row: no balancing.
 
-    Parameters
-    ----------
-    problem : Problem
-        N distinct rows.
-
     Returns
     -------
     Solution
@@ -75,19 +59,7 @@ def keep_all(problem: Problem) -> Solution:
 
 
 def keep_alike(problem: Problem) -> Solution:
-    """
-    Keep the share η of every distinct row.
-
-    Parameters
-    ----------
-    problem : Problem
-        N distinct rows.
-
-    Returns
-    -------
-    Solution
-        q = η.
-    """
+    """Keep the share η of every distinct row."""
     q = np.full(len(problem.count), problem.eta)
     return Solution("random", q, problem.objective(q))
 
@@ -98,8 +70,6 @@ def reweigh(problem: Problem, cells: Cells, attributes: Sequence[str], scope: Sc
 
     Parameters
     ----------
-    problem : Problem
-        N distinct rows.
     cells : Cells
         The same rows; s are the groups of `attributes`, y all labels, and each distinct vector is a class.
     attributes : sequence of str
@@ -142,14 +112,10 @@ def solve_stochastically(
     ----------
     problem : Problem
         N distinct rows; rows are drawn as often as their counts say.
-    passes : int
-        Times each row is seen.
     batch : int
         Rows an update; 1 is the paper's.
     rate : float
         τ0.
-    seed : int
-        Of the order.
 
     Returns
     -------

@@ -59,8 +59,6 @@ def violations(problem: Problem, q: Vector, threshold: float = 1e-9) -> list[tup
 
     Parameters
     ----------
-    problem : Problem
-        N distinct rows.
     q : ndarray, (N,)
         Weights.
     threshold : float

@@ -15,10 +15,6 @@ def heat_map(pairs: pd.DataFrame, before: str, after: str, title: str) -> Figure
     ----------
     pairs : DataFrame
         attribute, group, label and the signed associations, columns `before` and `after`.
-    before, after : str
-        The two weightings.
-    title : str
-        Says what was balanced.
 
     Returns
     -------

@@ -16,7 +16,7 @@ import pyarrow as pa
 from stages.balance.moments import Cells
 from stages.balance.problem import Vector
 from stages.balance.selection import Allotment
-from stages.errors import InputError
+from stages.core.errors import InputError
 
 _BITS = 60  # boolean columns packed into one 64-bit word: grouping by words is several times faster than by columns
 
@@ -102,8 +102,6 @@ def count(
     ----------
     connection : DuckDBPyConnection
         After `mix`, whose columns were those of the groups, then those of the labels.
-    groups : sequence of (attribute, group)
-        Of the first m columns.
     labels : sequence of str
         Names of the other c columns.
 
@@ -136,12 +134,8 @@ def write_selection(
     ----------
     connection : DuckDBPyConnection
         After `count`.
-    codes : Codes
-        Of the N distinct rows.
     q : ndarray, (N,)
         Their weights.
-    allotment : Allotment
-        Their numbers of copies.
     path : str
         Parquet file: key, shard, source, q float64, copies int32; one row a key.
     """
@@ -166,19 +160,7 @@ def write_selection(
 
 
 def quoted(text: str) -> str:
-    """
-    Write a string as an SQL literal.
-
-    Parameters
-    ----------
-    text : str
-        Anything.
-
-    Returns
-    -------
-    str
-        In single quotes.
-    """
+    """Write a string as an SQL literal."""
     return "'" + text.replace("'", "''") + "'"
 
 

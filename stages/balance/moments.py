@@ -23,7 +23,7 @@ import pandas as pd
 from scipy import sparse
 
 from stages.balance.problem import Problem, Vector
-from stages.errors import InputError
+from stages.core.errors import InputError
 
 Scope = Literal["known", "all"]
 Shares = Mapping[str, Mapping[str, float]]  # attribute: {group: share of the rows in its groups}
@@ -64,19 +64,7 @@ class Cells:
         return tuple(dict.fromkeys(attribute for attribute, _ in self.groups))
 
     def columns(self, attribute: str) -> np.ndarray:
-        """
-        Find the groups of an attribute.
-
-        Parameters
-        ----------
-        attribute : str
-            Its name.
-
-        Returns
-        -------
-        ndarray of int
-            Columns of s.
-        """
+        """Find the groups of an attribute."""
         return np.flatnonzero([name == attribute for name, _ in self.groups])
 
     def scope(self, scope: Scope) -> np.ndarray:
@@ -141,8 +129,6 @@ def shares_of_table(table: pd.DataFrame, attributes: Sequence[str]) -> dict[str,
     ----------
     table : DataFrame
         A column of group names for each attribute; rows weigh as a column ``count`` says, 1 each without it.
-    attributes : sequence of str
-        Attributes wanted.
 
     Returns
     -------
@@ -173,8 +159,6 @@ def target_shares(cells: Cells, target: Mapping[str, Goal]) -> dict[str, Mapping
 
     Parameters
     ----------
-    cells : Cells
-        N distinct rows.
     target : mapping
         Attribute to ``equal``, ``observed`` (keep the shares, balance the associations only), or {group: share}.
 
@@ -214,8 +198,6 @@ def with_intersections(cells: Cells, shares: Shares) -> tuple[Cells, dict[str, M
 
     Parameters
     ----------
-    cells : Cells
-        N distinct rows.
     shares : mapping
         Targets; pairs of two targeted attributes get the products of their shares.
 
@@ -244,8 +226,6 @@ def population_shares(cells: Cells, shares: Shares) -> Vector:
 
     Parameters
     ----------
-    cells : Cells
-        N distinct rows.
     shares : mapping
         Attribute to {group: share}; attributes without a target keep what is observed.
 
@@ -275,8 +255,6 @@ def build_problem(
 
     Parameters
     ----------
-    cells : Cells
-        N distinct rows.
     shares : mapping
         Attribute to {group: share}: the attributes that are balanced, and towards what.
     eps_r : float or None
@@ -285,8 +263,6 @@ def build_problem(
         ε of E_q[(s_k − π_k κ/E[κ]) y_r] = 0; None leaves association free.
     eta : float
         Share of the data to keep, in (0, 1].
-    penalty : float
-        V.
     scope : {"known", "all"}
         Rows among which association is measured.
 
@@ -322,8 +298,6 @@ def representation(cells: Cells, weight: Vector) -> Vector:
 
     Parameters
     ----------
-    cells : Cells
-        N distinct rows.
     weight : ndarray, (N,)
         Total weight of each, e.g. its count, count · q, or copies.
 
@@ -341,8 +315,6 @@ def association(cells: Cells, weight: Vector, scope: Scope = "known") -> np.ndar
 
     Parameters
     ----------
-    cells : Cells
-        N distinct rows.
     weight : ndarray, (N,)
         Total weight of each.
     scope : {"known", "all"}

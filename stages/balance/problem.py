@@ -25,8 +25,6 @@ class Problem:
         u ≥ 0, mean 1 over the data.
     matrix : csr_array, (N, J)
         Constraint vectors a; the weighted data shall have E[q a_j] near 0.
-    names : tuple of str
-        One a constraint.
     tolerance : ndarray, (J,)
         ε ≥ 0, in units of the balanced distribution: |E[q a_j]| ≤ η ε_j.
     eta : float
@@ -130,8 +128,6 @@ class Problem:
             Weights with 0 ≤ q ≤ Q and E[q] = η.
         multiplier : ndarray, (J,)
             w in [−V, V].
-        offset : float
-            μ.
 
         Returns
         -------
@@ -155,8 +151,6 @@ class Solution:
 
     Attributes
     ----------
-    method : str
-        What made it.
     q : ndarray, (N,)
         Weights.
     primal : float
@@ -194,18 +188,10 @@ def certified(problem: Problem, method: str, q: Vector, multiplier: Vector, offs
 
     Parameters
     ----------
-    problem : Problem
-        N distinct rows, J constraints.
-    method : str
-        What made the weights.
     q : ndarray, (N,)
         Weights.
     multiplier : ndarray, (J,)
         w.
-    offset : float
-        μ.
-    iterations : int
-        Steps taken.
 
     Returns
     -------

@@ -45,12 +45,8 @@ def group_table(cells: Cells, shares: Shares, weightings: list[Weighting]) -> pd
 
     Parameters
     ----------
-    cells : Cells
-        N distinct rows, m groups.
     shares : mapping
         Targets of the attributes that are balanced; the others are compared with equal shares.
-    weightings : list of Weighting
-        Columns of the table.
 
     Returns
     -------
@@ -76,8 +72,6 @@ def pair_table(cells: Cells, weightings: list[Weighting], scope: Scope) -> pd.Da
     ----------
     cells : Cells
         N distinct rows, m groups, c labels.
-    weightings : list of Weighting
-        Columns of the table.
     scope : {"known", "all"}
         Rows among which association is measured.
 
@@ -113,8 +107,6 @@ def bias(groups: pd.DataFrame, pairs: pd.DataFrame, weighting: Weighting) -> dic
         Of `group_table`.
     pairs : DataFrame
         Of `pair_table`.
-    weighting : Weighting
-        One of their columns.
 
     Returns
     -------
@@ -143,10 +135,6 @@ def strongest(pairs: pd.DataFrame, by: str, number: int = 10) -> list[dict[str, 
     ----------
     pairs : DataFrame
         Of `pair_table`.
-    by : str
-        Weighting whose associations are ranked.
-    number : int
-        How many.
 
     Returns
     -------
@@ -169,8 +157,6 @@ def summary(
     ----------
     groups, pairs : DataFrame
         Of `group_table` and `pair_table`.
-    weightings : list of Weighting
-        Before, solved, realised.
     facts : mapping
         What is known besides: α, method, η, gap, …
 

@@ -83,11 +83,6 @@ def allot(problem: Problem, q: Vector, compensate: Compensation = "none") -> All
         Weight of their rows, ≥ 0; above 1 rows are taken more than once.
     compensate : {"none", "repeat"}
         Whether the rows taken are repeated until there are as many as before, in the same proportions.
-
-    Returns
-    -------
-    Allotment
-        Of the N cells.
     """
     expected = problem.count * q
     total = _repair(problem, expected, _round(expected), np.maximum(problem.count, np.floor(expected)))

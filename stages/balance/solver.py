@@ -69,8 +69,6 @@ def solve(problem: Problem, tolerance: float = TOLERANCE) -> Solution:
 
     Parameters
     ----------
-    problem : Problem
-        N distinct rows, J constraints.
     tolerance : float
         Largest relative duality gap of a result.
 

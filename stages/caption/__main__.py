@@ -24,15 +24,16 @@ from stages.caption.clipcap import ClipCap, pretrained_gpt2, small_gpt2
 from stages.caption.data import batches, steps_of_phases, training_rows
 from stages.caption.decoding import caption
 from stages.caption.features import extract, load_tower
+from stages.caption.settings import Fitting, LanguageModel, Settings
 from stages.caption.training import Optimisation, Trainer
 from stages.caption.transformer import TransformerCaptioner
 from stages.caption.vocabulary import Vocabulary, words_of, words_of_model
-from stages.errors import InputError, missing, run
-from stages.evalsets import read_set
-from stages.params import Fitting, LanguageModel, Params, load
-from stages.shards import Shard
-from stages.staging import written
-from stages.workdir import digest, work_folder
+from stages.core.atomic import written
+from stages.core.errors import InputError, missing, run
+from stages.core.scratch import digest, work_folder
+from stages.core.settings import check_member, load
+from stages.corpus.evaluation_sets import read_set
+from stages.corpus.shards import Shard
 
 SCALE_ROWS = 20_000  # rows behind mean and spread of a feature: enough for two digits
 
@@ -54,7 +55,7 @@ class Features:
 class Job:
     """What all captioners of one model share: rows and features in one order, and what shapes the work."""
 
-    params: Params
+    params: Settings
     seed: int
     device: torch.device
     rows: pd.DataFrame
@@ -67,8 +68,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m stages.caption", description=__doc__)
     parser.add_argument("--seed", type=int, required=True, help="which model of models/, and the seed of the training")
     seed = parser.parse_args().seed
-    params = load()
-    params.check_seed(seed)
+    params = load(Settings)
+    check_member("seed", seed, params.seeds, "seeds")
     settings, folder = params.caption, params.folder
     output = folder / "captions" / str(seed)
     if not settings.captioners:
@@ -135,7 +136,7 @@ def main() -> None:
         shutil.rmtree(work)
 
 
-def _shaping(params: Params) -> dict[str, object]:
+def _shaping(params: Settings) -> dict[str, object]:
     """Return the parameters that the weights of a captioner depend on."""
     schedule = [phase.model_dump() for phase in params.train.schedule]
     return {"caption": params.caption.model_dump(mode="json"), "schedule": schedule}

@@ -71,8 +71,6 @@ class Captioner(nn.Module, ABC):
         ----------
         images : Tensor
             Features as `reads` says.
-        beams : int
-            Width of the search.
         max_tokens : int
             Tokens at most; one at least is said before the end.
 
@@ -124,15 +122,8 @@ def decoding_arguments(ends: Ends, beams: int, max_tokens: int) -> dict:
 
     Parameters
     ----------
-    ends : Ends
-        Special tokens.
     beams, max_tokens : int
         See `Captioner.generate`.
-
-    Returns
-    -------
-    dict
-        Keyword arguments.
     """
     closing = [ends.end, *ends.stops]
     return {
@@ -173,17 +164,5 @@ def token_loss(states: Tensor, head: nn.Module, tokens: Tensor, end: int) -> Ten
 
 
 def count_parameters(module: nn.Module) -> int:
-    """
-    Count trained parameters.
-
-    Parameters
-    ----------
-    module : nn.Module
-        A captioner.
-
-    Returns
-    -------
-    int
-        Those with a gradient.
-    """
+    """Count trained parameters."""
     return sum(torch.numel(parameter) for parameter in module.parameters() if parameter.requires_grad)

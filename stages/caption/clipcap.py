@@ -14,7 +14,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from typing_extensions import override
 
 from stages.caption.captioner import Captioner, Ends, Standardise, decoding_arguments, token_loss
-from stages.errors import missing
+from stages.core.errors import missing
 
 MAPPER_HEADS = 8
 MAPPER_FEEDFORWARD = 2  # times the width
@@ -28,8 +28,6 @@ class TransformerMapper(nn.Module):
     ----------
     features, width : int
         D of the embedding; W of the language model.
-    prefix, layers : int
-        L pseudo-words; blocks.
     """
 
     def __init__(self, features: int, width: int, prefix: int, layers: int) -> None:
@@ -89,15 +87,6 @@ def small_gpt2(vocabulary: int, positions: int, width: int, layers: int, heads: 
     ----------
     vocabulary, positions : int
         Tokens known; tokens a text at most, prefix included.
-    width, layers, heads : int
-        Its size.
-    dropout : float
-        Everywhere.
-
-    Returns
-    -------
-    GPT2LMHeadModel
-        With random weights.
     """
     return GPT2LMHeadModel(
         GPT2Config(
@@ -124,11 +113,6 @@ def pretrained_gpt2(folder: str, revision: str | None) -> GPT2LMHeadModel:
     folder, revision : str
         Folder or hub id, and the commit on the hub.
 
-    Returns
-    -------
-    GPT2LMHeadModel
-        With its weights.
-
     Raises
     ------
     InputError
@@ -151,10 +135,6 @@ class ClipCap(Captioner):
     ----------
     language_model : GPT2LMHeadModel
         Tuned with the mapper, or frozen.
-    scale : Standardise
-        Of the D features.
-    ends : Ends
-        Special tokens.
     mapper : {'mlp', 'transformer'}
         Published: mlp with a tuned language model and prefix 10; transformer with a frozen one and prefix 40.
     prefix, mapper_layers : int
@@ -189,19 +169,7 @@ class ClipCap(Captioner):
         self.language_model = language_model.requires_grad_(tune)
 
     def train(self, mode: bool = True) -> "ClipCap":
-        """
-        Switch dropout; a frozen language model never drops.
-
-        Parameters
-        ----------
-        mode : bool
-            Training or not.
-
-        Returns
-        -------
-        ClipCap
-            Itself.
-        """
+        """Switch dropout; a frozen language model never drops."""
         super().train(mode)
         self.language_model.train(mode and self.tune)
         return self

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from stages.errors import InputError
-from stages.seeds import uniform
+from stages.core.errors import InputError
+from stages.core.seeds import uniform
 
 SELECTION = {"key", "shard", "source", "copies"}
 SAMPLES = {"key", "caption"}
@@ -29,8 +29,6 @@ def training_rows(
         What the phases of the schedule use: rows without copies are left out where all is balanced.
     max_images : int, optional
         At most so many rows, drawn by hash of the key: nested when the number grows, and the same keys for every α.
-    seed : int
-        Of that draw.
 
     Returns
     -------
@@ -69,8 +67,6 @@ def steps_of_phases(shares: Sequence[float], steps: int) -> list[int]:
     ----------
     shares : sequence of float
         Of the steps; they sum to 1.
-    steps : int
-        In all.
 
     Returns
     -------
@@ -95,8 +91,6 @@ def batches(
         Data and steps of each phase.
     batch_size : int
         Rows a batch; the last of an epoch is filled from the next.
-    seed : int
-        Of the shuffles.
 
     Yields
     ------

@@ -25,18 +25,12 @@ def caption(
 
     Parameters
     ----------
-    captioner : Captioner
-        Trained.
-    vocabulary : Vocabulary
-        Its words.
     features : ndarray, (N, …)
         What it reads.
     beams, max_tokens : int
         See `Captioner.generate`.
     batch_size : int
         Images a batch; captions do not depend on it (but for ties within rounding).
-    device : torch.device
-        Where it computes.
 
     Yields
     ------

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from stages.errors import InputError, missing
+from stages.core.errors import InputError, missing
 
 CONFIG, WEIGHTS = "open_clip_config.json", "model.safetensors"
 
@@ -28,8 +28,6 @@ class Tower:
         An open_clip model, in eval mode, without gradients.
     prepare : callable
         PIL image to Tensor, (3, H, W).
-    device : torch.device
-        Where it computes.
     """
 
     model: nn.Module
@@ -45,8 +43,6 @@ def load_tower(folder: Path, device: torch.device) -> Tower:
     ----------
     folder : Path
         Of the train stage: an open_clip `local-dir:`.
-    device : torch.device
-        Where to.
 
     Returns
     -------
@@ -76,8 +72,6 @@ def extract(
 
     Parameters
     ----------
-    tower : Tower
-        The model.
     images : iterable of ndarray of uint8, (H, W, 3)
         In order, of any size.
     batch_size : int

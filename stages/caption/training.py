@@ -17,8 +17,6 @@ class Optimisation:
     ----------
     steps, warmup : int
         In all; until the full learning rate.
-    learning_rate, weight_decay : float
-        Of AdamW.
     seed : int
         Of dropout: each step has its own stream, so that a resumed step drops the same units.
     bfloat16 : bool
@@ -53,21 +51,7 @@ class Optimisation:
 
 
 class Trainer:
-    """
-    A captioner in training.
-
-    Parameters
-    ----------
-    captioner : Captioner
-        Changed in place.
-    optimisation : Optimisation
-        How.
-
-    Attributes
-    ----------
-    done : int
-        Steps taken.
-    """
+    """A captioner in training."""
 
     def __init__(self, captioner: Captioner, optimisation: Optimisation) -> None:
         self.captioner = captioner
@@ -86,11 +70,6 @@ class Trainer:
         ----------
         images, tokens : Tensor
             A batch, see `Captioner.loss`.
-
-        Returns
-        -------
-        float
-            The loss before it.
         """
         device = self._parameters[0].device
         for group in self._optimiser.param_groups:

@@ -22,16 +22,10 @@ class TransformerCaptioner(Captioner):
 
     Parameters
     ----------
-    scale : Standardise
-        Of the D features.
-    ends : Ends
-        Special tokens.
     vocabulary, places, max_tokens : int
         Tokens known; places of the image (P); tokens a caption at most.
     width, layers, heads, feedforward : int
         W; blocks of encoder and of decoder; attention heads; hidden units.
-    dropout : float
-        Everywhere.
     """
 
     reads = "spatial"

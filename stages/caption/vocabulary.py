@@ -9,23 +9,14 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from stages.caption.captioner import Ends
-from stages.errors import InputError
+from stages.core.errors import InputError
 
 PAD, UNKNOWN, START, END = "<pad>", "<unk>", "<start>", "<end>"
 PUNCTUATION = r"[,.;:!?]"
 
 
 class Vocabulary:
-    """
-    Captions to padded token ids, and back.
-
-    Parameters
-    ----------
-    tokenizer : PreTrainedTokenizerBase
-        With an end token.
-    ends : Ends
-        Its special tokens.
-    """
+    """Captions to padded token ids, and back."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, ends: Ends) -> None:
         self.tokenizer = tokenizer
@@ -40,8 +31,6 @@ class Vocabulary:
 
         Parameters
         ----------
-        captions : sequence of str
-            N captions.
         max_tokens : int
             T: longer ones are cut; the end token always fits.
 
@@ -96,8 +85,6 @@ def words_of(captions: Iterable[str], min_count: int) -> Vocabulary:
 
     Parameters
     ----------
-    captions : iterable of str
-        Training captions.
     min_count : int
         Rarer words are unknown, and never said.
 

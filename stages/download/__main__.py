@@ -20,8 +20,15 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from stages.core.atomic import merged
+from stages.core.errors import InputError, run
+from stages.core.scratch import digest, work_folder
+from stages.core.seeds import uniform
+from stages.core.settings import load, load_section
+from stages.corpus.evaluation_sets import write_set
+from stages.corpus.shards import write_shard
 from stages.download.corpora import evaluation as own_evaluation
-from stages.download.corpora import packing, places, table, urls, wds
+from stages.download.corpora import packing, paths, table, urls, wds
 from stages.download.emoji import evaluation
 from stages.download.emoji.captions import Mention
 from stages.download.emoji.census import census
@@ -32,13 +39,7 @@ from stages.download.emoji.packages import METADATA, STYLES, fetch
 from stages.download.emoji.people import catalog
 from stages.download.emoji.studio import Studio
 from stages.download.emoji.tables import Twins, evaluation_row, occupation_rows, sample_attributes
-from stages.errors import InputError, run
-from stages.evalsets import write_set
-from stages.params import Corpus, Download, Emoji, load, load_section
-from stages.seeds import uniform
-from stages.shards import write_shard
-from stages.staging import merged
-from stages.workdir import digest, work_folder
+from stages.download.settings import Corpus, Download, Emoji, Settings
 
 SHARES = ("occupation", "women_corpus", "women_generator")
 
@@ -55,7 +56,7 @@ def main() -> None:
     if arguments.params:
         corpus, folder = load_section(arguments.params, arguments.section, Corpus), arguments.out
     else:
-        params = load()
+        params = load(Settings)
         corpus, folder = Corpus(shards=params.shards, download=params.download), params.folder
     with merged(folder) as staging:
         if corpus.download.emoji is not None:
@@ -67,7 +68,7 @@ def main() -> None:
 def _write_own(corpus: Corpus, folder: Path) -> None:
     """Write a corpus that the user supplies: first what is quickly checked, then what takes hours."""
     download = corpus.download
-    sets = {name: places.find(place, f"download.evaluation.{name}") for name, place in download.evaluation.items()}
+    sets = {name: paths.find(place, f"download.evaluation.{name}") for name, place in download.evaluation.items()}
     shares = _shares(download)
     source, skip, min_side, shape = _source(download, corpus.shards)
     shares.to_csv(folder / "occupations.csv", index=False)
@@ -99,7 +100,7 @@ def _source(download: Download, shards: list[str]) -> tuple[packing.Source, bool
     """Open the source; return it, whether bad samples are skipped, the least side, and what shapes its samples."""
     if download.table is not None:
         given = download.table
-        path = places.find(given.path, "download.table.path")
+        path = paths.find(given.path, "download.table.path")
         shape = {"table": digest([path]), "path": str(path.resolve()), "given": given.model_dump()}
         ordered = work_folder("table", shape) / "ordered.parquet"
         if not ordered.exists():
@@ -107,7 +108,7 @@ def _source(download: Download, shards: list[str]) -> tuple[packing.Source, bool
         return table.TableSource(path, ordered, len(shards)), given.on_bad_sample == "skip", 1, shape
     if download.wds is not None:
         given = download.wds
-        tars = wds.tars(places.find(given.folder, "download.wds.folder"))
+        tars = wds.tars(paths.find(given.folder, "download.wds.folder"))
         stamps = [(str(tar), tar.stat().st_size, tar.stat().st_mtime_ns) for tar in tars]
         keys = [wds.keys(tar, given.prefix_keys) for tar in tqdm(tars, desc="list", unit="tar", disable=None)]
         wds.check_unique(keys, tars, given.prefix_keys)
@@ -123,7 +124,7 @@ def _source(download: Download, shards: list[str]) -> tuple[packing.Source, bool
         return source, given.on_bad_sample == "skip", 1, {"tars": stamps, "given": given.model_dump()}
     assert download.cc3m is not None
     given = download.cc3m
-    path = places.find(given.list, "download.cc3m.list")
+    path = paths.find(given.list, "download.cc3m.list")
     rows = urls.count(path)
     shape = {"list": digest([path]), "shards": shards}
     work = work_folder("cc3m", shape)  # stays: another resolution needs no second download
@@ -156,7 +157,7 @@ def _shares(download: Download) -> pd.DataFrame:
     """Read the known shares of women; none are known where the user gives none."""
     if download.occupations is None:
         return pd.DataFrame(columns=pd.Index(SHARES))
-    path = places.find(download.occupations, "download.occupations")
+    path = paths.find(download.occupations, "download.occupations")
     shares = pd.read_csv(path)
     if absent := [name for name in SHARES if name not in shares]:
         raise InputError(f"{path}: no column {absent[0]} (found: {', '.join(shares.columns)})")

@@ -1,8 +1,9 @@
 """`evaluate`: every metric of one model.
 
 `--seed N` evaluates the model that `train` made with that seed on the profile's sets, and writes
-`data/<profile>/scores/<seed>/`: `metrics.json` (flat, finite; keys in `stages/catalogue.py`) and one CSV a family of
-figures by group. `--model` evaluates any CLIP, without training: a folder, or an open_clip name with `--pretrained`.
+`data/<profile>/scores/<seed>/`: `metrics.json` (flat, finite; keys in `stages/results/registry.py`) and one CSV per
+family of figures by group. `--model` evaluates any CLIP, without training: a folder, or an open_clip name with
+`--pretrained`.
 `--seed N --leakage-seeds …` measures LIC alone, over more seeds than the profile's, and prints it.
 
 Several processes (`torchrun`, `accelerate launch`) share the images; the first one computes the metrics.
@@ -26,14 +27,15 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from tqdm import tqdm
 
-from stages.errors import InputError, missing, run
-from stages.evalsets import EvalSet, read_set
+from stages.core.atomic import replaced, written
+from stages.core.errors import InputError, missing, run
+from stages.core.scratch import work_folder
+from stages.core.settings import check_member, load
+from stages.corpus.evaluation_sets import EvalSet, read_set
 from stages.evaluate import amplification, captioning, embed, leakage, suite
 from stages.evaluate.scores import Scores
-from stages.evaluate.suite import SetFeatures, Settings, Suite
-from stages.params import Evaluate, Params, load
-from stages.staging import replaced, written
-from stages.workdir import work_folder
+from stages.evaluate.settings import Evaluate, Settings
+from stages.evaluate.suite import Options, SetFeatures, Suite
 
 Features = NDArray[np.float32]
 Captions = dict[str, dict[str, str]]
@@ -43,9 +45,9 @@ Said = tuple[Captions, amplification.Corpus]  # what the captioners say, and wha
 def main() -> None:
     """Evaluate one model."""
     arguments = _parser().parse_args()
-    params = load(profile=arguments.profile)
+    params = load(Settings, profile=arguments.profile)
     if arguments.seed is not None:
-        params.check_seed(arguments.seed)
+        check_member("seed", arguments.seed, params.seeds, "seeds")
         model, pretrained = str(params.folder / "models" / str(arguments.seed) / "clip"), None
         out = params.folder / "scores" / str(arguments.seed)
         if not Path(model).is_dir() and arguments.leakage_seeds is None:
@@ -135,7 +137,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _leakage(params: Params, seed: int | None, seeds: Sequence[int], out: Path | None) -> None:
+def _leakage(params: Settings, seed: int | None, seeds: Sequence[int], out: Path | None) -> None:
     """Measure LIC over other seeds than the profile's; print it, and write a row a seed where `out` is given."""
     if seed is None:
         raise InputError("--leakage-seeds needs --seed: captions are those of a trained model")
@@ -156,7 +158,7 @@ def _leakage(params: Params, seed: int | None, seeds: Sequence[int], out: Path |
         _write(scores, out)
 
 
-def _captions(params: Params, seed: int) -> Captions:
+def _captions(params: Settings, seed: int) -> Captions:
     """Read what the captioners of a seed say of the captioned set."""
     found: Captions = {}
     for captioner in params.caption.captioners:
@@ -168,7 +170,7 @@ def _captions(params: Params, seed: int) -> Captions:
     return found
 
 
-def _corpus(params: Params) -> amplification.Corpus:
+def _corpus(params: Settings) -> amplification.Corpus:
     """Read what the captioners were trained on."""
     selection, attributes = params.folder / "selection.parquet", params.folder / "attributes.parquet"
     for path in (selection, attributes):
@@ -178,8 +180,8 @@ def _corpus(params: Params) -> amplification.Corpus:
     return amplification.corpus(pd.read_parquet(selection), pd.read_parquet(attributes), phases)
 
 
-def _settings(evaluate: Evaluate) -> Settings:
-    return Settings(
+def _settings(evaluate: Evaluate) -> Options:
+    return Options(
         mode=evaluate.mode,
         compare=evaluate.compare_published,
         draws=evaluate.draws,
@@ -203,7 +205,7 @@ def _occupations(path: Path) -> pd.DataFrame | None:
 
 
 def _features(
-    encoder: embed.Encoder, evalset: EvalSet, settings: Settings, batch_size: int, state: PartialState
+    encoder: embed.Encoder, evalset: EvalSet, settings: Options, batch_size: int, state: PartialState
 ) -> SetFeatures:
     """Encode a set, or read its features back."""
     keys = [str(key) for key in evalset.table["key"]]

@@ -20,7 +20,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from stages.attributes import (
+from stages.core.errors import InputError
+from stages.corpus.attributes import (
     GROUPS,
     OCCUPATIONS,
     caption_group,
@@ -29,7 +30,6 @@ from stages.attributes import (
     sensitive_columns,
     tone_group,
 )
-from stages.errors import InputError
 from stages.evaluate import bootstrap
 
 TIE = 1e-12  # |P(a, t) − P(a) P(t)| up to this is independence: shares of counts, in double precision
@@ -86,8 +86,6 @@ def directional(
         Names of the A attributes and T tasks; their positions by default.
     weights : array_like, (M,), optional
         How often each training sample counts (`copies`); 1 by default.
-    draws, seed : int
-        Bootstrap.
 
     Returns
     -------
@@ -154,7 +152,7 @@ class Corpus:
     Attributes
     ----------
     groups : dict of str to ndarray of bool, (M, G)
-        Attribute to the groups of each row, in the order of `stages.attributes.GROUPS`.
+        Attribute to the groups of each row, in the order of `stages.corpus.attributes.GROUPS`.
     occupations : ndarray of bool, (M, T)
         What its caption names, in the order of `OCCUPATIONS`.
     weights : ndarray, (M,)
@@ -246,8 +244,6 @@ def of_captions(
         A of the pairs; the T are the occupations. The corpus must know it.
     trained : Corpus
         What the captioner was trained on.
-    draws, seed : int
-        Bootstrap.
 
     Returns
     -------

@@ -90,17 +90,8 @@ def label_association(
         Names.
     s : array_like of bool, (N,)
         Group 1 or 0; leave out images in neither.
-    draws : int
-        Bootstrap samples of the images.
     permutations : int
         Of s, for the null level.
-    seed : int
-        Of both.
-
-    Returns
-    -------
-    LabelAssociation
-        Per label and summarised.
 
     Raises
     ------
@@ -150,8 +141,6 @@ def pair_association(
         Scores of the labels of P pairs.
     s : array_like of bool, (N,)
         Group 1 or 0.
-    draws, seed : int
-        Bootstrap over images.
 
     Returns
     -------
@@ -179,8 +168,6 @@ def pairwise_association(
         Known share of group 1 in each label; NaN where unknown. A: above one half; B: at most 5 %.
     s : array_like of bool, (N,)
         Group 1 or 0.
-    draws, seed : int
-        Bootstrap over images.
 
     Returns
     -------

@@ -26,10 +26,6 @@ def resamples(n: int, draws: int, seed: int) -> Iterator[NDArray[np.float64]]:
 
     Parameters
     ----------
-    n : int
-        Images.
-    draws : int
-        Samples.
     seed : int
         Equal seeds and n give equal samples: statistics of one set stay paired.
 
@@ -58,10 +54,6 @@ def ratios(
     numerator, denominator : array_like or sparse, (N,) or (N, M)
         Contributions of each image to M statistics. A group mean has the value times the membership above, and the
         membership below: mostly zeros.
-    draws : int
-        B.
-    seed : int
-        Of the resamples.
 
     Returns
     -------
@@ -86,10 +78,6 @@ def means(values: ArrayLike, draws: int, seed: int) -> NDArray[np.float64]:
     ----------
     values : array_like, (N,) or (N, M)
         Of each image.
-    draws : int
-        B.
-    seed : int
-        Of the resamples.
 
     Returns
     -------

@@ -25,7 +25,7 @@ from pycocoevalcap.cider.cider import Cider
 from pycocoevalcap.meteor.meteor import Meteor
 from pycocoevalcap.rouge.rouge import Rouge
 
-from stages.errors import InputError
+from stages.core.errors import InputError
 from stages.evaluate.features import unit
 from stages.evaluate.leakage import words
 
@@ -41,8 +41,6 @@ def score(
 
     Parameters
     ----------
-    candidates : mapping, key → caption
-        One an image.
     references : mapping, key → captions
         Of the same images, one or more each.
     meteor : bool
@@ -77,8 +75,6 @@ def score_images(candidates: Mapping[str, str], references: Mapping[str, Sequenc
 
     Parameters
     ----------
-    candidates : mapping, key → caption
-        One an image.
     references : mapping, key → captions
         Of the same images; they all weigh the words of CIDEr, so a group must not be scored apart.
 
@@ -100,11 +96,6 @@ def score_images(candidates: Mapping[str, str], references: Mapping[str, Sequenc
 def variety(captions: Iterable[str]) -> dict[str, float]:
     """
     Measure how varied captions are.
-
-    Parameters
-    ----------
-    captions : iterable of str
-        All captions of a captioner.
 
     Returns
     -------
@@ -132,11 +123,6 @@ def variety(captions: Iterable[str]) -> dict[str, float]:
 def majority(captions: Iterable[str]) -> str:
     """
     Find the baseline's one caption for every image: the most frequent of the training corpus.
-
-    Parameters
-    ----------
-    captions : iterable of str
-        Training captions.
 
     Returns
     -------

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from stages.attributes import GROUPS, tone_group
+from stages.corpus.attributes import GROUPS, tone_group
 from stages.evaluate import amplification, bootstrap, caption_quality, leakage
 from stages.evaluate.scores import Scores
-from stages.params import Leakage
+from stages.evaluate.settings import Leakage
 
 Texts = Callable[[Sequence[str]], NDArray[np.floating]]
 
@@ -36,16 +36,8 @@ def measure(
         Rows of the set: key, captions, gender, skin_tone, occupation.
     images : (N, D) array
         Features of the images, in the table's order.
-    texts : callable
-        Captions to features, for CLIPScore.
     trained : amplification.Corpus
         What the captioners were trained on.
-    settings : Leakage
-        Reader and seeds of LIC.
-    draws : int
-        Bootstrap samples behind each interval.
-    meteor : bool
-        Whether to measure METEOR.
 
     Returns
     -------
@@ -99,8 +91,6 @@ def leaked(captions: Mapping[str, Mapping[str, str]], table: pd.DataFrame, setti
         Rows of the set: key, captions, gender, skin_tone.
     settings : Leakage
         Reader, seeds and attributes of LIC.
-    draws : int
-        Bootstrap samples behind each interval.
 
     Returns
     -------

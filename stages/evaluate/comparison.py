@@ -40,8 +40,6 @@ def retrieval_table(
         Unit rows.
     owner : ndarray of int, (T,)
         Image of each caption.
-    groups : sequence of Group
-        Of single attributes.
 
     Returns
     -------
@@ -83,10 +81,6 @@ def persons_table(
         Raw features in eval mode, and as the published code makes them.
     prompts : mapping of str to ndarray, (1 + V, D)
         By attribute: "a photo of a person", then one prompt a value; unit rows.
-    groups : sequence of Group
-        Of single attributes.
-    iterations : int
-        Draws of the published loops.
 
     Returns
     -------

@@ -38,8 +38,6 @@ class Encoder:
         PIL image → tensor (3, H, W).
     tokenize : callable
         List of texts → tensor of token ids (T, context).
-    device : torch.device
-        Where the model is.
     fingerprint : str
         Hash of weights, configuration and vocabulary.
     """
@@ -66,13 +64,6 @@ def load_encoder(model: str, pretrained: str | None = None, device: str | torch.
         Folder of a trained model, or an open_clip name (``"RN50"``, ``"hf-hub:…"``, ``"local-dir:…"``).
     pretrained : str, optional
         For a name: tag or checkpoint file; without it the weights are random.
-    device : str or torch.device
-        Where to.
-
-    Returns
-    -------
-    Encoder
-        In eval mode.
 
     Raises
     ------
@@ -130,8 +121,6 @@ def image_features(
 
     Parameters
     ----------
-    encoder : Encoder
-        The model.
     images : iterable of ndarray, (height, width, 3), uint8
         Read as they come, one batch in memory.
     batch_size : int
@@ -159,15 +148,6 @@ def text_features(encoder: Encoder, texts: Sequence[str], batch_size: int = 256)
     """
     Encode texts; an equal text is encoded once.
 
-    Parameters
-    ----------
-    encoder : Encoder
-        The model.
-    texts : sequence of str
-        Captions or prompts.
-    batch_size : int
-        Texts a batch.
-
     Returns
     -------
     ndarray, (T, D), float32
@@ -190,13 +170,6 @@ def per_image_statistics(model: nn.Module, active: bool = True) -> Iterator[None
     A `BatchNorm2d` in train mode that sees one image normalises each channel by that image's statistics, which is
     instance normalisation with the same weights; so the published features of a whole batch cost one forward pass.
     Running statistics stay as they are, and are back in use when the context ends.
-
-    Parameters
-    ----------
-    model : nn.Module
-        Changed within the context only.
-    active : bool
-        False: the context does nothing.
 
     Yields
     ------

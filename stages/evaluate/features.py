@@ -12,8 +12,6 @@ def checked(features: ArrayLike, what: str) -> NDArray[np.float64]:
     ----------
     features : array_like, (N, D)
         Rows.
-    what : str
-        Named in the error.
 
     Returns
     -------
@@ -50,8 +48,6 @@ def unit(features: ArrayLike, what: str = "features") -> NDArray[np.float64]:
     ----------
     features : array_like, (N, D)
         Rows.
-    what : str
-        Named in the error.
 
     Returns
     -------

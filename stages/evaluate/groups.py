@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from stages.attributes import tone_group
+from stages.corpus.attributes import tone_group
 from stages.evaluate import bootstrap
 
 CROSS = " x "
@@ -57,8 +57,6 @@ def partition(table: pd.DataFrame, attributes: Sequence[str], depth: int = 3) ->
         Attribute columns; ``""`` where there is no value.
     attributes : sequence of str
         Columns to group by; a column without two values makes no groups, alone or crossed.
-    depth : int
-        Attributes crossed at most.
 
     Returns
     -------
@@ -82,8 +80,6 @@ def contrast(table: pd.DataFrame, attribute: str) -> tuple[NDArray[np.bool_], ND
 
     Parameters
     ----------
-    table : DataFrame, N rows
-        Holds the attribute's column.
     attribute : str
         A key of `CONTRASTS`.
 
@@ -131,8 +127,6 @@ def means(
     ----------
     total : array_like, (N,)
         Sum of the figure over the queries of an image (its value, where an image is one query).
-    groups : sequence of Group
-        Groups; they may overlap.
     count : array_like, (N,), optional
         Queries of an image; 1 by default.
     higher_is_better : bool

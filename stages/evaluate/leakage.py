@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from stages.errors import InputError, missing
+from stages.core.errors import InputError, missing
 from stages.evaluate import bootstrap
 
 MASCULINE = frozenset({
@@ -117,11 +117,6 @@ def words(caption: str) -> list[str]:
     """
     Cut a caption into lower-case words, without punctuation; apostrophes separate, hyphens join.
 
-    Parameters
-    ----------
-    caption : str
-        A sentence.
-
     Returns
     -------
     list of str
@@ -138,17 +133,10 @@ def mask(caption: Iterable[str], masked: Set[str], vocabulary: Set[str] | None =
 
     Parameters
     ----------
-    caption : iterable of str
-        Lower-case words.
     masked : set of str
         Words that state the attribute: all become one token.
     vocabulary : set of str, optional
         The captioner's words: others become unknown. None for the captioner's own captions.
-
-    Returns
-    -------
-    list of str
-        As many words.
     """
     return [
         MASK
@@ -181,8 +169,6 @@ def lic(
 
     Parameters
     ----------
-    generated : mapping, key → caption
-        The captioner's.
     references : mapping, key → captions
         Human captions; the j-th of each key trains the j-th classifier, as many as every key has.
     labels : mapping, key → value
@@ -193,17 +179,6 @@ def lic(
         The published LSTM by default.
     seeds : sequence of int
         The ten published ones by default.
-    test_share : float
-        Held out of each value.
-    draws : int
-        Bootstrap samples of the interval.
-    device : str
-        Where the classifiers train.
-
-    Returns
-    -------
-    Leakage
-        Items, seeds and summary.
 
     Raises
     ------
@@ -353,10 +328,6 @@ class LSTMReader(nn.Module):
     ----------
     vocabulary : sequence of str
         Words by index; `SPECIAL` first.
-    shape : Classifier
-        Widths, layers, dropout.
-    values : int
-        K.
     """
 
     def __init__(self, vocabulary: Sequence[str], shape: Classifier, values: int) -> None:
@@ -375,11 +346,6 @@ class LSTMReader(nn.Module):
     def forward(self, captions: Sequence[list[str]]) -> Tensor:
         """
         Read captions.
-
-        Parameters
-        ----------
-        captions : sequence of list of str
-            N masked captions, none empty.
 
         Returns
         -------
@@ -404,10 +370,6 @@ class BERTReader(nn.Module):
     ----------
     folder : str
         Folder or hub id of model and tokenizer.
-    hidden : int
-        Width of the head.
-    values : int
-        K.
     frozen : bool
         Whether only the head is trained.
 
@@ -439,11 +401,6 @@ class BERTReader(nn.Module):
     def forward(self, captions: Sequence[list[str]]) -> Tensor:
         """
         Read captions.
-
-        Parameters
-        ----------
-        captions : sequence of list of str
-            N masked captions.
 
         Returns
         -------
@@ -495,14 +452,8 @@ def gender_named(
 
     Parameters
     ----------
-    captions : mapping, key → caption
-        Generated captions.
     labels : mapping, key → {'woman', 'man', ''}
         Gender of the person; images without one count for the ratio only.
-    feminine, masculine : set of str
-        Words that name a gender.
-    draws : int
-        Bootstrap samples.
 
     Returns
     -------

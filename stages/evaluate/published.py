@@ -60,8 +60,6 @@ def self_similarity_loop(
         Unit rows.
     groups : sequence of Group
         In the order in which the generator serves them.
-    iterations : int
-        Draws a group.
     seed : int
         Of the one generator that runs through all groups.
 
@@ -97,10 +95,6 @@ def preference_loop(
         `preference.unmarked`.
     groups : sequence of Group
         The groups of one attribute; they are down-sampled in the order of their first images, as published.
-    iterations : int
-        Draws.
-    seed : int
-        Of the generator.
 
     Returns
     -------

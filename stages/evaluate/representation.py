@@ -34,8 +34,6 @@ class RepresentationBias:
         Mean cosine of the first minus the second, with its interval; 0 is neutral.
     by_pair : ndarray, (P, 3)
         The share by each pair of prompts, with its interval.
-    n : int
-        Images.
     """
 
     bias: tuple[float, float, float]
@@ -57,8 +55,6 @@ def representation_bias(
         Unit rows of images without persons.
     first, second : array_like, (P, D)
         Prompts of the groups, pair by pair, unit rows.
-    draws, seed : int
-        Bootstrap over images.
 
     Returns
     -------

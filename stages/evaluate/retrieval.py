@@ -126,8 +126,6 @@ def hits(ranks: NDArray[np.int64], ks: Sequence[int] = KS) -> dict[int, NDArray[
     ----------
     ranks : ndarray of int, (Q,)
         Of queries; 0 is the top.
-    ks : sequence of int
-        Cut-offs.
 
     Returns
     -------
@@ -147,8 +145,6 @@ def per_image(values: ArrayLike, owner: ArrayLike, n: int) -> tuple[NDArray[np.f
         Figure of each caption.
     owner : array_like of int, (T,)
         Image of each caption.
-    n : int
-        N.
 
     Returns
     -------

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from stages.evalsets import ATTRIBUTES
+from stages.corpus.evaluation_sets import ATTRIBUTES
 from stages.evaluate.groups import GroupFigures
 
 
@@ -17,9 +17,7 @@ class Scores:
     Attributes
     ----------
     metrics : dict of str to float
-        Finite; keys as in `stages.catalogue`.
-    tables : dict of str to list of DataFrame
-        Rows of each CSV file.
+        Finite; keys as in `stages.results.registry`.
     """
 
     metrics: dict[str, float] = field(default_factory=dict)

@@ -80,8 +80,6 @@ def by_group(
     ----------
     features : array_like, (N, D)
         Unit rows.
-    groups : sequence of Group
-        Groups of images.
     draws, seed : int
         Bootstrap, each group on its own; 0 draws leave the intervals NaN.
     min_n : int
@@ -131,8 +129,6 @@ def group_sums(features: ArrayLike, groups: Sequence[Group]) -> NDArray[np.float
     ----------
     features : array_like, (N, D)
         Rows.
-    groups : sequence of Group
-        They may overlap.
 
     Returns
     -------

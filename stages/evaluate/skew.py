@@ -51,8 +51,6 @@ def top_counts(order: ArrayLike, group: ArrayLike, groups: int, k: int) -> NDArr
         Rankings.
     group : array_like of int, (N,)
         Group of each image, −1 for none (skipped: shares are among images with a group).
-    groups : int
-        G.
     k : int
         Depth; all ranked images with a group where there are fewer.
 
@@ -82,10 +80,6 @@ def resampled_counts(
         Rankings of the same images.
     group : array_like of int, (N,)
         Group of each image, −1 for none (skipped).
-    groups : int
-        G.
-    k : int
-        Depth.
     draws, seed : int
         Bootstrap; an image drawn twice stands twice in the ranking.
 

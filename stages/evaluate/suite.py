@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from stages import prompts
-from stages.evalsets import ATTRIBUTES
+from stages.corpus import prompts
+from stages.corpus.evaluation_sets import ATTRIBUTES
 from stages.evaluate import (
     association,
     bootstrap,
@@ -42,7 +42,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Settings:
+class Options:
     """
     How to measure.
 
@@ -53,16 +53,10 @@ class Settings:
         where captions retrieve them, sampling loops instead of closed forms.
     compare : bool
         Whether the table of the published definitions beside the corrected ones is made.
-    draws : int
-        Bootstrap samples.
     iterations : int
         Draws of the published loops (published: 10,000).
     min_group : int
         Groups with fewer images are flagged, and kept out of gaps.
-    top_k : int
-        Depth of MaxSkew@k and Bias@k.
-    seed : int
-        Of bootstrap, permutations and ties.
     templates, person_templates : sequence of str
         Prompts of objects, and of persons and occupations.
     """
@@ -87,8 +81,6 @@ class SetFeatures:
     ----------
     name : str
         One of `KNOWN_SETS`.
-    table : DataFrame, N rows
-        The set's table.
     images : ndarray, (N, D)
         Not normalised, row by row as in the table.
     captions : ndarray, (T, D)
@@ -119,12 +111,8 @@ class Suite:
     ----------
     encode_text : callable
         Texts → features (T, D), not normalised.
-    logit_scale : float
-        Of the model.
     occupations : DataFrame, optional
         ``occupation, women_corpus, women_generator``: known shares of women.
-    settings : Settings
-        How to measure.
     """
 
     def __init__(
@@ -132,7 +120,7 @@ class Suite:
         encode_text: Callable[[Sequence[str]], NDArray[np.float32]],
         logit_scale: float,
         occupations: pd.DataFrame | None,
-        settings: Settings,
+        settings: Options,
     ) -> None:
         self.encode_text = encode_text
         self.logit_scale = logit_scale
@@ -141,19 +129,7 @@ class Suite:
         self.scores = Scores()
 
     def run(self, sets: Sequence[SetFeatures]) -> Scores:
-        """
-        Measure everything.
-
-        Parameters
-        ----------
-        sets : sequence of SetFeatures
-            The sets, of any kind.
-
-        Returns
-        -------
-        Scores
-            Metrics and tables.
-        """
+        """Measure everything."""
         self.scores.add("logit_scale", self.logit_scale)
         for features in sets:
             self.scores.add(f"n.{features.name}", len(features.table))

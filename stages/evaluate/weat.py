@@ -75,8 +75,6 @@ def p_value(x: ArrayLike, y: ArrayLike, permutations: int = 10_000, seed: int = 
         s(w) of the target sets.
     permutations : int
         Random re-assignments, where there are more than 10,000 in all; otherwise all are enumerated.
-    seed : int
-        Of the re-assignments.
 
     Returns
     -------

@@ -17,14 +17,15 @@ from accelerate import PartialState
 from safetensors.numpy import load_file, save_file
 from tqdm import tqdm
 
-from stages import params
-from stages.errors import InputError, run
-from stages.generate.sampler import Sampler, Settings, load_pipeline
-from stages.images import square
-from stages.seeds import derive, uniform
-from stages.shards import Shard, encode_png, write_shard
-from stages.staging import written
-from stages.workdir import work_folder
+from stages.core.atomic import written
+from stages.core.errors import run
+from stages.core.scratch import work_folder
+from stages.core.seeds import derive, uniform
+from stages.core.settings import check_member, load
+from stages.corpus.images import square
+from stages.corpus.shards import Shard, encode_png, write_shard
+from stages.generate.sampler import Sampler, Sampling, load_pipeline
+from stages.generate.settings import Settings
 
 
 def read_captions(shard: Path, seed: int, max_alpha: float) -> dict[str, str]:
@@ -33,8 +34,6 @@ def read_captions(shard: Path, seed: int, max_alpha: float) -> dict[str, str]:
 
     Parameters
     ----------
-    shard : Path
-        Tar of the real samples.
     seed : int
         Seed of the samples' fixed uniform numbers u.
     max_alpha : float
@@ -50,21 +49,7 @@ def read_captions(shard: Path, seed: int, max_alpha: float) -> dict[str, str]:
 
 
 def model_fingerprint(model: str, revision: str | None) -> str:
-    """
-    Identify the weights: a folder by names, sizes and heads of its files, a hub model by id and revision.
-
-    Parameters
-    ----------
-    model : str
-        Folder or hub id.
-    revision : str or None
-        Hub revision.
-
-    Returns
-    -------
-    str
-        Hexadecimal.
-    """
+    """Identify the weights: a folder by names, sizes and heads of its files, a hub model by id and revision."""
     digest = hashlib.blake2b(f"{model}@{revision}".encode(), digest_size=8)
     if Path(model).is_dir():
         for path in sorted(Path(model).rglob("*.*")):
@@ -80,11 +65,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m stages.generate", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--shard", required=True, help="name of the shard, e.g. 00000")
     shard = parser.parse_args().shard
-    settings = params.load()
-    if shard not in settings.shards:
-        raise InputError(
-            f"--shard: found {shard!r}, expected one of {', '.join(settings.shards)} (params.yaml: shards)"
-        )
+    settings = load(Settings)
+    check_member("shard", shard, settings.shards, "shards")
     ours = settings.generate
     state = PartialState()
     source = settings.folder / "real" / f"{shard}.tar"
@@ -110,7 +92,7 @@ def main() -> None:
             state.device or torch.device("cpu"),
         )
         sampler = Sampler(
-            pipeline, Settings(ours.steps, ours.guidance, ours.guidance_stop, ours.negative_prompt, ours.resolution)
+            pipeline, Sampling(ours.steps, ours.guidance, ours.guidance_stop, ours.negative_prompt, ours.resolution)
         )
         if state.is_main_process:
             _say_odd_captions(source, sampler, captions)

@@ -23,7 +23,7 @@ from diffusers import (
 )
 from diffusers.utils import logging
 
-from stages.errors import InputError, missing
+from stages.core.errors import InputError, missing
 
 SCHEDULERS = {
     "dpmsolver++": DPMSolverMultistepScheduler,
@@ -35,14 +35,12 @@ SCHEDULERS = {
 
 
 @dataclass(frozen=True)
-class Settings:
+class Sampling:
     """
-    How images are drawn; see `stages.params.Generate` for the meaning and units.
+    How images are drawn; see `stages.generate.settings.Generate` for the meaning and units.
 
     Parameters
     ----------
-    steps : int
-        Solver steps.
     guidance : float
         Classifier-free guidance scale; no guidance at 1 or less.
     guidance_stop : float
@@ -68,18 +66,12 @@ def load_pipeline(
 
     Parameters
     ----------
-    model : str
-        Folder or hub id.
     revision : str or None
         Hub revision; must be None for a folder.
     scheduler : str
         Key of `SCHEDULERS`.
     safety_checker : bool
         Whether the model's own safety checker blanks images.
-    dtype : torch.dtype
-        Precision of all parts.
-    device : torch.device
-        Where it runs.
 
     Returns
     -------
@@ -127,30 +119,16 @@ class Sampler:
     ----------
     pipeline : StableDiffusionPipeline
         From `load_pipeline`.
-    settings : Settings
-        How.
     """
 
-    def __init__(self, pipeline: StableDiffusionPipeline, settings: Settings) -> None:
+    def __init__(self, pipeline: StableDiffusionPipeline, settings: Sampling) -> None:
         self.pipeline = pipeline
         self.settings = settings
         self._embeddings: dict[str, torch.Tensor] = {}
         logging.set_verbosity_error()  # over-long captions are counted by `overlong`, not logged one by one
 
     def overlong(self, captions: Sequence[str]) -> list[int]:
-        """
-        Find captions that the text encoder cuts.
-
-        Parameters
-        ----------
-        captions : sequence of str
-            Prompts.
-
-        Returns
-        -------
-        list of int
-            Their positions.
-        """
+        """Find captions that the text encoder cuts."""
         tokenizer = self.pipeline.tokenizer
         lengths = [len(ids) for ids in tokenizer(list(captions)).input_ids]
         return [i for i, length in enumerate(lengths) if length > tokenizer.model_max_length]

@@ -19,17 +19,18 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from stages import times, wording
-from stages.canvas import Panel, png
-from stages.errors import InputError, missing, run
-from stages.evalsets import read_set
-from stages.findings import panels as study_panels
-from stages.params import Params, load
+from stages.core.atomic import merged
+from stages.core.errors import InputError, missing, run
+from stages.core.settings import Merged, load
+from stages.corpus.evaluation_sets import read_set
+from stages.corpus.shards import Shard
 from stages.plot import aggregate, figures, provenance, sheets
 from stages.plot.report import Content, interval, render
-from stages.repository import git
-from stages.shards import Shard
-from stages.staging import merged
+from stages.plot.settings import Settings
+from stages.results import formatting
+from stages.results.panels import Panel, png
+from stages.results.repository import git
+from stages.results.sweep import panels as study_panels
 
 SHOWN = (r"retrieval\.t2i\.5", "recognition", r"caption\w*(?:\.\w+)*", "leakage.*")  # by group, in this order
 MORE = (r"retrieval\.i2t\.5", "similarity", r"preference\.\w+", r"harm\.\w+")  # the same, folded away
@@ -42,7 +43,7 @@ def main() -> None:
     )
     parser.add_argument("--summary", action="store_true", help="only print the headline of the results that are there")
     arguments = parser.parse_args()
-    params = load()
+    params = load(Settings)
     results = params.folder / "results"
     if arguments.summary:
         _summarise(results)
@@ -57,15 +58,15 @@ class Reader:
 
     Parameters
     ----------
-    params : Params
+    params : Settings
         All parameters; seeds and shards are those they name, whatever else lies there.
     """
 
-    def __init__(self, params: Params) -> None:
+    def __init__(self, params: Settings) -> None:
         self.params = params
         self.folder = params.folder
         balance = params.balance
-        self.method = wording.balancing(balance.method, balance.target, balance.eta)
+        self.method = formatting.balancing(balance.method, balance.target, balance.eta)
 
     def files(self) -> dict[str, bytes]:
         """
@@ -86,7 +87,7 @@ class Reader:
         occupations, published = _occupations(scored.get("association", {})), _published(scored.get("published"))
         associations = self._csv(self.folder / "balance" / "associations.csv")
         panels = {
-            "data": figures.data_bias(associations, balanced=self.method != wording.NOT_BALANCED),
+            "data": figures.data_bias(associations, balanced=self.method != formatting.NOT_BALANCED),
             "occupations": figures.occupations(occupations) if len(occupations) else [],
             "groups": figures.groups(_chosen(by_group, SHOWN)),
             "more_groups": figures.groups(_chosen(by_group, MORE)),
@@ -99,7 +100,7 @@ class Reader:
             panels["study"] = study_panels(runs, drawn)
         pairs, described = self._pairs(), self._described()
         content = Content(
-            params=self.params.model_dump(mode="json"),
+            params=Merged().values,
             metrics=metrics,
             previous=self._previous(),
             balance=balance,
@@ -115,10 +116,9 @@ class Reader:
             commit=provenance.commit(Path()),
             versions=provenance.versions(),
             outputs=provenance.outputs(self._lock(), leave_out="plot"),
-            durations=provenance.durations(self._lock(), times.read(), leave_out="plot"),
         )
         tables = {
-            "metrics": summary.assign(name=[wording.label(key) for key in summary["key"]]),
+            "metrics": summary.assign(name=[formatting.label(key) for key in summary["key"]]),
             "seeds": aggregate.by_seed(scores),
             "groups": by_group,
             "associations": associations,
@@ -136,7 +136,7 @@ class Reader:
     def _figures(self, panels: dict[str, list[Panel]], pairs: list[sheets.Pair]) -> Iterator[tuple[str, bytes]]:
         """Draw each section of the report as one sheet."""
         of = self.params
-        as_found = self.method == wording.NOT_BALANCED
+        as_found = self.method == formatting.NOT_BALANCED
         setting = f"α = {of.contamination.alpha:g}, {self.method if as_found else f'balancing {self.method}'}"
         probe = f"; R@5 and biases on a fixed probe of {of.train.probe} images a set" if of.train.probe else ""
         titles = {
@@ -328,7 +328,7 @@ def _summarise(results: Path) -> None:
     except FileNotFoundError:
         raise InputError(f"{path}: no results yet; run `dvc repro`") from None
     table = Table(
-        title=f"{results.as_posix()}: mean over {wording.counted(metrics.get('seeds', 1), 'seed')}",
+        title=f"{results.as_posix()}: mean over {formatting.counted(metrics.get('seeds', 1), 'seed')}",
         title_justify="left",
     )
     for name, side in (
@@ -339,10 +339,12 @@ def _summarise(results: Path) -> None:
         ("", "left"),
     ):
         table.add_column(name, justify=side)  # type: ignore[arg-type]
-    for key in (key for _, family in wording.headlines(list(metrics)) for key in family):
-        spread = f"± {wording.number(key, metrics[f'{key}.std'])}" if f"{key}.std" in metrics else ""
-        arrow = wording.ARROWS[wording.entry(key).better]
-        table.add_row(wording.label(key), wording.number(key, metrics[key]), interval(key, metrics), spread, arrow)
+    for key in (key for _, family in formatting.headlines(list(metrics)) for key in family):
+        spread = f"± {formatting.number(key, metrics[f'{key}.std'])}" if f"{key}.std" in metrics else ""
+        arrow = formatting.ARROWS[formatting.entry(key).better]
+        table.add_row(
+            formatting.label(key), formatting.number(key, metrics[key]), interval(key, metrics), spread, arrow
+        )
     Console().print(table)
 
 

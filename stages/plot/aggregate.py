@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from stages.attributes import GROUPS
+from stages.corpus.attributes import GROUPS
 
 ENDS = (".lo", ".hi")
 GROUP_COLUMNS = ("attribute", "group", "n", "value")

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from stages.canvas import AFTER, BEFORE, INK, MAN, MUTED, PAPER, PLAIN, REAL, SYNTHETIC, WOMAN, Panel
 from stages.plot import names
-from stages.wording import NOT_BALANCED, counted
+from stages.results.formatting import NOT_BALANCED, counted
+from stages.results.panels import AFTER, BEFORE, INK, MAN, MUTED, PAPER, PLAIN, REAL, SYNTHETIC, WOMAN, Panel
 
 GROUP_COLOURS = {"woman": WOMAN, "man": MAN, "lighter": "#c8ab4e", "darker": "#4f6690"}
 GROUP_COLOURS |= dict(zip("12345", ("#d3bf5a", "#b3a36c", "#8f8a78", "#6b7690", "#4a5f92"), strict=True))
@@ -32,8 +32,6 @@ def curves(table: pd.DataFrame, phases: Sequence[tuple[str, int, int]]) -> list[
 
     Parameters
     ----------
-    table : DataFrame
-        seed, step, metric, value.
     phases : sequence of (str, int, int)
         Data, first and last step of each phase; the changes are marked where there are several.
 

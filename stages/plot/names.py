@@ -58,11 +58,6 @@ def figure(metric: str) -> str:
     ----------
     metric : str
         As in groups.csv, e.g. ``"retrieval.t2i.5"``.
-
-    Returns
-    -------
-    str
-        Title.
     """
     return _figure(metric)[0]
 
@@ -70,11 +65,6 @@ def figure(metric: str) -> str:
 def unit_of_figure(metric: str) -> str:
     """
     Say what a figure by group counts.
-
-    Parameters
-    ----------
-    metric : str
-        As in groups.csv.
 
     Returns
     -------

@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from stages.repository import git
+from stages.results.repository import git
 
 PACKAGES = (
     "torch", "open_clip_torch", "diffusers", "transformers", "accelerate", "numpy", "scipy", "pandas", "pyarrow",
@@ -36,11 +36,6 @@ def commit(root: Path) -> Commit:
     """
     Read the state of the repository.
 
-    Parameters
-    ----------
-    root : Path
-        The project's folder.
-
     Returns
     -------
     Commit
@@ -55,19 +50,7 @@ def commit(root: Path) -> Commit:
 
 
 def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
-    """
-    Look up installed versions.
-
-    Parameters
-    ----------
-    packages : sequence of str
-        Names of distributions.
-
-    Returns
-    -------
-    dict of str to str
-        Of those that are installed.
-    """
+    """Look up installed versions."""
     found = {}
     for name in packages:
         try:
@@ -75,28 +58,6 @@ def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def durations(lock: Mapping[str, Any], noted: Mapping[str, Mapping[str, Any]], leave_out: str) -> list[dict[str, Any]]:
-    """
-    List how long the stages took.
-
-    Parameters
-    ----------
-    lock : mapping
-        Content of dvc.lock; empty where there is none.
-    noted : mapping of str to mapping
-        From `stages.times.read`.
-    leave_out : str
-        Stage that is running now.
-
-    Returns
-    -------
-    list of dict
-        stage, seconds, ended, in the order of the file; a stage that never ran here has neither.
-    """
-    stages = [name for name in lock.get("stages") or {} if name.split("@")[0] != leave_out]
-    return [dict(noted.get(name, {"stage": name, "seconds": None, "ended": ""})) for name in stages]
 
 
 def outputs(lock: Mapping[str, Any], leave_out: str) -> list[dict[str, Any]]:

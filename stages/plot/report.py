@@ -11,12 +11,12 @@ import pandas as pd
 import yaml
 from markupsafe import Markup
 
-from stages import wording
-from stages.canvas import Panel, svg
-from stages.change import change
 from stages.plot import names
 from stages.plot.provenance import Commit
 from stages.plot.sheets import Described, Pair, data_uri
+from stages.results import formatting
+from stages.results.metric_change import change
+from stages.results.panels import Panel, svg
 
 SECTIONS = ("data", "occupations", "groups", "more_groups", "crossed", "curves", "published", "study")  # with panels
 MAX_ROWS = 400  # of a table in the page; the CSV files hold all
@@ -29,35 +29,21 @@ class Content:
 
     Attributes
     ----------
-    params : mapping
-        All parameters, as plain values.
-    metrics : mapping of str to float
-        Content of metrics.json.
     previous : mapping of str to float
         The same of the last commit; empty where there is none.
-    balance : mapping
-        Content of balance.json.
     shares : DataFrame
         attribute, group, balanced, n, target, before, solved, realised: shares of groups in the data.
     annotation : mapping of str to float
         Accuracy of the classifier that annotates synthetic images.
-    pairs : sequence of Pair
-        Real beside synthetic.
-    described : sequence of Described
-        Held-out images and their captions.
     panels : mapping of str to sequence of Panel
         By section, see `SECTIONS`.
     groups, published : DataFrame
         All figures by group; published definitions beside corrected ones.
     compared : DataFrame
-        Methods of a study against each other, by `stages.compare`; empty where there is no study, or one method.
+        Methods of a study against each other, by `stages.tools.compare`; empty where there is no study, or one method.
     findings : sequence of str
         What the study says, in Markdown of one line each: bold alone.
-    commit : Commit
-        State of the repository.
-    versions : mapping of str to str
-        Installed packages.
-    outputs, durations : sequence of dict
+    outputs : sequence of dict
         From `stages.plot.provenance`.
     """
 
@@ -77,17 +63,11 @@ class Content:
     commit: Commit = field(default_factory=lambda: Commit("", ()))
     versions: Mapping[str, str] = field(default_factory=dict)
     outputs: Sequence[Mapping[str, Any]] = ()
-    durations: Sequence[Mapping[str, Any]] = ()
 
 
 def render(content: Content) -> str:
     """
     Write the page.
-
-    Parameters
-    ----------
-    content : Content
-        What it shows.
 
     Returns
     -------
@@ -105,7 +85,9 @@ def render(content: Content) -> str:
     environment.globals["picture"] = data_uri
     loader = environment.loader
     assert loader is not None
-    method = wording.balancing(*(content.params["balance"][name] for name in ("method", "target", "eta")))
+    method = formatting.balancing(
+        *(content.params["balance"].get(name, "auto") for name in ("method", "target", "eta"))
+    )
     judged, found = cards(content.metrics, content.previous), tuple(content.metrics)
     sections = {name: [_figure(panel) for panel in content.panels.get(name, ())] for name in SECTIONS}
     return environment.get_template("report.html").render(
@@ -117,15 +99,15 @@ def render(content: Content) -> str:
         harm=any(".harm." in key for key in found),
         panels=sections,
         metric_table=metric_table(content.metrics),
-        written={"value": [wording.number(key, content.metrics[key]) for key in metric_keys(content.metrics)]},
+        written={"value": [formatting.number(key, content.metrics[key]) for key in metric_keys(content.metrics)]},
         group_table=group_table(content.groups),
         published_table=published_table(content.published),
         comparison_table=comparison_table(content.compared),
         findings=[_bold(line) for line in content.findings],
-        share_table=share_table(content.shares, method != wording.NOT_BALANCED),
+        share_table=share_table(content.shares, method != formatting.NOT_BALANCED),
         strongest=strongest(content.balance),
         method=method,
-        not_balanced=wording.NOT_BALANCED,
+        not_balanced=formatting.NOT_BALANCED,
         parameters=yaml.safe_dump(dict(content.params), sort_keys=False, allow_unicode=True),
         resource=lambda name: Markup(loader.get_source(environment, name)[0]),
     )
@@ -158,29 +140,29 @@ def cards(metrics: Mapping[str, float], previous: Mapping[str, float]) -> list[d
     return [
         {
             "kind": kind,
-            "name": wording.name_and_place(keys[0])[0],
-            "meaning": wording.entry(keys[0]).meaning,
-            "wish": wording.WISHES[wording.entry(keys[0]).better],
+            "name": formatting.name_and_place(keys[0])[0],
+            "meaning": formatting.entry(keys[0]).meaning,
+            "wish": formatting.WISHES[formatting.entry(keys[0]).better],
             "lines": [_line(key, metrics, previous) for key in keys],
         }
-        for kind, keys in wording.headlines(list(metrics))
+        for kind, keys in formatting.headlines(list(metrics))
     ]
 
 
 def _line(key: str, metrics: Mapping[str, float], previous: Mapping[str, float]) -> dict[str, str]:
     line = {
         "key": key,
-        "place": wording.name_and_place(key)[1] or ("text alone" if key.startswith("text.") else ""),
-        "value": wording.number(key, metrics[key]),
+        "place": formatting.name_and_place(key)[1] or ("text alone" if key.startswith("text.") else ""),
+        "value": formatting.number(key, metrics[key]),
         "interval": interval(key, metrics),
-        "spread": wording.number(key, metrics[f"{key}.std"]) if f"{key}.std" in metrics else "",
+        "spread": formatting.number(key, metrics[f"{key}.std"]) if f"{key}.std" in metrics else "",
         "change": "",
         "verdict": "",
     }
-    if key in previous and wording.entry(key).better != "none":
+    if key in previous and formatting.entry(key).better != "none":
         moved = change(key, previous, metrics)
-        if not wording.vanishes(key, moved.new - moved.old):
-            line |= {"change": wording.difference(key, moved.new - moved.old, signed=True), "verdict": moved.verdict}
+        if not formatting.vanishes(key, moved.new - moved.old):
+            line |= {"change": formatting.difference(key, moved.new - moved.old, signed=True), "verdict": moved.verdict}
     return line
 
 
@@ -190,8 +172,6 @@ def interval(key: str, metrics: Mapping[str, float]) -> str:
 
     Parameters
     ----------
-    key : str
-        The metric.
     metrics : mapping of str to float
         With ``<key>.lo`` and ``<key>.hi``, or without.
 
@@ -202,35 +182,18 @@ def interval(key: str, metrics: Mapping[str, float]) -> str:
     """
     if f"{key}.lo" not in metrics:
         return ""
-    ends = [wording.number(key, metrics[f"{key}.{end}"]).removesuffix(" %") for end in ("lo", "hi")]
+    ends = [formatting.number(key, metrics[f"{key}.{end}"]).removesuffix(" %") for end in ("lo", "hi")]
     return f"[{ends[0]}, {ends[1]}]"
 
 
 def metric_keys(metrics: Mapping[str, float]) -> list[str]:
-    """
-    List the metrics without what says their noise.
-
-    Parameters
-    ----------
-    metrics : mapping of str to float
-        Content of metrics.json.
-
-    Returns
-    -------
-    list of str
-        In the same order.
-    """
+    """List the metrics without what says their noise."""
     return [key for key in metrics if not key.endswith((".lo", ".hi", ".std")) and key != "seeds"]
 
 
 def metric_table(metrics: Mapping[str, float]) -> pd.DataFrame:
     """
     Tabulate every metric.
-
-    Parameters
-    ----------
-    metrics : mapping of str to float
-        Content of metrics.json.
 
     Returns
     -------
@@ -239,9 +202,9 @@ def metric_table(metrics: Mapping[str, float]) -> pd.DataFrame:
     """
     rows = []
     for key in metric_keys(metrics):
-        better = wording.ARROWS[wording.entry(key).better]
-        spread = f"± {wording.number(key, metrics[f'{key}.std'])}" if f"{key}.std" in metrics else ""
-        rows.append((key, wording.label(key), metrics[key], interval(key, metrics), spread, better))
+        better = formatting.ARROWS[formatting.entry(key).better]
+        spread = f"± {formatting.number(key, metrics[f'{key}.std'])}" if f"{key}.std" in metrics else ""
+        rows.append((key, formatting.label(key), metrics[key], interval(key, metrics), spread, better))
     return pd.DataFrame(rows, columns=pd.Index(["key", "name", "value", "95 % interval", "between seeds", "better"]))
 
 
@@ -331,7 +294,7 @@ def comparison_table(compared: pd.DataFrame) -> pd.DataFrame:
     if compared.empty:
         return compared
     shown = compared[["metric", "method", "reference", "pairs", "difference", "lo", "hi", "p_holm"]]
-    named = shown.assign(metric=[wording.label(key) for key in shown["metric"]])
+    named = shown.assign(metric=[formatting.label(key) for key in shown["metric"]])
     return named.rename(columns={"reference": "against", "p_holm": "p (Holm)"})
 
 
@@ -366,11 +329,6 @@ def share_table(shares: pd.DataFrame, balanced: bool) -> pd.DataFrame:
 def strongest(balance: Mapping[str, Any]) -> dict[str, str]:
     """
     Name the strongest association before and after balancing.
-
-    Parameters
-    ----------
-    balance : mapping
-        Content of balance.json.
 
     Returns
     -------

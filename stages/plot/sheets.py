@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from stages.canvas import INK, MUTED, REAL, SYNTHETIC
-from stages.seeds import derive
+from stages.core.seeds import derive
+from stages.results.panels import INK, MUTED, REAL, SYNTHETIC
 
 Picture = NDArray[np.uint8]
 SIDE = 128  # pixels at most, in the page
@@ -30,8 +30,6 @@ class Pair:
 
     Attributes
     ----------
-    key, caption : str
-        The sample.
     real, synthetic : ndarray of uint8, (height, width, 3)
         Its images.
     seen : mapping of str to str
@@ -52,14 +50,8 @@ class Described:
 
     Attributes
     ----------
-    key : str
-        The image.
     image : ndarray of uint8, (height, width, 3)
         Its pixels.
-    references : sequence of str
-        Human captions.
-    captions : mapping of str to str
-        By captioner.
     """
 
     key: str
@@ -76,10 +68,6 @@ def draw(keys: Iterable[str], count: int, seed: int) -> list[str]:
     ----------
     keys : iterable of str
         To draw from, in any order.
-    count : int
-        How many, at the most.
-    seed : int
-        Another seed, another draw.
 
     Returns
     -------
@@ -118,15 +106,6 @@ def contact_sheet(pairs: Sequence[Pair], columns: int = 6, dpi: int = 100) -> by
     ----------
     pairs : sequence of Pair
         In reading order, at least one.
-    columns : int
-        Pairs a row.
-    dpi : int
-        Pixels an inch.
-
-    Returns
-    -------
-    bytes
-        A PNG file.
     """
     columns = min(columns, len(pairs))
     rows = -(-len(pairs) // columns)

@@ -21,48 +21,29 @@ from safetensors.torch import save_file
 from tqdm import tqdm
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from stages import params
-from stages.errors import InputError, run
+from stages.core.atomic import replaced
+from stages.core.errors import InputError, run
+from stages.core.scratch import digest, work_folder
+from stages.core.settings import Section, load_section
 from stages.pretrain import autoencoder, denoiser
 from stages.pretrain.contrast import Contrast
 from stages.pretrain.corpus import corpus_digest, held_out, load_images, load_samples
 from stages.pretrain.denoiser import Encoded
 from stages.pretrain.optimise import Recipe, batch, fit, generator, place
-from stages.pretrain.places import BUILD, CORPUS, HOME, JUDGE, MODEL, VAE_WEIGHTS, WEIGHTS
+from stages.pretrain.paths import BUILD, CORPUS, HOME, JUDGE, MODEL, VAE_WEIGHTS, WEIGHTS
 from stages.pretrain.recogniser import Recogniser, classes
 from stages.pretrain.settings import Pretrain, Settle
-from stages.staging import replaced
-from stages.workdir import digest, work_folder
 
 
 def load_training(settings: Pretrain) -> pd.DataFrame:
-    """
-    Read the table of the training samples.
-
-    Parameters
-    ----------
-    settings : Pretrain
-        Says what is held out.
-
-    Returns
-    -------
-    DataFrame
-        Ordered by shard and key.
-    """
+    """Read the table of the training samples."""
     samples = load_samples(CORPUS)
     kept = np.flatnonzero(~held_out(samples, settings.held_out, settings.seed))
     return samples.iloc[kept].reset_index(drop=True)
 
 
 def train_autoencoder(settings: Pretrain) -> None:
-    """
-    Train the autoencoder and write it to the work-in-progress folder of the model.
-
-    Parameters
-    ----------
-    settings : Pretrain
-        Seed, size, recipe.
-    """
+    """Train the autoencoder and write it to the work-in-progress folder of the model."""
     ours = settings.autoencoder
     images = load_images(CORPUS, load_training(settings))
     torch.manual_seed(settings.seed)
@@ -86,14 +67,7 @@ def train_autoencoder(settings: Pretrain) -> None:
 
 
 def train_text(settings: Pretrain) -> None:
-    """
-    Build the tokenizer, train the text encoder by contrast, and write both to the work-in-progress folder of the model.
-
-    Parameters
-    ----------
-    settings : Pretrain
-        Seed, size, recipe.
-    """
+    """Build the tokenizer, train the text encoder by contrast, and write both to the work folder of the model."""
     ours = settings.text
     samples = load_training(settings)
     images, captions = load_images(CORPUS, samples), samples["caption"].tolist()
@@ -116,14 +90,7 @@ def train_text(settings: Pretrain) -> None:
 
 
 def train_denoiser(settings: Pretrain) -> None:
-    """
-    Train the denoiser, and the text encoder along, and write the pipeline to the work-in-progress folder of the model.
-
-    Parameters
-    ----------
-    settings : Pretrain
-        Seed, size, recipe.
-    """
+    """Train the denoiser, and the text encoder along, and write the pipeline to the work folder of the model."""
     ours = settings.denoiser
     samples = load_training(settings)
     vae = AutoencoderKL.from_pretrained(BUILD / "autoencoder", torch_dtype=torch.float32).eval()
@@ -157,11 +124,6 @@ def settle(settings: Pretrain) -> None:
     Train denoiser and text encoder on, at a falling rate, with more captions of occupations, and write the pipeline.
 
     They are a third of the corpus, and who is shown as what takes more turns to learn than what an object looks like.
-
-    Parameters
-    ----------
-    settings : Pretrain
-        Seed, size, recipe.
     """
     ours = settings.settle
     made = BUILD / "denoiser"
@@ -198,16 +160,12 @@ def settling(count: int, named: torch.Tensor, settings: Settle, seed: int, step:
 
     Parameters
     ----------
-    count : int
-        Number of rows.
     named : Tensor
         int64: rows whose captions name an occupation.
     settings : Settle
         Batch size, and their share of it.
     seed : int
         Of the order; the next one is used, too.
-    step : int
-        The step.
 
     Returns
     -------
@@ -253,14 +211,7 @@ def _write_pipeline(target: Path, vae: AutoencoderKL, words: CLIPTokenizer, mode
 
 
 def train_recogniser(settings: Pretrain) -> None:
-    """
-    Train the recogniser on the real images of all pairs, and write it.
-
-    Parameters
-    ----------
-    settings : Pretrain
-        Seed, size, recipe.
-    """
+    """Train the recogniser on the real images of all pairs, and write it."""
     ours = settings.recogniser
     samples = load_samples(CORPUS)
     images = load_images(CORPUS, samples)
@@ -282,7 +233,7 @@ def train_recogniser(settings: Pretrain) -> None:
         (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
 
 
-def _work(settings: Pretrain, section: params.Section, **further: Any) -> Path:
+def _work(settings: Pretrain, section: Section, **further: Any) -> Path:
     """Return the work folder of all that shapes a training, but its length: a run may be lengthened."""
     shape = section.model_dump(mode="json")
     shape["recipe"] = {key: value for key, value in shape["recipe"].items() if key not in ("steps", "decay")}
@@ -328,7 +279,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         torch.distributed.init_process_group("gloo")
-    PARTS[arguments.part](params.load_section(HOME / "params.yaml", "pretrain", Pretrain))
+    PARTS[arguments.part](load_section(HOME / "params.yaml", "pretrain", Pretrain))
 
 
 if __name__ == "__main__":

@@ -20,8 +20,6 @@ def build(channels: Sequence[int], latent_channels: int, resolution: int) -> Aut
     ----------
     channels : sequence of int
         Channels of the levels; n levels reduce the side by 2 ** (n - 1).
-    latent_channels : int
-        Channels of the latents.
     resolution : int
         Side of the images, pixels.
 
@@ -51,19 +49,10 @@ def loss(model: AutoencoderKL, images: torch.Tensor, noise: torch.Generator, kl_
 
     Parameters
     ----------
-    model : AutoencoderKL
-        The model.
     images : Tensor
         (B, 3, H, W) in [-1, 1].
-    noise : Generator
-        For the latents' draw.
     kl_weight : float
         Weight of the Kullback-Leibler term, a latent element.
-
-    Returns
-    -------
-    Tensor
-        Scalar.
     """
     posterior = _posterior(model, images)
     latents: Any = posterior.sample(noise)
@@ -84,12 +73,8 @@ def encode(model: AutoencoderKL, images: torch.Tensor, size: int = 256) -> tuple
 
     Parameters
     ----------
-    model : AutoencoderKL
-        In eval mode.
     images : Tensor
         uint8, (N, H, W, 3).
-    size : int
-        Images a batch.
 
     Returns
     -------

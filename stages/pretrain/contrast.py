@@ -22,8 +22,6 @@ class Contrast(nn.Module):
 
     Parameters
     ----------
-    text : CLIPTextModel
-        The text encoder.
     resolution : int
         Side of the images, pixels.
     """
@@ -46,11 +44,6 @@ class Contrast(nn.Module):
             float32, (B, 3, H, W) in [-1, 1].
         tokens : Tensor
             int64, (B, length).
-
-        Returns
-        -------
-        Tensor
-            Scalar.
         """
         seen = normalize(self.image(images), dim=-1)
         read = normalize(self.project(self.text(tokens).pooler_output), dim=-1)

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from stages.errors import InputError
-from stages.seeds import uniform
-from stages.shards import read_images
-from stages.workdir import digest
+from stages.core.errors import InputError
+from stages.core.scratch import digest
+from stages.core.seeds import uniform
+from stages.corpus.shards import read_images
 
 
 def held_out(samples: pd.DataFrame, share: float, seed: int) -> np.ndarray:
@@ -24,13 +24,6 @@ def held_out(samples: pd.DataFrame, share: float, seed: int) -> np.ndarray:
         With columns kind, occupation and skin_tone.
     share : float
         Expected share of pairs.
-    seed : int
-        The run's seed.
-
-    Returns
-    -------
-    np.ndarray
-        bool, a row each.
     """
     pairs = samples["occupation"] + "/" + samples["skin_tone"]
     chosen = {pair: uniform(seed, pair, "held out") < share for pair in pairs.unique()}
@@ -44,8 +37,6 @@ def load_images(folder: Path, samples: pd.DataFrame) -> torch.Tensor:
 
     Parameters
     ----------
-    folder : Path
-        Of the corpus.
     samples : DataFrame
         N rows with columns shard and key, ordered by both.
 
@@ -64,16 +55,6 @@ def load_samples(folder: Path) -> pd.DataFrame:
     """
     Read the table of a corpus.
 
-    Parameters
-    ----------
-    folder : Path
-        Of the corpus.
-
-    Returns
-    -------
-    DataFrame
-        Ordered by shard and key.
-
     Raises
     ------
     InputError
@@ -91,11 +72,6 @@ def load_samples(folder: Path) -> pd.DataFrame:
 def corpus_digest(folder: Path) -> str:
     """
     Hash a corpus.
-
-    Parameters
-    ----------
-    folder : Path
-        Of the corpus.
 
     Returns
     -------

@@ -29,17 +29,8 @@ def tokenizer(captions: Iterable[str], vocabulary: int, length: int) -> CLIPToke
 
     Parameters
     ----------
-    captions : iterable of str
-        The training captions.
-    vocabulary : int
-        Largest number of tokens.
     length : int
         Tokens a caption, start and end included; longer captions are cut.
-
-    Returns
-    -------
-    CLIPTokenizer
-        Loads offline.
     """
     pairs = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
     pairs.normalizer = normalizers.Lowercase()
@@ -65,14 +56,8 @@ def text_encoder(words: CLIPTokenizer, width: int, layers: int, heads: int) -> C
 
     Parameters
     ----------
-    words : CLIPTokenizer
-        Its tokenizer.
     width : int
         Width of the hidden states, the denoiser's cross-attention width.
-    layers : int
-        Transformer layers.
-    heads : int
-        Attention heads.
 
     Returns
     -------
@@ -106,16 +91,8 @@ def denoiser(
 
     Parameters
     ----------
-    channels : sequence of int
-        Channels of the levels.
-    latent_channels : int
-        Channels of the latents.
-    size : int
-        Side of the latents.
     text_width : int
         Width of the text encoder's hidden states.
-    heads : int
-        Attention heads.
 
     Returns
     -------
@@ -141,13 +118,6 @@ def denoiser(
 def tokens(words: CLIPTokenizer, captions: list[str]) -> torch.Tensor:
     """
     Encode captions as `StableDiffusionPipeline` does.
-
-    Parameters
-    ----------
-    words : CLIPTokenizer
-        The tokenizer.
-    captions : list of str
-        N captions.
 
     Returns
     -------
@@ -191,12 +161,8 @@ class Encoded:
         ----------
         vae : AutoencoderKL
             In float32 and evaluation mode.
-        words : CLIPTokenizer
-            The tokenizer.
         images : Tensor
             uint8, (N, H, W, 3).
-        captions : list of str
-            N captions.
 
         Returns
         -------
@@ -216,8 +182,6 @@ class Encoded:
             int64, (B,).
         dropout : float
             Share of captions left empty, for classifier-free guidance.
-        random : Generator
-            Draws both.
 
         Returns
         -------
@@ -250,16 +214,7 @@ def scheduler() -> DPMSolverMultistepScheduler:
 
 
 class TextToLatent(nn.Module):
-    """
-    Text encoder and denoiser as one module, for one optimiser.
-
-    Parameters
-    ----------
-    text : CLIPTextModel
-        The text encoder.
-    unet : UNet2DConditionModel
-        The denoiser.
-    """
+    """Text encoder and denoiser as one module, for one optimiser."""
 
     def __init__(self, text: CLIPTextModel, unet: UNet2DConditionModel) -> None:
         super().__init__()
@@ -277,13 +232,6 @@ class TextToLatent(nn.Module):
             (B, C, h, w), scaled to unit variance.
         tokens : Tensor
             int64, (B, length); rows to be unconditional hold the empty caption.
-        random : Generator
-            Draws steps and noise.
-
-        Returns
-        -------
-        Tensor
-            Scalar.
         """
         times = torch.randint(0, len(self.alphas), (len(latents),), generator=random)
         noise = torch.randn(latents.shape, generator=random)

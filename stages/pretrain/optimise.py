@@ -17,7 +17,7 @@ import torch
 from torch import distributed, nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from stages.staging import written
+from stages.core.atomic import written
 
 
 @dataclass(frozen=True)
@@ -27,20 +27,10 @@ class Recipe:
 
     Parameters
     ----------
-    steps : int
-        Optimisation steps.
-    learning_rate : float
-        Peak rate.
-    warmup : int
-        Steps of linear warm-up.
     decay : float
         Last share of the steps, with a rate falling linearly to zero.
     ema : float
         Decay of the moving average at full length; shorter early on, (1 + t) / (10 + t).
-    weight_decay : float
-        Decoupled weight decay.
-    clip : float
-        Largest norm of the gradient.
     """
 
     steps: int
@@ -52,19 +42,7 @@ class Recipe:
     clip: float = 1.0
 
     def rate(self, step: int) -> float:
-        """
-        Give the learning rate of a step.
-
-        Parameters
-        ----------
-        step : int
-            Steps done so far.
-
-        Returns
-        -------
-        float
-            The rate.
-        """
+        """Give the learning rate of a step."""
         rising = min(1.0, (step + 1) / self.warmup)
         falling = min(1.0, (self.steps - step) / max(1.0, self.steps * self.decay))
         return self.learning_rate * rising * falling
@@ -83,23 +61,12 @@ def fit(
 
     Parameters
     ----------
-    model : nn.Module
-        Trained in place.
     loss : callable
         Step number to scalar loss, of this process's share of the batch.
-    recipe : Recipe
-        Hyper-parameters.
     checkpoint : Path
         File of the trainer's state, replaced atomically by the first process.
     report : callable
         Called after every step with the step's number and its loss.
-    save_every : float
-        Seconds between checkpoints.
-
-    Returns
-    -------
-    dict of str to Tensor
-        The averaged weights.
 
     Raises
     ------
@@ -171,21 +138,7 @@ def _average(tensors: list[torch.Tensor], processes: int) -> None:
 
 
 def generator(seed: int, step: int) -> torch.Generator:
-    """
-    Make this process's random generator of one step.
-
-    Parameters
-    ----------
-    seed : int
-        The run's seed.
-    step : int
-        The step.
-
-    Returns
-    -------
-    torch.Generator
-        On the CPU.
-    """
+    """Make this process's random generator of one step."""
     rank, processes = place()
     return _generator(seed, step * processes + rank)
 
@@ -200,14 +153,8 @@ def batch(count: int, size: int, seed: int, step: int) -> torch.Tensor:
 
     Parameters
     ----------
-    count : int
-        Number of rows.
     size : int
         Rows a step over all processes, at most `count`.
-    seed : int
-        The run's seed.
-    step : int
-        The step.
 
     Returns
     -------

@@ -21,14 +21,7 @@ HEADS = ("occupation", "gender", "skin_tone", "label")  # columns of the corpus;
 
 @dataclass(frozen=True)
 class Classes:
-    """
-    Names of the classes of each head.
-
-    Attributes
-    ----------
-    names : dict of str to tuple of str
-        Head to its classes, sorted.
-    """
+    """Names of the classes of each head."""
 
     names: dict[str, tuple[str, ...]]
 
@@ -101,12 +94,8 @@ class Recogniser(nn.Module):
 
     Parameters
     ----------
-    names : Classes
-        Classes of the heads.
     width : int
         Width of the image encoder's first level.
-    features : int
-        Length of its output.
     resolution : int
         Side of the images, pixels.
     """
@@ -143,13 +132,6 @@ class Recogniser(nn.Module):
             As `forward` takes them.
         targets : mapping of str to Tensor
             int64, (B,), a head each.
-        random : Generator
-            Draws the shift.
-
-        Returns
-        -------
-        Tensor
-            Scalar.
         """
         side = images.shape[-1]
         x, y = torch.randint(0, 2 * SHIFT + 1, (2,), generator=random).tolist()
@@ -168,8 +150,6 @@ def recognise(model: Recogniser, images: Sequence[torch.Tensor]) -> dict[str, ND
 
     Parameters
     ----------
-    model : Recogniser
-        In evaluation mode.
     images : sequence of Tensor
         Batches, as `Recogniser.forward` takes them.
 

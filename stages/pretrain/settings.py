@@ -4,80 +4,80 @@ from typing import Annotated
 
 from pydantic import Field
 
-from stages import params
+from stages.core.settings import Count, NonNegative, Section, Seed, Share
 from stages.pretrain.optimise import Recipe
 
 
-class Autoencoder(params.Section):
+class Autoencoder(Section):
     """The autoencoder: size and recipe."""
 
-    channels: list[params.Count] = Field(description="channels of the levels")
-    latent_channels: params.Count = Field(description="channels of the latents")
-    kl_weight: params.NonNegative = Field(description="weight of the Kullback-Leibler term")
-    batch_size: params.Count = Field(description="images a step")
+    channels: list[Count] = Field(description="channels of the levels")
+    latent_channels: Count = Field(description="channels of the latents")
+    kl_weight: NonNegative = Field(description="weight of the Kullback-Leibler term")
+    batch_size: Count = Field(description="images a step")
     recipe: Recipe = Field(description="optimisation")
 
 
-class Text(params.Section):
+class Text(Section):
     """The text encoder: size and recipe of its contrastive training."""
 
-    vocabulary: params.Count = Field(description="largest number of tokens")
+    vocabulary: Count = Field(description="largest number of tokens")
     length: Annotated[int, Field(ge=3)] = Field(description="tokens a caption, start and end included")
-    width: params.Count = Field(description="width of the hidden states")
-    layers: params.Count = Field(description="transformer layers")
-    heads: params.Count = Field(description="attention heads")
-    batch_size: params.Count = Field(description="samples a step")
+    width: Count = Field(description="width of the hidden states")
+    layers: Count = Field(description="transformer layers")
+    heads: Count = Field(description="attention heads")
+    batch_size: Count = Field(description="samples a step")
     recipe: Recipe = Field(description="optimisation")
 
 
-class Denoiser(params.Section):
+class Denoiser(Section):
     """The denoiser: size and recipe."""
 
-    channels: list[params.Count] = Field(description="channels of the levels")
-    heads: params.Count = Field(description="attention heads")
-    dropout: params.Share = Field(description="share of captions left empty, for classifier-free guidance")
-    batch_size: params.Count = Field(description="samples a step")
+    channels: list[Count] = Field(description="channels of the levels")
+    heads: Count = Field(description="attention heads")
+    dropout: Share = Field(description="share of captions left empty, for classifier-free guidance")
+    batch_size: Count = Field(description="samples a step")
     recipe: Recipe = Field(description="optimisation")
 
 
-class Settle(params.Section):
+class Settle(Section):
     """How the denoiser is trained on, to its end."""
 
     occupations: Annotated[float, Field(gt=0, lt=1)] = Field(
         description="share of a batch whose captions name an occupation, beside those of the rest"
     )
-    dropout: params.Share = Field(description="share of captions left empty, for classifier-free guidance")
-    batch_size: params.Count = Field(description="samples a step")
+    dropout: Share = Field(description="share of captions left empty, for classifier-free guidance")
+    batch_size: Count = Field(description="samples a step")
     recipe: Recipe = Field(description="optimisation")
 
 
-class Judge(params.Section):
+class Judge(Section):
     """The recogniser: size and recipe."""
 
-    width: params.Count = Field(description="channels of the first level")
-    features: params.Count = Field(description="length of the image features")
-    batch_size: params.Count = Field(description="images a step")
+    width: Count = Field(description="channels of the first level")
+    features: Count = Field(description="length of the image features")
+    batch_size: Count = Field(description="images a step")
     recipe: Recipe = Field(description="optimisation")
 
 
-class Quality(params.Section):
+class Quality(Section):
     """What the quality figures are measured on."""
 
-    occupations: params.Count = Field(description="captions of occupations, none trained on")
-    objects: params.Count = Field(description="captions of frequent objects, none trained on")
-    frequent: params.Count = Field(description="so many objects count as frequent")
-    distances: params.Count = Field(description="captions for the Frechet distances")
-    images: params.Count = Field(description="images an occupation and prompt, for the known bias")
-    batch_size: params.Count = Field(description="captions a batch")
-    steps: params.Count = Field(description="denoising steps")
-    guidance: params.NonNegative = Field(description="classifier-free guidance scale")
+    occupations: Count = Field(description="captions of occupations, none trained on")
+    objects: Count = Field(description="captions of frequent objects, none trained on")
+    frequent: Count = Field(description="so many objects count as frequent")
+    distances: Count = Field(description="captions for the Frechet distances")
+    images: Count = Field(description="images an occupation and prompt, for the known bias")
+    batch_size: Count = Field(description="captions a batch")
+    steps: Count = Field(description="denoising steps")
+    guidance: NonNegative = Field(description="classifier-free guidance scale")
 
 
-class Pretrain(params.Section):
+class Pretrain(Section):
     """Everything that shapes the model."""
 
-    seed: params.Seed = Field(description="seed of weights, order and noise")
-    held_out: params.Share = Field(description="share of (occupation, skin tone) pairs never trained on")
+    seed: Seed = Field(description="seed of weights, order and noise")
+    held_out: Share = Field(description="share of (occupation, skin tone) pairs never trained on")
     autoencoder: Autoencoder = Field(description="images to latents")
     text: Text = Field(description="captions to hidden states")
     denoiser: Denoiser = Field(description="hidden states to latents")

@@ -33,12 +33,14 @@ from pandas.util import hash_pandas_object
 from PIL import Image
 from tqdm import tqdm
 
-from stages import evalsets, params, workdir
-from stages.errors import InputError, missing, run
-from stages.params import Params, Train
-from stages.staging import replaced, written
+from stages.core import scratch
+from stages.core.atomic import replaced, written
+from stages.core.errors import InputError, missing, run
+from stages.core.settings import check_member, load
+from stages.corpus import evaluation_sets
 from stages.train import checkpoint, data, economy, loop, models, probe, quality, rows, schedule, tokens
 from stages.train.curves import Curves
+from stages.train.settings import Quality, Settings, Train
 
 GIGABYTE = 10**9
 
@@ -52,8 +54,8 @@ def main() -> None:
     )
     parser.add_argument("--seed", type=int, required=True, help="of weights and order; one of seeds")
     seed = parser.parse_args().seed
-    everything = params.load()
-    everything.check_seed(seed)
+    everything = load(Settings)
+    check_member("seed", seed, everything.seeds, "seeds")
     section, folder = everything.train, everything.folder
     logging.getLogger().setLevel(logging.ERROR)  # open_clip warns that random weights are random
     warnings.filterwarnings("ignore", message=r".*torch\.distributed\.nn", category=FutureWarning)
@@ -77,18 +79,7 @@ def main() -> None:
 
 @dataclass
 class Progress:
-    """
-    What an interrupted run has done.
-
-    Attributes
-    ----------
-    steps : int
-        Optimisation steps finished.
-    points : list of dict
-        Of the curves.
-    skipped : set of str
-        Keys of unreadable images.
-    """
+    """What an interrupted run has done."""
 
     steps: int = 0
     points: list[dict[str, float]] = field(default_factory=list)
@@ -101,19 +92,11 @@ class Run:
 
     Parameters
     ----------
-    everything : Params
-        All parameters.
-    section : Train
-        Those of this stage.
     folder : Path
         `data/<profile>`.
-    seed : int
-        Of this model.
-    accelerator : Accelerator
-        Device, precision, processes.
     """
 
-    def __init__(self, everything: Params, section: Train, folder: Path, seed: int, accelerator: Accelerator) -> None:
+    def __init__(self, everything: Settings, section: Train, folder: Path, seed: int, accelerator: Accelerator) -> None:
         self.section, self.folder, self.seed, self.accelerator = section, folder, seed, accelerator
         self.output = folder / "models" / str(seed)
         self.main = accelerator.is_main_process
@@ -124,9 +107,9 @@ class Run:
             )
         samples = _parquet(folder / "samples.parquet", ["key", "caption"])
         self.table = rows.join(samples, _parquet(folder / "selection.parquet"), str(folder / "selection.parquet"))
-        self.work = workdir.work_folder("train", self._shape(everything))
+        self.work = scratch.work_folder("train", self._shape(everything))
 
-    def _shape(self, everything: Params) -> dict[str, Any]:
+    def _shape(self, everything: Settings) -> dict[str, Any]:
         """Collect everything that shapes the weights: another shape never resumes this work."""
         shards = sorted(self.table[["source", "shard"]].drop_duplicates().itertuples(index=False, name=None))
         stats = []
@@ -198,7 +181,7 @@ class Run:
 
     def _filter(self, located: rows.Rows) -> tuple[np.ndarray, np.ndarray]:
         """Compare image and text of each row, or read what an interrupted run has compared."""
-        wanted = cast(params.Quality, self.section.quality)
+        wanted = cast(Quality, self.section.quality)
         stored = self.work / "similarity.npy"
         if not stored.exists():
             try:
@@ -297,7 +280,7 @@ class Run:
         folder = self.folder / "eval"
         if not (folder / f"{name}.parquet").exists():
             return pd.DataFrame({"key": [], "captions": [], "gender": []}), []
-        found = evalsets.read_set(folder, name)
+        found = evaluation_sets.read_set(folder, name)
         table = found.table[found.table["gender"] != ""] if only_gendered else found.table
         places = np.linspace(0, len(table) - 1, min(self.section.probe, len(table))).astype(int)
         table = table.iloc[np.unique(places)]
@@ -404,7 +387,7 @@ class Run:
                 }
                 (partial / "training.json").write_text(json.dumps(summary, indent=2) + "\n")
                 if similarity is not None:
-                    kept = quality.keep(similarity, cast(params.Quality, self.section.quality).quantile)
+                    kept = quality.keep(similarity, cast(Quality, self.section.quality).quantile)
                     scored = self.table.assign(similarity=similarity, kept=kept)
                     scored.to_parquet(partial / "quality.parquet", index=False)
         except OSError as error:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.transforms import InterpolationMode
 
-from stages.params import Augmentation
+from stages.train.settings import Augmentation
 
 ATTEMPTS = 10
 
@@ -55,23 +55,7 @@ class Changes:
 
 
 def draw(rng: np.random.Generator, n: int, augmentation: Augmentation) -> Changes:
-    """
-    Draw the changes of a batch.
-
-    Parameters
-    ----------
-    rng : np.random.Generator
-        Of this batch alone.
-    n : int
-        Images.
-    augmentation : Augmentation
-        Strengths and probabilities.
-
-    Returns
-    -------
-    Changes
-        Of n images.
-    """
+    """Draw the changes of a batch."""
     low, high = np.log(augmentation.ratio)
     strength = np.array(augmentation.color_jitter)
     spread = rng.uniform(-1, 1, (n, 4)) * strength
@@ -93,8 +77,6 @@ def boxes(changes: Changes, height: NDArray[np.int64], width: NDArray[np.int64],
 
     Parameters
     ----------
-    changes : Changes
-        Of n images.
     height, width : ndarray, (n,)
         Sizes of the images.
     ratio : tuple of float
@@ -132,8 +114,6 @@ def apply(
     ----------
     images : sequence of ndarray, uint8, (height, width, 3)
         Of any sizes.
-    changes : Changes
-        One a image.
     ratio : tuple of float
         See `boxes`.
     size : tuple of int

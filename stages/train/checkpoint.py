@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from stages.errors import InputError
+from stages.core.errors import InputError
 
 WEIGHTS, TRAINER, PREFIX = "model.safetensors", "trainer.pt", "step-"
 
@@ -26,21 +26,8 @@ def save(folder: Path, step: int, weights: Mapping[str, Tensor], trainer: Mappin
 
     Parameters
     ----------
-    folder : Path
-        Of this run's checkpoints.
-    step : int
-        Steps finished.
-    weights : mapping of str to Tensor
-        On the CPU, contiguous.
     trainer : mapping
         Tensors, numbers, strings, lists and dictionaries.
-    keep : int
-        Checkpoints left.
-
-    Returns
-    -------
-    Path
-        The checkpoint.
 
     Raises
     ------
@@ -74,11 +61,6 @@ def save(folder: Path, step: int, weights: Mapping[str, Tensor], trainer: Mappin
 def load(folder: Path) -> tuple[int, dict[str, Tensor], dict[str, Any]] | None:
     """
     Read the last checkpoint.
-
-    Parameters
-    ----------
-    folder : Path
-        Of this run's checkpoints.
 
     Returns
     -------

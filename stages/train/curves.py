@@ -7,7 +7,7 @@ from types import TracebackType
 from dvclive.live import Live
 from scmrepo.exceptions import SCMError
 
-from stages.errors import InputError
+from stages.core.errors import InputError
 
 
 class Curves:
@@ -16,15 +16,8 @@ class Curves:
 
     Parameters
     ----------
-    folder : Path
-        Replaced.
     points : list of dict
         Points of an interrupted run, each with its `step`; written again first.
-
-    Attributes
-    ----------
-    points : list of dict
-        All so far.
 
     Raises
     ------
@@ -42,16 +35,7 @@ class Curves:
             self.add(int(point["step"]), {name: value for name, value in point.items() if name != "step"})
 
     def add(self, step: int, values: Mapping[str, float]) -> None:
-        """
-        Add a point to each curve.
-
-        Parameters
-        ----------
-        step : int
-            Finished steps.
-        values : mapping of str to float
-            By curve.
-        """
+        """Add a point to each curve."""
         self.points.append({"step": step, **values})
         self._live.step = step
         for name, value in values.items():

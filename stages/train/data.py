@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from stages.errors import InputError
-from stages.params import Augmentation
-from stages.seeds import derive
-from stages.shards import decode_image
+from stages.core.errors import InputError
+from stages.core.seeds import derive
+from stages.corpus.shards import decode_image
 from stages.train import augment, schedule
 from stages.train.rows import Rows
+from stages.train.settings import Augmentation
 
 Tokenize = Callable[[list[str]], Tensor]
 
@@ -39,8 +39,6 @@ class Stream:
     ----------
     copies : ndarray, (N,)
         Instances of each row in an epoch.
-    seed : int
-        The run's seed.
     name : str
         The data; another name, another order.
     """
@@ -88,8 +86,6 @@ class Images:
 
     Parameters
     ----------
-    rows : Rows
-        Where they lie.
     memory : int
         Bytes of decoded images that may be held.
     on_bad : {'fail', 'skip'}
@@ -102,14 +98,7 @@ class Images:
         self._files: dict[int, int] = {}
 
     def preload(self) -> int:
-        """
-        Fill the memory, before workers are forked: they share it.
-
-        Returns
-        -------
-        int
-            Images held.
-        """
+        """Fill the memory, before workers are forked: they share it."""
         left = self._budget
         for row in map(int, np.lexsort((self.rows.offset, self.rows.shard))):  # as they lie on the disk
             image = self._decode(row)
@@ -122,11 +111,6 @@ class Images:
     def read(self, row: int) -> NDArray[np.uint8] | None:
         """
         Return an image.
-
-        Parameters
-        ----------
-        row : int
-            Its row.
 
         Returns
         -------
@@ -194,22 +178,10 @@ class Batches(Dataset[Batch]):
 
     Parameters
     ----------
-    plan : sequence of schedule.Span
-        Which data at which step.
     streams : dict of str to Stream
         A stream for each data of the plan.
-    images : Images
-        Of the rows.
-    tokens : callable
-        Rows to tokens, (n, context).
-    augmentation : Augmentation
-        Random changes.
     size : tuple of int
         Height and width that the model takes.
-    batch_size : int
-        Of all processes together.
-    seed : int
-        The run's seed.
     rank, world : int
         This process, and how many there are; `world` divides `batch_size`.
     """
@@ -268,20 +240,7 @@ class Batches(Dataset[Batch]):
 
 
 class Tokens:
-    """
-    Tokens of rows: made once and held where they fit, else batch by batch.
-
-    Parameters
-    ----------
-    rows : Rows
-        With the captions.
-    tokenize : callable
-        List of texts to tokens.
-    context : int
-        Tokens a text.
-    memory : int
-        Bytes that may be held.
-    """
+    """Tokens of rows: made once and held where they fit, else batch by batch."""
 
     def __init__(self, rows: Rows, tokenize: Tokenize, context: int, memory: int) -> None:
         self._captions, self._tokenize = rows.captions, tokenize
@@ -314,10 +273,6 @@ def loader(batches: Batches, start: int, workers: int) -> DataLoader[Batch]:
 
     Parameters
     ----------
-    batches : Batches
-        All of them.
-    start : int
-        First step.
     workers : int
         Reading processes; each makes whole batches, which come back in order.
 

@@ -23,8 +23,8 @@ from accelerate import Accelerator
 from open_clip.loss import ClipLoss, SigLipLoss
 from torch import Tensor, nn
 
-from stages.errors import InputError
-from stages.seeds import derive
+from stages.core.errors import InputError
+from stages.core.seeds import derive
 from stages.train import augment, schedule
 from stages.train.data import Batch
 from stages.train.models import frozen_statistics
@@ -52,11 +52,6 @@ class Clock:
         """
         Time a block.
 
-        Parameters
-        ----------
-        part : str
-            Its name.
-
         Yields
         ------
         None
@@ -72,13 +67,6 @@ class Clock:
 def contrastive_loss(loss: Literal["clip", "siglip"], accelerator: Accelerator) -> nn.Module:
     """
     Make the loss over the batch of all processes.
-
-    Parameters
-    ----------
-    loss : {'clip', 'siglip'}
-        Softmax or sigmoid.
-    accelerator : Accelerator
-        Knows the processes.
 
     Returns
     -------
@@ -98,24 +86,12 @@ class Trainer:
 
     Attributes
     ----------
-    accelerator : Accelerator
-        Precision, device, processes.
     model : nn.Module
         As `accelerator.prepare` returns it.
-    optimizer : torch.optim.Optimizer
-        The same.
     loss : nn.Module
         From `contrastive_loss`.
-    seed : int
-        The run's seed.
     accumulate : int
         Pieces a batch is cut into.
-    clip_norm : float or None
-        Largest norm of the gradient.
-    mean, std : tuple of float
-        Of the image channels.
-    clock : Clock
-        Filled.
     loss_sum, loss_count : Tensor, int
         Since the last point of the curves.
     """
@@ -146,10 +122,6 @@ class Trainer:
         ----------
         step : int
             From 0.
-        batch : Batch
-            This process's part.
-        rate : float
-            Learning rate.
 
         Returns
         -------
@@ -239,14 +211,10 @@ def train(
         Of the steps `first` to `steps` − 1.
     first, steps : int
         Steps done before, and in all.
-    peak, warmup : float, int
-        Of the learning rate.
     log, keep : frozenset of int
         Numbers of finished steps after which `on_log` and `on_keep` are called.
     on_log : callable
         Gets the finished steps and the loss: the mean over processes of the mean since the last call.
-    on_keep : callable
-        Gets the finished steps.
     on_step : callable
         Gets each batch after its step.
 

@@ -26,7 +26,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stages.errors import InputError, missing
+from stages.core.errors import InputError, missing
 from stages.train import tokens
 
 CONFIG, WEIGHTS = "model_config.json", "model.safetensors"
@@ -70,11 +70,6 @@ class Architecture:
             Its size becomes the size of the token embedding.
         folder : str
             Where the model will be saved: the configuration names it as the tokenizer's place.
-
-        Returns
-        -------
-        Architecture
-            Random weights only.
         """
         config = deepcopy(self.config)
         config["text_cfg"] |= {"vocab_size": vocabulary.get_vocab_size(), "hf_tokenizer_name": folder}
@@ -92,11 +87,6 @@ def architecture(model: str | Mapping[str, Any], loss: Literal["clip", "siglip"]
         open_clip name, `hf-hub:` or `local-dir:` id, or a configuration.
     loss : {'clip', 'siglip'}
         The sigmoid loss starts at temperature 1/10 and bias −10 (arXiv 2303.15343, section 3.2), and has a bias at all.
-
-    Returns
-    -------
-    Architecture
-        With the model's own vocabulary.
 
     Raises
     ------
@@ -128,8 +118,6 @@ def create(shape: Architecture, pretrained: str | None, seed: int, scratch: Path
 
     Parameters
     ----------
-    shape : Architecture
-        What to build.
     pretrained : str or None
         Tag or file of weights for a name; an `hf-hub:` or `local-dir:` id brings its own.
     seed : int
@@ -174,8 +162,6 @@ def tokenizer(shape: Architecture, scratch: Path) -> Any:
 
     Parameters
     ----------
-    shape : Architecture
-        The model.
     scratch : Path
         Folder that gets an own vocabulary, next to the configuration that `create` wrote.
 
@@ -211,12 +197,8 @@ def save(model: nn.Module, shape: Architecture, vocabulary: Any, folder: Path) -
     ----------
     model : nn.Module
         The open_clip model itself, not a wrapper.
-    shape : Architecture
-        What it was built from.
     vocabulary : callable
         From `tokenizer`.
-    folder : Path
-        Exists.
     """
     save_file(portable(model.state_dict()), folder / WEIGHTS)
     preprocess = cast(Any, model.visual).preprocess_cfg
@@ -234,11 +216,6 @@ def portable(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """
     Copy weights to the CPU in the plain memory layout, which is what safetensors takes.
 
-    Parameters
-    ----------
-    state : mapping of str to Tensor
-        A state dictionary.
-
     Returns
     -------
     dict of str to Tensor
@@ -250,13 +227,6 @@ def portable(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """
     Split the parameters as open_clip's trainer does [P]: matrices decay; gains, biases, norms and temperature do not.
-
-    Parameters
-    ----------
-    model : nn.Module
-        The model.
-    weight_decay : float
-        Of the matrices.
 
     Returns
     -------
@@ -333,11 +303,6 @@ def frozen_statistics(model: nn.Module) -> Iterator[None]:
     ----------
     model : nn.Module
         In train mode; normalises by the batch as before.
-
-    Yields
-    ------
-    None
-        Within, no running moment moves.
     """
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
     held = [(module.running_mean, module.running_var, module.num_batches_tracked) for module in norms]

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from stages import prompts
+from stages.corpus import prompts
 from stages.train.models import unit
 
 TEMPLATES = ("{}", "a portrait of {}", "a photo of {}")
@@ -33,8 +33,6 @@ class Probe:
     ----------
     pictures : Tensor, (n, 3, height, width)
         Pairs of `captions` first, then persons, then neutral images; any of the three may be missing.
-    pairs, persons, neutral : int
-        How many of each.
     woman, man : ndarray of bool, (persons,)
         Groups of the persons.
     texts : Tensor, (t, context)
@@ -68,19 +66,10 @@ def prepare(
     ----------
     pictures : mapping of str to Tensor, (n, 3, height, width)
         `pairs`, `persons`, `neutral`: images as the model reads them.
-    captions : sequence of str
-        One a pair.
     gender : sequence of str
         ``"woman"``, ``"man"`` or empty, one a person.
     shares : mapping of str to float
         Occupations, the labels of association, with their known shares of women; NaN where unknown.
-    tokenize : callable
-        List of texts to tokens.
-
-    Returns
-    -------
-    Probe
-        Ready to be measured.
     """
     groups = np.array(gender, dtype=str)
     women, men = prompts.contrast("gender", TEMPLATES)
@@ -101,15 +90,6 @@ def prepare(
 def measure(model: nn.Module, probe: Probe, batch_size: int = 128) -> dict[str, float]:
     """
     Measure a model in evaluation mode; its mode and its running moments stay as they were.
-
-    Parameters
-    ----------
-    model : nn.Module
-        The open_clip model.
-    probe : Probe
-        On the CPU.
-    batch_size : int
-        Images a forward pass.
 
     Returns
     -------
@@ -152,8 +132,6 @@ def recall(scores: Tensor, k: int) -> float:
     ----------
     scores : Tensor, (n, n)
         Row i belongs to column i.
-    k : int
-        Places.
 
     Returns
     -------

@@ -30,8 +30,6 @@ def similarity(
 
     Parameters
     ----------
-    model : nn.Module
-        open_clip model in evaluation mode.
     preprocess : callable
         Of that model: PIL image to tensor.
     images : sequence of ndarray, uint8, (height, width, 3), or None

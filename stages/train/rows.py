@@ -14,8 +14,8 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from stages.errors import InputError
-from stages.shards import Shard
+from stages.core.errors import InputError
+from stages.corpus.shards import Shard
 
 SELECTION = ("key", "shard", "source", "copies")
 SOURCES = ("real", "synthetic")
@@ -32,8 +32,6 @@ class Rows:
         Keys of the samples.
     captions : pyarrow.StringArray, (N,)
         One buffer: millions of Python strings would be copied into every reading process.
-    paths : tuple of Path
-        The shards.
     shard : ndarray, (N,)
         Index into `paths`.
     offset, size : ndarray, (N,)
@@ -61,11 +59,6 @@ class Rows:
         ----------
         kept : ndarray of bool, (N,)
             Which stay.
-
-        Returns
-        -------
-        Rows
-            In the same order.
         """
         return replace(
             self,
@@ -129,8 +122,6 @@ def locate(
         Holds `real/<shard>.tar` and `synthetic/<shard>.tar`.
     tolerant : bool
         Whether an image that its shard does not hold gets size 0; else it is an error.
-    progress : callable
-        Wraps the iteration over shards.
 
     Returns
     -------

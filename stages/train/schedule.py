@@ -39,10 +39,6 @@ def total_steps(rows: int, epochs: float, batch_size: int) -> int:
     ----------
     rows : int
         Rows of the mix. Not of the balanced selection: every schedule and every target costs the same.
-    epochs : float
-        Passes over them.
-    batch_size : int
-        Pairs a step.
 
     Returns
     -------
@@ -60,8 +56,6 @@ def spans(phases: Sequence[tuple[str, float]], steps: int) -> list[Span]:
     ----------
     phases : sequence of (str, float)
         Data and share of each phase; the shares sum to 1.
-    steps : int
-        Steps in all.
 
     Returns
     -------
@@ -116,8 +110,6 @@ def learning_rate(step: int, steps: int, peak: float, warmup: int) -> float:
     ----------
     step, steps : int
         This step, from 0; steps in all.
-    peak : float
-        Largest rate.
     warmup : int
         Steps of the warm-up; it is cut to the run's length where it is longer.
 
@@ -138,8 +130,6 @@ def milestones(steps: int, share: float) -> frozenset[int]:
 
     Parameters
     ----------
-    steps : int
-        Steps in all.
     share : float
         Period as a share of the steps, in (0, 1].
 

@@ -22,8 +22,6 @@ def learn(captions: Iterable[str], size: int, context: int) -> Tokenizer:
 
     Parameters
     ----------
-    captions : iterable of str
-        The training captions.
     size : int
         Tokens at most, of which 256 are bytes.
     context : int
@@ -64,10 +62,6 @@ def save(tokenizer: Tokenizer, folder: Path, context: int) -> None:
     ----------
     tokenizer : Tokenizer
         From `learn`.
-    folder : Path
-        Where to.
-    context : int
-        Tokens a text.
     """
     tokenizer.save(str(folder / "tokenizer.json"))
     settings = {

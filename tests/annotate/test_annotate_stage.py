@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import tiny_clip
 import yaml
 
-from stages.attributes import sensitive_columns
-from stages.shards import Shard, encode_png, write_shard
-from stages.workdir import VARIABLE, work_folder
+from stages.core.scratch import VARIABLE, work_folder
+from stages.corpus.attributes import sensitive_columns
+from stages.corpus.shards import Shard, encode_png, write_shard
+from tests.helpers import tiny_clip
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARDS = ["00000", "00001"]

@@ -11,8 +11,8 @@ from stages.annotate.table import (
     groups_of_metadata,
     targets,
 )
-from stages.attributes import OCCUPATIONS
-from stages.errors import InputError
+from stages.core.errors import InputError
+from stages.corpus.attributes import OCCUPATIONS
 
 
 def test_groups_of_metadata() -> None:

@@ -1,13 +1,13 @@
 import numpy as np
 import open_clip
 import pytest
-import tiny_clip
 import torch
 from PIL import Image
 
 from stages.annotate.zero_shot import NOBODY, PHRASES, TEMPLATES, Recogniser
-from stages.attributes import GROUPS
-from stages.errors import InputError
+from stages.core.errors import InputError
+from stages.corpus.attributes import GROUPS
+from tests.helpers import tiny_clip
 
 
 @pytest.fixture(scope="module")

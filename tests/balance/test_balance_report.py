@@ -4,11 +4,11 @@ import json
 
 import numpy as np
 import pytest
-from problems import random_cells
 
 from stages.balance.figure import heat_map
 from stages.balance.moments import Cells, association
 from stages.balance.report import Weighting, bias, group_table, pair_table, readable, strongest, summary
+from tests.helpers.problems import random_cells
 
 SENSITIVE = np.array([[1, 0], [1, 0], [0, 1], [0, 1], [0, 0]], bool)
 LABELS = np.array([[1, 0], [0, 0], [1, 0], [0, 0], [0, 0]], bool)

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages.attributes import OCCUPATIONS, occupation_column, sensitive_columns
 from stages.balance.__main__ import main
-from stages.errors import InputError
-from stages.seeds import uniform
-from stages.workdir import VARIABLE
+from stages.core.errors import InputError
+from stages.core.scratch import VARIABLE
+from stages.core.seeds import uniform
+from stages.corpus.attributes import OCCUPATIONS, occupation_column, sensitive_columns
 
 ROWS = 3000
 WOMEN = np.linspace(0.04, 0.8, len(OCCUPATIONS))  # shares of women as skewed as a census

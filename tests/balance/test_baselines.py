@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from problems import random_cells, random_problem
 
 from stages.balance.baselines import solve_stochastically, weigh
 from stages.balance.feasibility import largest_eta
 from stages.balance.moments import Cells, association, build_problem, representation, target_shares
 from stages.balance.problem import Problem, Solution
 from stages.balance.solver import solve
+from tests.helpers.problems import random_cells, random_problem
 
 ATTRIBUTES = ("attribute0", "attribute1")
 

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from problems import random_problem
 from scipy import sparse
 
 from stages.balance.feasibility import largest_eta, violations
 from stages.balance.problem import Problem
 from stages.balance.solver import solve
+from tests.helpers.problems import random_problem
 
 
 def test_largest_eta_by_hand() -> None:

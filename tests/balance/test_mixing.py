@@ -10,8 +10,8 @@ import pytest
 
 from stages.balance.mixing import count, mix, write_selection
 from stages.balance.selection import Allotment
-from stages.errors import InputError
-from stages.seeds import uniform
+from stages.core.errors import InputError
+from stages.core.seeds import uniform
 
 GROUPS = (("gender", "woman"), ("gender", "man"))
 COLUMNS = ["s_gender_woman", "s_gender_man"]

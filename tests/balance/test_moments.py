@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from problems import random_cells
 
 from stages.balance.moments import (
     Cells,
@@ -19,7 +18,8 @@ from stages.balance.moments import (
     target_shares,
     with_intersections,
 )
-from stages.errors import InputError
+from stages.core.errors import InputError
+from tests.helpers.problems import random_cells
 
 # rows: 4 women of whom 3 are named judge, 4 men of whom 1 is, 2 pictures of objects
 SENSITIVE = np.array([[1, 0], [1, 0], [0, 1], [0, 1], [0, 0]], bool)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from problems import random_cells
 from scipy import sparse
 
 from stages.balance.feasibility import largest_eta
@@ -14,6 +13,7 @@ from stages.balance.moments import build_problem, target_shares
 from stages.balance.problem import Problem
 from stages.balance.selection import allot, leave_room
 from stages.balance.solver import solve
+from tests.helpers.problems import random_cells
 
 
 def plain(count: list[int]) -> Problem:

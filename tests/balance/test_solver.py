@@ -8,13 +8,13 @@ import pytest
 from empirical_calibration import core as calibration
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from problems import random_cells, random_problem
 from scipy import sparse
 
 from stages.balance.feasibility import largest_eta
 from stages.balance.moments import association, build_problem, population_shares, target_shares
 from stages.balance.problem import Problem
 from stages.balance.solver import UncertifiedError, solve
+from tests.helpers.problems import random_cells, random_problem
 
 SEEDS = st.integers(0, 10_000)
 

@@ -22,7 +22,6 @@ import pandas as pd
 import torch
 from safetensors.torch import save_file
 
-from stages import params
 from stages.caption import captioner as shared
 from stages.caption import clipcap, transformer
 from stages.caption.captioner import Captioner, Standardise
@@ -31,8 +30,9 @@ from stages.caption.decoding import caption
 from stages.caption.features import extract, load_tower
 from stages.caption.training import Optimisation, Trainer
 from stages.caption.vocabulary import Vocabulary, words_of
-from stages.evalsets import read_set
-from stages.params import Params
+from stages.corpus.evaluation_sets import read_set
+from stages.tools import params
+from stages.tools.params import Params
 
 CPU = torch.device("cpu")
 NAMES = ("clipcap", "transformer")

@@ -20,14 +20,14 @@ import pandas as pd
 import torch
 from diffusers import StableDiffusionPipeline
 
-from stages import params
-from stages.generate.sampler import Sampler, Settings, load_pipeline
+from stages.core.seeds import derive
+from stages.corpus.shards import encode_png
+from stages.generate.sampler import Sampler, Sampling, load_pipeline
 from stages.pretrain import autoencoder
 from stages.pretrain.quality.__main__ import load_recogniser
 from stages.pretrain.quality.measures import recognised
 from stages.pretrain.recogniser import recognise
-from stages.seeds import derive
-from stages.shards import encode_png
+from stages.tools import params
 
 SAMPLES = Path("data/emoji/samples.parquet")
 
@@ -51,7 +51,7 @@ def main() -> None:
     stage_pipeline = load_pipeline(
         ours.model, ours.revision, ours.scheduler, ours.safety_checker, getattr(torch, ours.dtype), torch.device("cpu")
     )
-    settings = Settings(arguments.steps, arguments.guidance, arguments.stop, ours.negative_prompt, ours.resolution)
+    settings = Sampling(arguments.steps, arguments.guidance, arguments.stop, ours.negative_prompt, ours.resolution)
     sampler = Sampler(stage_pipeline, settings)
     library: Any = StableDiffusionPipeline.from_pretrained(
         ours.model, use_safetensors=True, safety_checker=None, torch_dtype=torch.float32

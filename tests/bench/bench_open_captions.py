@@ -18,7 +18,7 @@ import yaml
 from bench_named import table
 from train_runs import ROOT, kept, project, run, spread
 
-from stages.workdir import digest
+from stages.core.scratch import digest
 
 DATA = ROOT / "data" / "emoji"
 VARIANTS = {"m4": False, "m4, open captions": True}

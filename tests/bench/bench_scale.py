@@ -21,8 +21,8 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from stages.shards import Shard, write_shard
-from stages.workdir import VARIABLE, work_folder
+from stages.core.scratch import VARIABLE, work_folder
+from stages.corpus.shards import Shard, write_shard
 
 ROOT = Path(__file__).resolve().parents[2]
 DISTINCT, SIZES, STEPS = 2000, (2, 20), 50

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 from train_runs import ROOT, add_options, kept, ours, project, settings, spread
 
-from stages.workdir import digest
+from stages.core.scratch import digest
 
 SCHEDULES = {
     "never": [("mixed", 1.0)],

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from train_runs import ROOT, add_options, export, kept, ours, project, settings, spread, theirs
 
-from stages.evalsets import read_set
+from stages.corpus.evaluation_sets import read_set
 from stages.train.probe import recall
 
 

@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from stages import params
-from stages.shards import Shard
-from stages.staging import written
-from stages.workdir import work_folder
+from stages.core.atomic import written
+from stages.core.scratch import work_folder
+from stages.corpus.shards import Shard
+from stages.tools import params
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMED = Path(__file__).with_name("timed_run.py")

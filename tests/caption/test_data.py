@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from stages.caption.data import batches, steps_of_phases, training_rows
-from stages.errors import InputError
+from stages.core.errors import InputError
 
 
 def tables(n: int = 40) -> tuple[pd.DataFrame, pd.DataFrame]:

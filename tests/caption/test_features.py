@@ -10,7 +10,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from stages.caption.features import extract, load_tower
-from stages.errors import InputError
+from stages.core.errors import InputError
 
 CPU = torch.device("cpu")
 

@@ -12,8 +12,8 @@ from stages.caption import __main__ as stage
 from stages.caption.clipcap import pretrained_gpt2
 from stages.caption.training import Trainer
 from stages.caption.vocabulary import words_of_model
-from stages.errors import InputError
-from stages.shards import Shard, write_shard
+from stages.core.errors import InputError
+from stages.corpus.shards import Shard, write_shard
 
 FITTING = {"epochs": 3, "batch_size": 8, "learning_rate": 3e-3, "warmup": 1}
 Captioning = Callable[..., Path]

@@ -6,7 +6,7 @@ from transformers import GPT2LMHeadModel
 
 from stages.caption.clipcap import pretrained_gpt2
 from stages.caption.vocabulary import words_of, words_of_model
-from stages.errors import InputError
+from stages.core.errors import InputError
 
 CAPTIONS = ["A dark-skinned woman, happy", "a man who's happy", "a woman: a teacher!", "Ein Mädchen"]
 

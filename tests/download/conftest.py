@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
+from stages.core.scratch import work_folder
 from stages.download.emoji.icons import Art
 from stages.download.emoji.packages import METADATA, STYLES, fetch
 from stages.download.emoji.people import Emoji, catalog
-from stages.workdir import work_folder
 
 HELD_OUT = "fluent-emoji-flat"
 

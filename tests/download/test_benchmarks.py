@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageDraw
 
+from stages.core.errors import InputError, run
+from stages.corpus.evaluation_sets import read_set
 from stages.download.benchmarks.__main__ import main
 from stages.download.benchmarks.registry import BENCHMARKS
-from stages.errors import InputError, run
-from stages.evalsets import read_set
 
 
 def picture(path, seed=0, side=48):

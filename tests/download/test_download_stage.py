@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 import yaml
 
-from stages.attributes import OCCUPATIONS
+from stages.core.scratch import VARIABLE, work_folder
+from stages.core.seeds import uniform
+from stages.corpus.attributes import OCCUPATIONS
+from stages.corpus.evaluation_sets import read_set
+from stages.corpus.shards import Shard
 from stages.download.emoji.packages import METADATA, STYLES, fetch
-from stages.evalsets import read_set
-from stages.seeds import uniform
-from stages.shards import Shard
-from stages.workdir import VARIABLE, work_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES, SHARDS = 30, ["00000", "00001"]

@@ -14,7 +14,7 @@ import torch
 from PIL import Image, ImageDraw
 from safetensors.torch import save_file
 
-from stages.evalsets import write_set
+from stages.corpus.evaluation_sets import write_set
 from stages.evaluate.embed import Encoder, load_encoder
 
 CONFIG = {

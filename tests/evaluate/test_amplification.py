@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages.attributes import OCCUPATIONS, occupation_column, sensitive_columns
-from stages.errors import InputError
+from stages.core.errors import InputError
+from stages.corpus.attributes import OCCUPATIONS, occupation_column, sensitive_columns
 from stages.evaluate.amplification import Corpus, corpus, directional, of_captions
 
 WOMEN_COOK = np.array([[1, 0]] * 6 + [[0, 1]] * 4), np.array([[1]] * 5 + [[0]] + [[1]] + [[0]] * 3)  # 5/6 against 1/4

@@ -6,7 +6,7 @@ from math import exp, log
 import numpy as np
 import pytest
 
-from stages.errors import InputError
+from stages.core.errors import InputError
 from stages.evaluate.caption_quality import (
     clip_score,
     majority,

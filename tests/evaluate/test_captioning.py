@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages.attributes import GROUPS, OCCUPATIONS
-from stages.catalogue import describe
-from stages.errors import InputError
+from stages.core.errors import InputError
+from stages.corpus.attributes import GROUPS, OCCUPATIONS
 from stages.evaluate import captioning
 from stages.evaluate.amplification import Corpus
-from stages.params import Leakage
+from stages.results.registry import describe
+from stages.tools.params import Leakage
 
 N = 48
 SETTINGS = Leakage(attributes=["gender"], seeds=[0, 1], classifier="lstm", embedding=8, hidden=8, layers=1, epochs=2)

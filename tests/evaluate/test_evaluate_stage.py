@@ -14,10 +14,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from stages.attributes import OCCUPATIONS, occupation_column, sensitive_columns
-from stages.catalogue import CATALOGUE, describe
-from stages.errors import run
+from stages.core.errors import run
+from stages.corpus.attributes import OCCUPATIONS, occupation_column, sensitive_columns
 from stages.evaluate.__main__ import _occupations, main
+from stages.results.registry import CATALOGUE, describe
 
 ROOT = Path(__file__).parents[2]
 

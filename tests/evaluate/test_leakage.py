@@ -8,7 +8,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-from stages.errors import InputError
+from stages.core.errors import InputError
 from stages.evaluate.leakage import (
     ATTRIBUTE_WORDS,
     FEMININE,

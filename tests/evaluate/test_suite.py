@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages.evaluate.suite import SetFeatures, Settings, Suite
+from stages.evaluate.suite import Options, SetFeatures, Suite
 
 WIDTH, SCALE = 64, 20.0
 OCCUPATIONS = pd.DataFrame(
@@ -52,7 +52,7 @@ class World:
 
 def measure(shares, **settings):
     world = World(shares)
-    suite = Suite(world.encode, SCALE, OCCUPATIONS, Settings(draws=200, **settings))
+    suite = Suite(world.encode, SCALE, OCCUPATIONS, Options(draws=200, **settings))
     return suite.run([world.portraits()])
 
 
@@ -125,7 +125,7 @@ def test_ranking_by_a_women_s_occupation_shows_women(follows_corpus):
 
 def test_without_known_shares_the_published_pairs_are_taken():
     world = World(OCCUPATIONS["women_corpus"])
-    scores = Suite(world.encode, SCALE, None, Settings(draws=20)).run([world.portraits()])
+    scores = Suite(world.encode, SCALE, None, Options(draws=20)).run([world.portraits()])
     assert "portraits.drift" not in scores.metrics
     assert "text.drift" not in scores.metrics
     pairs = scores.tables["association_pairs"][0]
@@ -141,7 +141,7 @@ def test_ethnicity_brings_the_harm_classes():
     world = World(OCCUPATIONS["women_corpus"])
     portraits = world.portraits()
     portraits.table["ethnicity"] = np.array(["black", "white", "indian", "white"])[np.arange(400) % 4]
-    scores = Suite(world.encode, SCALE, OCCUPATIONS, Settings(draws=20)).run([portraits])
+    scores = Suite(world.encode, SCALE, OCCUPATIONS, Options(draws=20)).run([portraits])
     assert scores.metrics["portraits.harm.non_human"] == 0
     assert "portraits.harm.crime.gap.ethnicity" in scores.metrics
     assert "gender x ethnicity" in set(scores.tables["harm"][0]["attribute"])

@@ -13,10 +13,10 @@ import pytest
 import torch
 import yaml
 
-from stages.generate.sampler import Sampler, Settings, load_pipeline
-from stages.images import square
-from stages.seeds import derive, uniform
-from stages.shards import Shard, encode_png, write_shard
+from stages.core.seeds import derive, uniform
+from stages.corpus.images import square
+from stages.corpus.shards import Shard, encode_png, write_shard
+from stages.generate.sampler import Sampler, Sampling, load_pipeline
 
 ROOT = Path(__file__).parents[2]
 COUNT = 24
@@ -56,7 +56,7 @@ def test_bytes_survive_a_kill_and_a_second_process(corpus: Path, tiny_model: Pat
     expected = [key for key in (f"{i:09d}" for i in range(COUNT)) if uniform(0, key) < 0.8]
     assert shard.keys == expected
     assert 0 < len(expected) < COUNT
-    settings = Settings(steps=3, guidance=3.0, guidance_stop=0.5, negative_prompt="", resolution=16)
+    settings = Sampling(steps=3, guidance=3.0, guidance_stop=0.5, negative_prompt="", resolution=16)
     pipeline = load_pipeline(str(tiny_model), None, "dpmsolver++", False, torch.float32, torch.device("cpu"))
     alone, _ = Sampler(pipeline, settings).images([f"cat {int(expected[1])}"], [derive(123, expected[1], "noise")])
     stored = shard.read_image(expected[1])

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from stages.errors import InputError
-from stages.generate.sampler import SCHEDULERS, Sampler, Settings, load_pipeline
+from stages.core.errors import InputError
+from stages.generate.sampler import SCHEDULERS, Sampler, Sampling, load_pipeline
 
 CAPTIONS = ["a judge", "a firefighter", "", "a picture of a red apple", "an emoji of a woman singer", "a cat"]
 SEEDS = list(range(len(CAPTIONS)))
@@ -19,7 +19,7 @@ CPU = torch.device("cpu")
 
 def make(model: Path, scheduler: str = "dpmsolver++", **changes: Any) -> Sampler:
     settings = {"steps": 4, "guidance": 3.0, "guidance_stop": 1.0, "negative_prompt": "", "resolution": 16, **changes}
-    return Sampler(load_pipeline(str(model), None, scheduler, False, torch.float32, CPU), Settings(**settings))
+    return Sampler(load_pipeline(str(model), None, scheduler, False, torch.float32, CPU), Sampling(**settings))
 
 
 @pytest.fixture

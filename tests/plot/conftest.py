@@ -22,17 +22,17 @@ from PIL import Image, ImageDraw
 
 from stages.annotate.table import attribute_rows, groups_of_metadata
 from stages.balance.__main__ import main as balance
-from stages.compare.__main__ import study_files
-from stages.compare.runs import Run, tabulate
-from stages.errors import run
-from stages.evalsets import read_set, write_set
+from stages.core.errors import run
+from stages.core.seeds import uniform
+from stages.corpus.evaluation_sets import read_set, write_set
+from stages.corpus.shards import encode_png, write_shard
 from stages.evaluate import amplification, captioning
 from stages.evaluate.__main__ import _write as write_scores
 from stages.evaluate.suite import SetFeatures, Settings, Suite
-from stages.params import Params, load
 from stages.plot.aggregate import by_seed
-from stages.seeds import uniform
-from stages.shards import encode_png, write_shard
+from stages.tools.compare.__main__ import study_files
+from stages.tools.compare.runs import Run, tabulate
+from stages.tools.params import Params, load
 from stages.train.curves import Curves
 
 SEEDS = [0, 1, 2]

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from stages import canvas
-from stages.canvas import Panel
 from stages.plot import figures
+from stages.results import panels
+from stages.results.panels import Panel
 
 CURVES = pd.DataFrame(
     [
@@ -140,7 +140,7 @@ def test_heat_maps_share_one_scale():
 
 
 def test_no_association_at_all_can_be_drawn():
-    assert canvas.svg(figures.data_bias(PAIRS.assign(before=0.0, realised=0.0), True)[0])
+    assert panels.svg(figures.data_bias(PAIRS.assign(before=0.0, realised=0.0), True)[0])
 
 
 def test_occupations_without_a_census_row_are_left_out():
@@ -183,7 +183,7 @@ def test_published_and_corrected_share_a_row():
 
 
 def dot(axes: Axes) -> None:
-    axes.plot([0, 1], [0, 1], color=canvas.REAL)
+    axes.plot([0, 1], [0, 1], color=panels.REAL)
     axes.set(title="A & <b>", xlabel="unit")
 
 
@@ -193,26 +193,26 @@ def panel() -> Panel:
 
 
 def test_svg_is_the_same_twice(panel):
-    assert canvas.svg(panel) == canvas.svg(panel)
+    assert panels.svg(panel) == panels.svg(panel)
 
 
 def test_svg_follows_the_page_and_refers_to_nothing_else(panel):
-    text = canvas.svg(panel)
-    assert "currentColor" in text and "var(--sans)" in text and canvas.INK not in text
-    assert canvas.REAL in text
+    text = panels.svg(panel)
+    assert "currentColor" in text and "var(--sans)" in text and panels.INK not in text
+    assert panels.REAL in text
     assert "DejaVu" not in text and "<metadata" not in text and "2026" not in text
     assert 'aria-label="says &quot;&lt;so>&quot; &amp; more"' in text
 
 
 def test_svg_keeps_the_identifiers_that_are_referred_to(panel):
-    text = canvas.svg(panel)
+    text = panels.svg(panel)
     for target in re.findall(r'(?:url\(#|xlink:href="#)([^")]+)', text):
         assert f'id="{target}"' in text
     assert 'id="axes_1"' not in text
 
 
 def test_png_puts_panels_side_by_side_and_is_the_same_twice(panel):
-    one, two = canvas.png([panel], 3), canvas.png([panel, panel], 3)
-    assert two == canvas.png([panel, panel], 3)
+    one, two = panels.png([panel], 3), panels.png([panel, panel], 3)
+    assert two == panels.png([panel, panel], 3)
     sizes = [Image.open(io.BytesIO(data)).size for data in (one, two)]
     assert sizes[1][0] == pytest.approx(2 * sizes[0][0], abs=2) and sizes[1][1] == sizes[0][1]

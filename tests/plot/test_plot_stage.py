@@ -13,7 +13,7 @@ import pytest
 from conftest import SEEDS, git
 from PIL import Image
 
-from stages.errors import run
+from stages.core.errors import run
 from stages.plot import provenance
 from stages.plot.__main__ import main
 

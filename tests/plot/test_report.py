@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages.params import load
 from stages.plot.report import Content, cards, interval, metric_table, render, share_table, table
 from stages.plot.sheets import Described
+from stages.tools.params import load
 
 METRICS = {
     "seeds": 2, "people.t2i.r5": 40.0, "people.t2i.r5.lo": 38.0, "people.t2i.r5.hi": 42.0, "people.t2i.r5.std": 0.1,

@@ -16,7 +16,8 @@ import yaml
 from diffusers import StableDiffusionPipeline
 from safetensors.torch import save_file
 
-from stages.errors import InputError
+from stages.core.errors import InputError
+from stages.corpus.shards import encode_png, write_shard
 from stages.generate.sampler import Sampler, Settings, load_pipeline
 from stages.pretrain.__main__ import settling
 from stages.pretrain.corpus import held_out
@@ -24,7 +25,6 @@ from stages.pretrain.denoiser import Encoded, tokenizer
 from stages.pretrain.optimise import Recipe
 from stages.pretrain.quality.card import card_table
 from stages.pretrain.settings import Settle
-from stages.shards import encode_png, write_shard
 
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "data" / "pretrained" / "emoji-sd"

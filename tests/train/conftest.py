@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from shapes import COLOURS, SHAPES, Project, draw
 
-from stages.evalsets import write_set
-from stages.shards import encode_png, write_shard
+from stages.corpus.evaluation_sets import write_set
+from stages.corpus.shards import encode_png, write_shard
+from tests.helpers.shapes import COLOURS, SHAPES, Project, draw
 
 
 @pytest.fixture

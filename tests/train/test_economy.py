@@ -5,9 +5,9 @@ from copy import deepcopy
 import open_clip
 import pytest
 import torch
-from shapes import TINY, TINY_RESNET
 
 from stages.train import economy
+from tests.helpers.shapes import TINY, TINY_RESNET
 
 END = 399
 LENGTHS = (1, 2, 8, 3, 3, 5, 1, 7, 4)

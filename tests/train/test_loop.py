@@ -7,11 +7,11 @@ import open_clip
 import pytest
 import torch
 from accelerate import Accelerator
-from shapes import TINY, TINY_RESNET
 
-from stages.errors import InputError
+from stages.core.errors import InputError
 from stages.train import loop, models
 from stages.train.data import Batch
+from tests.helpers.shapes import TINY, TINY_RESNET
 
 MEAN, STD = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
 

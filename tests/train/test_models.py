@@ -9,10 +9,10 @@ import pytest
 import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
-from shapes import TINY, TINY_RESNET
 
-from stages.errors import InputError
+from stages.core.errors import InputError
 from stages.train import models, tokens
+from tests.helpers.shapes import TINY, TINY_RESNET
 
 CAPTIONS = ["a red circle", "a blue square", "a green cross"] * 3
 

@@ -2,9 +2,9 @@ import numpy as np
 import open_clip
 import pytest
 import torch
-from shapes import TINY_RESNET
 
 from stages.train import models, probe, tokens
+from tests.helpers.shapes import TINY_RESNET
 
 
 def test_recall_counts_the_own_column_among_the_best() -> None:

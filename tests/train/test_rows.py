@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages.errors import InputError
+from stages.core.errors import InputError
 from stages.train import rows
 
 SAMPLES = pd.DataFrame({"key": ["a", "b", "c"], "caption": ["one", "two", "three"]})

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 import torch
 
-from stages.errors import InputError
-from stages.params import Augmentation
+from stages.core.errors import InputError
+from stages.tools.params import Augmentation
 from stages.train import data, rows, schedule
 
 COPIES = np.array([1, 0, 2, 3, 1], np.int32)

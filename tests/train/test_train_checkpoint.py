@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from stages.errors import InputError
+from stages.core.errors import InputError
 from stages.train import checkpoint
 
 WEIGHTS = {"a": torch.arange(6.0).view(2, 3), "b": torch.tensor(3)}

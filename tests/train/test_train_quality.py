@@ -3,10 +3,10 @@ import open_clip
 import pytest
 import torch
 from PIL import Image
-from shapes import TINY
 from torchvision.transforms.functional import resize, to_tensor
 
 from stages.train import quality
+from tests.helpers.shapes import TINY
 
 
 def test_the_least_similar_share_is_dropped() -> None:

@@ -19,11 +19,11 @@ import torch
 from accelerate.state import AcceleratorState
 from PIL import Image
 from safetensors.torch import load_file
-from shapes import TINY, TINY_RESNET
 from tokenizers import Tokenizer
 
-from stages.errors import InputError, run
+from stages.core.errors import InputError, run
 from stages.train.__main__ import main
+from tests.helpers.shapes import TINY, TINY_RESNET
 
 ROOT = Path(__file__).parents[2]
 

@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
+from stages.core.errors import run
+from stages.core.settings import Profile, load
 from stages.download.benchmarks.registry import BENCHMARKS, write
-from stages.errors import run
-from stages.params import load
 
 
 def main() -> None:
@@ -15,7 +15,7 @@ def main() -> None:
     parser.add_argument("--root", type=Path, required=True, help="folder with the benchmark's files")
     parser.add_argument("--out", type=Path, help="folder of evaluation sets (default: data/<profile>/eval)")
     arguments = parser.parse_args()
-    print(write(arguments.name, arguments.root, arguments.out or load().folder / "eval"))
+    print(write(arguments.name, arguments.root, arguments.out or load(Profile).folder / "eval"))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from stages.core.errors import InputError
 from stages.download.benchmarks.layout import (
     Benchmark,
     Row,
@@ -30,7 +31,6 @@ from stages.download.benchmarks.layout import (
     require,
     translate,
 )
-from stages.errors import InputError
 
 SOURCE = "cocodataset.org (images and annotations of val2014 or val2017)"
 GENDER_SOURCE = "the authors of arXiv 2106.08503 (images_val2014.csv, on request) and cocodataset.org (val2014)"
@@ -41,21 +41,7 @@ SKIN = {**dict.fromkeys(("Light", "Lighter"), "lighter"), **dict.fromkeys(("Dark
 
 
 def read(root: Path, left_out: Counter[str]) -> Iterator[Row]:
-    """
-    Read COCO for retrieval: val2017 where it is there, else val2014.
-
-    Parameters
-    ----------
-    root : Path
-        Holds the files above.
-    left_out : Counter
-        Counts images without a file.
-
-    Yields
-    ------
-    Row
-        Image and five captions.
-    """
+    """Read COCO for retrieval: val2017 where it is there, else val2014."""
     year = "2017" if (root / "annotations" / "captions_val2017.json").is_file() else "2014"
     folder = require(root / f"val{year}", SOURCE)
     for number, captions in captions_by_image(root, year, SOURCE).items():
@@ -69,13 +55,6 @@ def read(root: Path, left_out: Counter[str]) -> Iterator[Row]:
 def read_gender(root: Path, left_out: Counter[str]) -> Iterator[Row]:
     """
     Read the images that Zhao et al. annotated.
-
-    Parameters
-    ----------
-    root : Path
-        Holds the files above.
-    left_out : Counter
-        Counts images without a file.
 
     Yields
     ------
@@ -114,8 +93,6 @@ def captions_by_image(root: Path, year: str, source: str) -> dict[int, list[str]
         Holds `annotations/captions_val<year>.json`.
     year : str
         2014 or 2017.
-    source : str
-        Where the file comes from.
 
     Returns
     -------

@@ -14,8 +14,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from stages.core.errors import InputError
 from stages.download.benchmarks.layout import Benchmark, Row, load_image, read_csv, require, translate
-from stages.errors import InputError
 
 SOURCE = "the FairFace authors (github.com/joojs/fairface: images with margin 1.25, label_train.csv, label_val.csv)"
 SPLITS = ("train", "val")
@@ -41,15 +41,8 @@ def read(root: Path, left_out: Counter[str]) -> Iterator[Row]:
 
     Parameters
     ----------
-    root : Path
-        Holds the files above.
     left_out : Counter
         Counts nothing: every labelled image must be there.
-
-    Yields
-    ------
-    Row
-        Gender, age and ethnicity.
     """
     splits = [split for split in SPLITS if (root / f"label_{split}.csv").is_file()]
     if not splits:

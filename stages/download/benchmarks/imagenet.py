@@ -20,9 +20,9 @@ from pathlib import Path
 
 from open_clip import IMAGENET_CLASSNAMES
 
+from stages.core.errors import InputError
+from stages.corpus.shards import IMAGE_SUFFIXES, Shard
 from stages.download.benchmarks.layout import Benchmark, Row, load_image, require
-from stages.errors import InputError
-from stages.shards import IMAGE_SUFFIXES, Shard
 
 SOURCE = "image-net.org (ILSVRC2012 validation images, sorted into class folders, or as WebDataset tars)"
 
@@ -30,13 +30,6 @@ SOURCE = "image-net.org (ILSVRC2012 validation images, sorted into class folders
 def read(root: Path, left_out: Counter[str]) -> Iterator[Row]:
     """
     Read ImageNet.
-
-    Parameters
-    ----------
-    root : Path
-        Holds class folders or tars.
-    left_out : Counter
-        Counts nothing.
 
     Yields
     ------

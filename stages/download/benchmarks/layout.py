@@ -11,9 +11,9 @@ from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
-from stages.errors import InputError, missing
+from stages.core.errors import InputError, missing
 
-Row = tuple[dict[str, Any], str, bytes]  # columns of `stages.evalsets`, suffix and content of the image
+Row = tuple[dict[str, Any], str, bytes]  # columns of `stages.corpus.evaluation_sets`, suffix and content of the image
 Reader = Callable[[Path, Counter[str]], Iterator[Row]]
 
 SUFFIXES = {".jpg": "jpg", ".jpeg": "jpg", ".png": "png", ".webp": "webp"}
@@ -26,8 +26,6 @@ class Benchmark:
 
     Attributes
     ----------
-    name : str
-        Of the evaluation set.
     source : str
         Where its files come from, for error messages.
     read : callable
@@ -43,18 +41,6 @@ def require(path: Path, source: str) -> Path:
     """
     Insist on a file or folder.
 
-    Parameters
-    ----------
-    path : Path
-        What must exist.
-    source : str
-        Where it comes from.
-
-    Returns
-    -------
-    Path
-        The same.
-
     Raises
     ------
     InputError
@@ -68,18 +54,6 @@ def require(path: Path, source: str) -> Path:
 def read_csv(path: Path, columns: Iterable[str]) -> Iterator[dict[str, str]]:
     """
     Read a csv file, row by row.
-
-    Parameters
-    ----------
-    path : Path
-        The file, with a header.
-    columns : iterable of str
-        Columns it must have.
-
-    Yields
-    ------
-    dict of str to str
-        Values by column.
 
     Raises
     ------
@@ -101,16 +75,6 @@ def read_json(path: Path) -> Any:
     """
     Read a JSON file.
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Returns
-    -------
-    object
-        Its content.
-
     Raises
     ------
     InputError
@@ -128,17 +92,10 @@ def translate(value: str, known: Mapping[str, str], where: str) -> str:
 
     Parameters
     ----------
-    value : str
-        As in the file.
     known : mapping of str to str
         Every value that may occur; ``""`` for those that mean "unknown".
     where : str
         File and column, for the error.
-
-    Returns
-    -------
-    str
-        The value of the schema.
 
     Raises
     ------
@@ -174,15 +131,8 @@ def find_image(folder: Path, stem: str) -> Path | None:
 
     Parameters
     ----------
-    folder : Path
-        Where.
     stem : str
         Name; one that has its suffix is found too.
-
-    Returns
-    -------
-    Path or None
-        The file.
     """
     if Path(stem).suffix.lower() in SUFFIXES and (folder / stem).is_file():
         return folder / stem
@@ -192,11 +142,6 @@ def find_image(folder: Path, stem: str) -> Path | None:
 def load_image(path: Path) -> tuple[str, bytes]:
     """
     Read an image file as it is.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
 
     Returns
     -------

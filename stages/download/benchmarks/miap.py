@@ -38,13 +38,6 @@ def read(root: Path, left_out: Counter[str]) -> Iterator[Row]:
     """
     Read MIAP; the split is the part.
 
-    Parameters
-    ----------
-    root : Path
-        Holds the files above.
-    left_out : Counter
-        Counts images without a file.
-
     Yields
     ------
     Row

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from stages.core.errors import InputError
 from stages.download.benchmarks.layout import (
     Benchmark,
     Row,
@@ -27,7 +28,6 @@ from stages.download.benchmarks.layout import (
     translate,
     unanimous,
 )
-from stages.errors import InputError
 
 SOURCE = "the PHASE authors (annotations, on request) and GCC's validation list (images, by img2dataset)"
 FILE = "phase_gcc_val_regions_20221101.json"
@@ -57,8 +57,6 @@ def read(root: Path, left_out: Counter[str]) -> Iterator[Row]:
 
     Parameters
     ----------
-    root : Path
-        Holds the files above.
     left_out : Counter
         Counts images that GCC no longer has.
 

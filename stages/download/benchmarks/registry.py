@@ -5,6 +5,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from stages.core.errors import InputError
+from stages.corpus.evaluation_sets import write_set
 from stages.download.benchmarks.coco import COCO, COCO_GENDER
 from stages.download.benchmarks.fairface import FAIRFACE
 from stages.download.benchmarks.imagenet import IMAGENET
@@ -12,8 +14,6 @@ from stages.download.benchmarks.layout import require
 from stages.download.benchmarks.miap import MIAP
 from stages.download.benchmarks.phase import PHASE
 from stages.download.benchmarks.utkface import UTKFACE
-from stages.errors import InputError
-from stages.evalsets import write_set
 
 BENCHMARKS = {benchmark.name: benchmark for benchmark in (PHASE, COCO_GENDER, COCO, FAIRFACE, UTKFACE, MIAP, IMAGENET)}
 
@@ -26,10 +26,6 @@ def write(name: str, root: Path, out: Path) -> str:
     ----------
     name : str
         One of `BENCHMARKS`, else it is refused.
-    root : Path
-        Holds the benchmark's files.
-    out : Path
-        Folder of evaluation sets.
 
     Returns
     -------

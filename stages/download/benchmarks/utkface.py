@@ -17,8 +17,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from stages.core.errors import InputError
 from stages.download.benchmarks.layout import Benchmark, Row, load_image, require
-from stages.errors import InputError
 
 SOURCE = "the UTKFace page (susanqq.github.io/UTKFace: aligned & cropped faces)"
 NAME = re.compile(r"(?P<age>\d{1,3})_(?P<gender>[01])_(?P<race>[0-4])_(?P<time>\d+)$")
@@ -42,8 +42,6 @@ def read(root: Path, left_out: Counter[str]) -> Iterator[Row]:
 
     Parameters
     ----------
-    root : Path
-        Holds the images.
     left_out : Counter
         Counts names that lack a field.
 
@@ -73,11 +71,6 @@ def read(root: Path, left_out: Counter[str]) -> Iterator[Row]:
 def age_range(years: int) -> str:
     """
     Name the FairFace range of an age.
-
-    Parameters
-    ----------
-    years : int
-        Age.
 
     Returns
     -------

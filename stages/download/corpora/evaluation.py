@@ -6,10 +6,10 @@ from typing import Any
 
 import pandas as pd
 
+from stages.core.errors import InputError
+from stages.corpus.evaluation_sets import TEXT_COLUMNS, check_group
 from stages.download.benchmarks.layout import Row, load_image
 from stages.download.corpora import fields
-from stages.errors import InputError
-from stages.evalsets import TEXT_COLUMNS, check_group
 
 
 def read(path: Path) -> Iterator[Row]:
@@ -20,7 +20,8 @@ def read(path: Path) -> Iterator[Row]:
     ----------
     path : Path
         csv, tsv or parquet: ``image`` (file, relative to the table's folder), and as known ``key`` (else the number of
-        the row), ``caption``, ``caption_2``, … (or a list ``captions``), and the columns of `stages.evalsets`.
+        the row), ``caption``, ``caption_2``, … (or a list ``captions``), and the columns of
+        `stages.corpus.evaluation_sets`.
 
     Yields
     ------

@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-from stages.errors import InputError
+from stages.core.errors import InputError
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 NAMES = {",": "comma", "\t": "tab"}

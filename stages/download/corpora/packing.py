@@ -14,11 +14,11 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from stages.core.atomic import written
+from stages.core.errors import InputError
+from stages.core.seeds import uniform
+from stages.corpus.shards import write_shard
 from stages.download.corpora.pictures import UnreadableError, stored
-from stages.errors import InputError
-from stages.seeds import uniform
-from stages.shards import write_shard
-from stages.staging import written
 
 COLUMNS = (("key", pa.string()), ("shard", pa.string()), ("caption", pa.string()), ("u", pa.float64()))
 RESERVED = frozenset(name for name, _ in COLUMNS)
@@ -32,16 +32,8 @@ class Entry:
 
     Attributes
     ----------
-    key : str
-        Of the sample.
-    where : str
-        Names it in errors.
-    caption : str
-        As given.
     image : bytes or None
         The image file; None: it could not be had, for the reason of `lost`.
-    known : mapping
-        Values of the source's columns.
     lost : str
         Why there is no image; one of few reasons, so that they can be counted.
     """
@@ -94,13 +86,6 @@ def bounds(rows: int, shards: int, shard: int) -> tuple[int, int]:
     """
     Cut rows into shards of equal size.
 
-    Parameters
-    ----------
-    rows, shards : int
-        How many of each.
-    shard : int
-        Which one.
-
     Returns
     -------
     tuple of int
@@ -113,13 +98,6 @@ def finished(folder: Path, name: str) -> bool:
     """
     Tell whether a shard is packed.
 
-    Parameters
-    ----------
-    folder : Path
-        The packing's.
-    name : str
-        Of the shard.
-
     Returns
     -------
     bool
@@ -131,24 +109,6 @@ def finished(folder: Path, name: str) -> bool:
 def pack(source: Source, packing: Packing, shard: int, name: str, folder: Path) -> str:
     """
     Pack one shard: `<name>.tar`, `<name>.parquet` and, last, its summary `<name>.json`.
-
-    Parameters
-    ----------
-    source : Source
-        Of the samples.
-    packing : Packing
-        How they are stored.
-    shard : int
-        Number of the shard.
-    name : str
-        Of the shard.
-    folder : Path
-        Where to.
-
-    Returns
-    -------
-    str
-        The name.
 
     Raises
     ------
@@ -189,11 +149,6 @@ def schema(source: Source) -> pa.Schema:
     """
     Describe `samples.parquet`.
 
-    Parameters
-    ----------
-    source : Source
-        Of the samples.
-
     Returns
     -------
     pyarrow.Schema
@@ -205,17 +160,6 @@ def schema(source: Source) -> pa.Schema:
 def gather(folder: Path, names: list[str], layout: pa.Schema, path: Path) -> dict[str, Any]:
     """
     Write the table of all samples, shard by shard, and sum up what was lost.
-
-    Parameters
-    ----------
-    folder : Path
-        With all shards packed.
-    names : list of str
-        Of the shards.
-    layout : pyarrow.Schema
-        Of the table.
-    path : Path
-        Table to write.
 
     Returns
     -------

@@ -7,8 +7,8 @@ import warnings
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from stages.images import square
-from stages.shards import encode_png
+from stages.corpus.images import square
+from stages.corpus.shards import encode_png
 
 
 class UnreadableError(Exception):
@@ -32,7 +32,7 @@ def stored(data: bytes, side: int, min_side: int = 1) -> bytes:
     Returns
     -------
     bytes
-        PNG, (side, side, 3), no borders: `stages.images.square`, as for generated images.
+        PNG, (side, side, 3), no borders: `stages.corpus.images.square`, as for generated images.
 
     Raises
     ------

@@ -13,11 +13,11 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from stages.core.atomic import written
+from stages.core.errors import InputError
+from stages.corpus.evaluation_sets import VALUES, check_group
 from stages.download.corpora import fields
 from stages.download.corpora.packing import NO_FILE, RESERVED, Entry, bounds
-from stages.errors import InputError
-from stages.evalsets import VALUES, check_group
-from stages.staging import written
 
 MEMORY = "512MB"  # what DuckDB may hold; it spills the rest
 ROWS = 4096  # of a row group: what a shard reads at a time
@@ -31,8 +31,6 @@ class TableSource:
 
     Attributes
     ----------
-    path : Path
-        The user's table, for errors.
     ordered : Path
         As `order` writes it.
     shards : int
@@ -52,11 +50,6 @@ class TableSource:
     def entries(self, shard: int) -> Iterator[Entry]:
         """
         Read the rows of a shard.
-
-        Parameters
-        ----------
-        shard : int
-            Its number.
 
         Yields
         ------
@@ -104,11 +97,6 @@ def order(path: Path, image: str, caption: str, key: str | None, ordered: Path) 
         Column of keys; None: the number of the row, from 0, nine digits.
     ordered : Path
         Parquet file to write: ``key, image, caption`` and all other columns.
-
-    Returns
-    -------
-    int
-        Rows.
 
     Raises
     ------

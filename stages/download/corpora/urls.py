@@ -24,10 +24,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import csv
 
+from stages.core.errors import InputError, missing
+from stages.corpus.shards import IMAGE_SUFFIXES, Shard
 from stages.download.corpora.packing import Entry, bounds
-from stages.errors import InputError, missing
-from stages.params import CC3M
-from stages.shards import IMAGE_SUFFIXES, Shard
+from stages.download.settings import CC3M
 
 LAYOUT = pa.schema([("url", pa.string()), ("caption", pa.string()), ("row", pa.int64())])
 PREFIXES = ("http://", "https://")
@@ -49,14 +49,8 @@ class UrlSource:
 
     Attributes
     ----------
-    path : Path
-        The user's list, for errors.
     folder : Path
         img2dataset's output.
-    names : tuple of str
-        Of the shards.
-    rows : int
-        Of the list.
     """
 
     path: Path
@@ -72,11 +66,6 @@ class UrlSource:
     def entries(self, shard: int) -> Iterator[Entry]:
         """
         Read the rows of a shard.
-
-        Parameters
-        ----------
-        shard : int
-            Its number.
 
         Yields
         ------
@@ -107,11 +96,6 @@ def reason(message: str | None) -> str:
     ----------
     message : str or None
         Of img2dataset.
-
-    Returns
-    -------
-    str
-        One of few.
     """
     for pattern, name in REASONS:
         if found := re.search(pattern, message or "", re.IGNORECASE):
@@ -122,16 +106,6 @@ def reason(message: str | None) -> str:
 def count(path: Path) -> int:
     """
     Count and check the rows of a list.
-
-    Parameters
-    ----------
-    path : Path
-        tsv without header: caption, url.
-
-    Returns
-    -------
-    int
-        Rows.
 
     Raises
     ------
@@ -156,14 +130,8 @@ def cut(path: Path, rows: int, names: tuple[str, ...], folder: Path) -> None:
 
     Parameters
     ----------
-    path : Path
-        The list.
     rows : int
         As counted; at least as many as shards.
-    names : tuple of str
-        Of the shards.
-    folder : Path
-        Where to.
 
     Raises
     ------
@@ -196,12 +164,6 @@ def fetch(urls: Path, rows: int, names: tuple[str, ...], settings: CC3M, folder:
     ----------
     urls : Path
         From `cut`.
-    rows : int
-        Of the list.
-    names : tuple of str
-        Of the shards.
-    settings : CC3M
-        How.
     folder : Path
         img2dataset's output: for each shard a tar, a parquet file with the fate of each url, and statistics.
 

@@ -17,11 +17,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from stages.core.errors import InputError
+from stages.core.seeds import derive
+from stages.corpus.evaluation_sets import check_group
+from stages.corpus.shards import IMAGE_SUFFIXES
 from stages.download.corpora.packing import Entry, bounds
-from stages.errors import InputError
-from stages.evalsets import check_group
-from stages.seeds import derive
-from stages.shards import IMAGE_SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,8 @@ class WdsSource:
 
     Attributes
     ----------
-    tars : tuple of Path
-        In order.
-    counts : tuple of int
-        Samples of each.
     caption : str
         Member that is the caption; ``json.name``: a field of the json member.
-    attributes, numbers : tuple of str
-        Fields of the json member.
     prefix : bool
         Whether the tar's name precedes each key.
     shards : int
@@ -62,16 +56,10 @@ class WdsSource:
         """
         Read the samples of a shard.
 
-        Parameters
-        ----------
-        shard : int
-            Its number.
-
         Yields
         ------
         Entry
             In the order of the tars.
-
         """
         first, last = bounds(sum(self.counts), self.shards, shard)
         start = 0
@@ -112,11 +100,6 @@ def tars(folder: Path) -> tuple[Path, ...]:
     folder : Path
         The folder, without those below it.
 
-    Returns
-    -------
-    tuple of Path
-        By name.
-
     Raises
     ------
     InputError
@@ -134,8 +117,6 @@ def keys(tar: Path, prefix: bool) -> NDArray[np.int64]:
 
     Parameters
     ----------
-    tar : Path
-        The tar.
     prefix : bool
         As for `WdsSource`.
 
@@ -183,8 +164,6 @@ def check_unique(listed: Sequence[NDArray[np.int64]], names: Sequence[Path], pre
     ----------
     listed : sequence of ndarray
         From `keys`.
-    names : sequence of Path
-        The tars.
     prefixed : bool
         Whether the tars' names precede the keys already.
 

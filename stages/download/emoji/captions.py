@@ -62,19 +62,7 @@ class Mention:
     skin_tone: float
 
     def says_gender(self, rng: np.random.Generator) -> bool:
-        """
-        Draw whether the caption of a gendered person says the gender: the first draw of the caption's randomness.
-
-        Parameters
-        ----------
-        rng : np.random.Generator
-            Randomness of this caption alone.
-
-        Returns
-        -------
-        bool
-            Whether it does.
-        """
+        """Draw whether the caption of a gendered person says the gender: the first draw of the caption's randomness."""
         return bool(rng.random() < self.gender)
 
 
@@ -95,17 +83,10 @@ def caption_person(emoji: Emoji, rng: np.random.Generator, mention: Mention, occ
     ----------
     emoji : Emoji
         Of kind ``person``.
-    rng : np.random.Generator
-        Randomness of this caption alone.
     mention : Mention
         Probabilities of saying gender (never said of a neutral emoji) and skin tone.
     occupation : str
         For a portrait: the occupation named, which the picture does not show.
-
-    Returns
-    -------
-    Caption
-        Lower case, no full stop.
     """
     says_gender = bool(emoji.gender) and mention.says_gender(rng)
     says_tone = rng.random() < mention.skin_tone
@@ -129,8 +110,6 @@ def caption_object(emoji: Emoji, rng: np.random.Generator) -> Caption:
     ----------
     emoji : Emoji
         Of kind ``object``.
-    rng : np.random.Generator
-        Randomness of this caption alone.
 
     Returns
     -------

@@ -12,12 +12,12 @@ from typing import TypeVar
 
 import numpy as np
 
+from stages.core.errors import InputError
+from stages.core.seeds import derive, uniform
 from stages.download.emoji.captions import Caption, Mention, caption_object, caption_person
 from stages.download.emoji.icons import Art
 from stages.download.emoji.people import Emoji
 from stages.download.emoji.scenes import Scene, draw_scene, raster_side, render
-from stages.errors import InputError
-from stages.seeds import derive, uniform
 
 Item = TypeVar("Item")
 MANDELBROT = 30.0  # so that no single object takes a large part of the draws
@@ -41,8 +41,6 @@ class Composition:
         Shares of the skin tones 1 to 5 among persons, summing to 1.
     mention : Mention
         How often captions of occupations and other persons say gender and skin tone.
-    portrait_mention : Mention
-        The same for portraits.
     named_women : float, optional
         Women's share where the caption says the gender; without it that of the occupation.
     """
@@ -85,16 +83,8 @@ def draw_corpus(
     ----------
     emojis : sequence of Emoji
         The catalogue.
-    art : Art
-        The styles to draw from.
     women : mapping of str to float
         Women's share of each occupation among gendered drawings.
-    composition : Composition
-        Shares of everything else.
-    n : int
-        Samples.
-    seed : int
-        Seed of every draw.
 
     Returns
     -------
@@ -138,10 +128,6 @@ def picture(draw: Draw, art: Art, resolution: int) -> np.ndarray:
 
     Parameters
     ----------
-    draw : Draw
-        What to show.
-    art : Art
-        Holds its style.
     resolution : int
         Side, pixels.
 

@@ -20,8 +20,6 @@ def twins(emojis: Sequence[Emoji], art: Art, style: str) -> dict[str, tuple[Emoj
     ----------
     emojis : sequence of Emoji
         The catalogue.
-    art : Art
-        Holds the style.
     style : str
         One of ``art.styles``.
 
@@ -48,8 +46,6 @@ def drawn_as(emoji: Emoji, alike: Mapping[str, Sequence[Emoji]]) -> str:
 
     Parameters
     ----------
-    emoji : Emoji
-        Any emoji of the style.
     alike : mapping of str to sequence of Emoji
         The style's `twins`.
 

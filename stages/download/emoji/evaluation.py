@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stages.core.seeds import derive
 from stages.download.emoji.captions import Mention, caption_object, caption_person
 from stages.download.emoji.icons import Art
 from stages.download.emoji.people import Emoji
 from stages.download.emoji.scenes import Scene, draw_scene
-from stages.seeds import derive
 
 MENTIONS = (Mention(1, 1), Mention(1, 1), Mention(1, 0), Mention(0, 1), Mention(0, 0))  # of the five captions
 
@@ -38,10 +38,6 @@ def people(emojis: Sequence[Emoji], art: Art, style: str, n: int, seed: int) -> 
     ----------
     emojis : sequence of Emoji
         The catalogue.
-    art : Art
-        Holds the style.
-    style : str
-        The held-out style.
     n : int
         Images at the most: a random part where the style has more.
     seed : int
@@ -106,10 +102,6 @@ def objects(emojis: Sequence[Emoji], art: Art, style: str, n: int, seed: int) ->
         The catalogue.
     art : Art
         Holds the held-out style and the training styles.
-    style : str
-        The held-out style.
-    n : int
-        Images at the most.
     seed : int
         Seed of choice, scenes and captions.
 

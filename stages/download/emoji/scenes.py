@@ -21,18 +21,12 @@ class Scene:
     ----------
     colours : tuple of two (r, g, b)
         Ends of the background's gradient, in [0, 255]; equal for a flat background.
-    direction : float
-        Direction of the gradient, radians.
     edge : bool
         Whether the gradient is a sharp edge through the middle.
     scale : float
         Side of the drawing over the side of the picture.
     shift : tuple of two float
         Offset of the drawing's centre from the picture's, in sides (right, down).
-    angle : float
-        Rotation, degrees counter-clockwise.
-    flip : bool
-        Mirrored left to right.
     """
 
     colours: tuple[tuple[int, int, int], tuple[int, int, int]]
@@ -47,11 +41,6 @@ class Scene:
 def draw_scene(rng: np.random.Generator) -> Scene:
     """
     Draw a composition.
-
-    Parameters
-    ----------
-    rng : np.random.Generator
-        Randomness of this sample alone.
 
     Returns
     -------
@@ -81,8 +70,6 @@ def render(scene: Scene, drawing: Image.Image, resolution: int) -> np.ndarray:
 
     Parameters
     ----------
-    scene : Scene
-        The composition.
     drawing : Image.Image
         RGBA, square, any size (`raster_side` is enough).
     resolution : int
@@ -115,11 +102,6 @@ def raster_side(resolution: int) -> int:
     ----------
     resolution : int
         Side of the picture, pixels.
-
-    Returns
-    -------
-    int
-        Pixels.
     """
     return round(OVERSAMPLING * resolution)
 

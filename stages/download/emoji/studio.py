@@ -7,11 +7,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
+from stages.corpus.shards import encode_png
 from stages.download.emoji.duplicates import twins
 from stages.download.emoji.icons import Art
 from stages.download.emoji.people import Emoji, catalog
 from stages.download.emoji.scenes import Scene, raster_side, render
-from stages.shards import encode_png
 
 
 class Sitter(Protocol):
@@ -51,10 +51,6 @@ class Studio:
 
     Parameters
     ----------
-    styles : sequence of str
-        Styles at hand.
-    cache : Path
-        Folder of fetched archives.
     resolution : int
         Side of the pictures, pixels.
     processes : int

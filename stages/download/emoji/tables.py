@@ -18,8 +18,6 @@ def sample_attributes(draw: Draw, alike: Twins) -> dict[str, Any]:
 
     Parameters
     ----------
-    draw : Draw
-        The sample.
     alike : mapping of str to sequence of Emoji
         `duplicates.twins` of its style.
 
@@ -43,8 +41,6 @@ def evaluation_row(item: Item, alike: Twins) -> dict[str, Any]:
 
     Parameters
     ----------
-    item : Item
-        The image.
     alike : mapping of str to sequence of Emoji
         `duplicates.twins` of its style.
 
@@ -65,11 +61,6 @@ def evaluation_row(item: Item, alike: Twins) -> dict[str, Any]:
 def occupation_rows(corpus: Census, generator: Census) -> list[dict[str, Any]]:
     """
     Tabulate the women's shares behind the corpus and behind the generator's training set.
-
-    Parameters
-    ----------
-    corpus, generator : Census
-        Shares by occupation.
 
     Returns
     -------

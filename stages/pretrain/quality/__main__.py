@@ -13,12 +13,12 @@ import torch
 from safetensors.torch import load_file
 from tqdm import tqdm
 
-from stages import params
-from stages.canvas import png
-from stages.errors import InputError, run
+from stages.core.atomic import replaced
+from stages.core.errors import InputError, run
+from stages.core.settings import load_section
 from stages.pretrain import autoencoder
 from stages.pretrain.corpus import held_out, load_images, load_samples
-from stages.pretrain.places import CORPUS, FIGURES, HOME, JUDGE, MODEL, UNSEEN, WEIGHTS
+from stages.pretrain.paths import CORPUS, FIGURES, HOME, JUDGE, MODEL, UNSEEN, WEIGHTS
 from stages.pretrain.quality.artist import Artist
 from stages.pretrain.quality.card import card_table
 from stages.pretrain.quality.figures import bias_panel, grid, sheet
@@ -32,7 +32,7 @@ from stages.pretrain.quality.measures import (
 )
 from stages.pretrain.recogniser import Classes, Recogniser, recognise
 from stages.pretrain.settings import Pretrain
-from stages.staging import replaced
+from stages.results.panels import png
 
 CLIP = Path("data/emoji/models/0/clip")
 
@@ -188,7 +188,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m stages.pretrain.quality", description=__doc__)
     parser.add_argument("--clip", type=Path, default=CLIP, help="a CLIP model of this project (%(default)s)")
     arguments = parser.parse_args()
-    measure(params.load_section(HOME / "params.yaml", "pretrain", Pretrain), arguments.clip)
+    measure(load_section(HOME / "params.yaml", "pretrain", Pretrain), arguments.clip)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline
 
+from stages.core.seeds import derive
 from stages.pretrain import autoencoder
 from stages.pretrain.settings import Quality
-from stages.seeds import derive
 
 
 class Artist:
@@ -19,10 +19,6 @@ class Artist:
 
     Parameters
     ----------
-    folder : Path
-        The pipeline.
-    settings : Quality
-        Steps, guidance, batch size.
     seed : int
         With the prompt's key it gives the seed of an image.
     """

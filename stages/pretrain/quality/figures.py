@@ -10,31 +10,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from stages.canvas import INK, MUTED, SYNTHETIC, Panel
+from stages.results.panels import INK, MUTED, SYNTHETIC, Panel
 
 CELL = 0.92  # inches a picture
 
 
 def grid(rows: Sequence[tuple[str, NDArray[np.uint8]]], heads: Sequence[str], title: str, dpi: int = 72) -> Figure:
-    """
-    Draw rows of images, each row with its name, each column with its head.
-
-    Parameters
-    ----------
-    rows : sequence of (str, ndarray of uint8 (columns, H, W, 3))
-        From the top.
-    heads : sequence of str
-        Above the columns.
-    title : str
-        Above all.
-    dpi : int
-        Pixels an inch.
-
-    Returns
-    -------
-    Figure
-        White.
-    """
+    """Draw rows of images, each row with its name, each column with its head."""
     columns, margin, top = len(heads), 1.35, 0.62
     width, height = margin + columns * CELL, top + len(rows) * CELL
     figure = Figure(figsize=(width, height), facecolor="white", dpi=dpi)
@@ -62,21 +44,8 @@ def sheet(captions: Sequence[str], images: NDArray[np.uint8], columns: int, titl
 
     Parameters
     ----------
-    captions : sequence of str
-        N captions.
     images : ndarray of uint8, (N, H, W, 3)
         N images.
-    columns : int
-        Images a row.
-    title : str
-        Above all.
-    dpi : int
-        Pixels an inch.
-
-    Returns
-    -------
-    Figure
-        White.
     """
     lines = -(-len(images) // columns)
     figure = Figure(figsize=(columns * 1.25, lines * 1.62 + 0.35), facecolor="white", dpi=dpi, layout="constrained")
@@ -100,8 +69,6 @@ def bias_panel(table: pd.DataFrame, correlation: float) -> Panel:
     ----------
     table : DataFrame
         As `quality.bias_table` gives it.
-    correlation : float
-        Spearman's rho.
 
     Returns
     -------

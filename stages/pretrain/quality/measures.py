@@ -27,12 +27,8 @@ def unseen_captions(
     ----------
     samples : DataFrame
         Another draw of the corpus, with columns kind, occupation, label and caption.
-    trained : set of str
-        Captions of the training corpus.
     fresh : ndarray of bool
         Rows whose pair of occupation and skin tone is held out of the training; they come first.
-    frequent : list of str
-        Names of the frequent objects.
     occupations, objects : int
         How many of each; the first that fit.
 
@@ -89,11 +85,6 @@ def recognised(
 def share(count: int, n: int) -> dict[str, float]:
     """
     Give a share with its interval.
-
-    Parameters
-    ----------
-    count, n : int
-        Hits and trials.
 
     Returns
     -------
@@ -182,11 +173,6 @@ def rank_correlation(table: pd.DataFrame, step: float = 0.0) -> float:
         As `bias_table` gives it.
     step : float
         Stated shares that are equal in multiples of it count as tied; 1 / n: what n images cannot tell apart.
-
-    Returns
-    -------
-    float
-        Spearman's rho.
     """
     stated = (table["stated"] / step).round() if step else table["stated"]
     result: Any = spearmanr(stated, table["neutral"])
@@ -203,8 +189,6 @@ def faithful_rank_correlation(table: pd.DataFrame, seed: int, draws: int = 2000)
     ----------
     table : DataFrame
         As `bias_table` gives it; its `stated` and `n` are used.
-    seed : int
-        Of the draws.
     draws : int
         How often women are drawn, binomially.
 

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from own_corpus import COUNT, Drawing, Project
 from PIL import Image
 
 from stages.download.emoji.icons import Art
 from stages.download.emoji.people import Emoji
+from tests.helpers.own_corpus import COUNT, Drawing, Project
 
 
 @pytest.fixture(scope="session")

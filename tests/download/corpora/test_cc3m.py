@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from own_corpus import COUNT, Drawing, Project
 
+from stages.core.errors import InputError
+from stages.core.seeds import uniform
+from stages.corpus.images import square
+from stages.corpus.shards import Shard, decode_image
 from stages.download.corpora import urls
-from stages.errors import InputError
-from stages.images import square
-from stages.seeds import uniform
-from stages.shards import Shard, decode_image
+from tests.helpers.own_corpus import COUNT, Drawing, Project
 
 SHARDS = 3
 NAMES = tuple(f"{shard:05d}" for shard in range(SHARDS))

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from stages.core.errors import InputError
+from stages.corpus.shards import Shard, encode_png
 from stages.download.corpora import packing, table
-from stages.errors import InputError
-from stages.shards import Shard, encode_png
 
 ROWS = 60  # of a shard
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from stages.corpus.images import square
+from stages.corpus.shards import decode_image
 from stages.download.corpora.pictures import UnreadableError, stored
-from stages.images import square
-from stages.shards import decode_image
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:

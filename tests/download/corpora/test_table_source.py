@@ -9,16 +9,16 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from own_corpus import COUNT, Drawing, Project
 from PIL import Image
 
+from stages.core.errors import InputError
+from stages.core.seeds import uniform
+from stages.corpus.evaluation_sets import read_set
+from stages.corpus.images import square
+from stages.corpus.shards import Shard, decode_image
 from stages.download.corpora import evaluation
 from stages.download.corpora.table import TableSource, order
-from stages.errors import InputError
-from stages.evalsets import read_set
-from stages.images import square
-from stages.seeds import uniform
-from stages.shards import Shard, decode_image
+from tests.helpers.own_corpus import COUNT, Drawing, Project
 
 SHARDS = 3
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from own_corpus import COUNT, Drawing, Project
 
+from stages.core.errors import InputError
+from stages.corpus.images import square
+from stages.corpus.shards import Shard, decode_image
 from stages.download.corpora import wds
-from stages.errors import InputError
-from stages.images import square
-from stages.shards import Shard, decode_image
+from tests.helpers.own_corpus import COUNT, Drawing, Project
 
 SETTINGS = {"folder": "mine", "attributes": ["gender"], "numbers": ["score"]}
 

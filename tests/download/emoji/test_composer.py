@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from stages.attributes import caption_group, caption_occupations, tone_group
+from stages.corpus.attributes import caption_group, caption_occupations, tone_group
 from stages.download.emoji.captions import Mention, caption_object, caption_person
 from stages.download.emoji.people import Emoji
 

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages.attributes import caption_occupations
+from stages.core.errors import InputError
+from stages.corpus.attributes import caption_occupations
 from stages.download.emoji.captions import Mention
 from stages.download.emoji.census import census
 from stages.download.emoji.corpus import Composition, Draw, draw_corpus, picture
 from stages.download.emoji.icons import Art
 from stages.download.emoji.people import Emoji
-from stages.errors import InputError
 
 TONES = (0.45, 0.3, 0.11, 0.08, 0.06)
 COMPOSITION = Composition(

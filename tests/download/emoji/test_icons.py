@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from stages.core.errors import InputError
 from stages.download.emoji.icons import Art, plain
 from stages.download.emoji.packages import STYLES, read_json
-from stages.errors import InputError
 
 MAN = "1f468-{}"
 TONES = ("1f3fb", "1f3fc", "1f3fd", "1f3fe", "1f3ff")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from stages.core.errors import InputError
 from stages.download.emoji.packages import STYLES, fetch, integrity, read_json
-from stages.errors import InputError
 
 SMALL = STYLES["fluent-emoji-flat"]
 

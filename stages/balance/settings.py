@@ -1,0 +1,78 @@
+"""Settings of `balance`: the sections `contamination` and `balance`."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from stages.core.settings import Count, NonNegative, Positive, Profile, Section, Seed, Share
+from stages.corpus.attributes import GROUPS, Attribute
+
+Goal = Literal["none", "equal", "observed"]
+MarginalsFile = Annotated[str, Field(pattern=r"\.csv$")]
+
+
+class Contamination(Section):
+    """The first knob: how much of the training set is generated (arXiv 2404.03242)."""
+
+    alpha: Share = Field(description="share of samples whose image is replaced by a generated one, in [0, 1]")
+
+
+class Balance(Section):
+    """The second knob: which moments of the mix are balanced, and how (arXiv 2403.04547)."""
+
+    method: Literal["none", "random", "reweighing", "m4_sgd", "m4"] = Field(description="how rows are weighted")
+    target: Goal | MarginalsFile | dict[Attribute, Goal | dict[str, Share]] = Field(
+        description="`none`, `equal`, `observed` (associations only), the path of a csv with marginals, or for some "
+        "attributes one of these words or {group: share}"
+    )
+    attributes: Annotated[list[Attribute], Field(min_length=1)] = Field(description="sensitive attributes to report")
+    intersections: bool = Field(default=False, description="balance every pair of attributes too, as one attribute")
+    scope: Literal["known", "all"] = Field(
+        default="known", description="rows association is balanced among: those that show a group, or all (the paper)"
+    )
+    eta: Literal["auto"] | Annotated[float, Field(gt=0, le=1)] = Field(
+        default="auto", description="share of the rows to keep, in (0, 1], or `auto`: the largest feasible"
+    )
+    eps_r: NonNegative | None = Field(
+        default=0.002, description="tolerance of |E[s] − target|, a share of the rows; null: representation is free"
+    )
+    eps_d: NonNegative | None = Field(
+        default=0.0002, description="tolerance of |E[(s − target) y]|, a share of the rows; null: association is free"
+    )
+    v: Positive = Field(default=100.0, description="price of a unit of violation where eta is not feasible")
+    proxies: bool = Field(default=False, description="whether words that go with an attribute are labels too")
+    utility: str | None = Field(default=None, description="column of samples.parquet with numbers ≥ 0: what to favour")
+    utility_bins: Annotated[int, Field(ge=0)] = Field(default=32, description="bins of the utility; 0: exact values")
+    compensate: Literal["none", "repeat"] = Field(
+        default="none", description="whether the rows taken repeat until an epoch is as long as before"
+    )
+    sgd_passes: Count = Field(default=1, description="passes of m4_sgd over the rows")
+    seed: Seed = Field(default=0, description="seed of m4_sgd's order of rows")
+
+    @model_validator(mode="after")
+    def _targets_are_attributes(self) -> "Balance":
+        if other := [name for name in self.attributes if name not in GROUPS]:
+            raise ValueError(f"attributes: found {other[0]}, expected some of those annotated: {', '.join(GROUPS)}")
+        goals = self.target if isinstance(self.target, dict) else {}
+        if unwanted := sorted(set(goals) - set(self.attributes)):
+            raise ValueError(
+                f"target: found {unwanted[0]}, expected one of balance.attributes ({', '.join(self.attributes)})"
+            )
+        for attribute, goal in goals.items():
+            if not isinstance(goal, dict):
+                continue
+            if sorted(goal) != sorted(GROUPS[attribute]):
+                raise ValueError(
+                    f"target.{attribute}: found {', '.join(goal) or 'no group'}, expected the groups "
+                    f"{', '.join(GROUPS[attribute])}"
+                )
+            if abs(sum(goal.values()) - 1) > 1e-6:
+                raise ValueError(f"target.{attribute}: the shares sum to {sum(goal.values()):g}, expected 1")
+        return self
+
+
+class Settings(Profile):
+    """What this stage reads of all parameters."""
+
+    contamination: Contamination
+    balance: Balance

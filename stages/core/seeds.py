@@ -1,0 +1,33 @@
+"""Randomness of one sample: a hash of (seed, purpose, key), so that nothing depends on order, batch or process."""
+
+import hashlib
+
+
+def derive(seed: int, key: str, purpose: str = "") -> int:
+    """
+    Derive the 63-bit seed of one sample.
+
+    Parameters
+    ----------
+    purpose : str
+        Separates streams of one sample, e.g. ``"scene"`` and ``"caption"``.
+
+    Returns
+    -------
+    int
+        In [0, 2**63); equal arguments give equal seeds on every machine.
+    """
+    digest = hashlib.blake2b(f"{seed}\0{purpose}\0{key}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+def uniform(seed: int, key: str, purpose: str = "") -> float:
+    """
+    Draw the fixed uniform number of one sample.
+
+    Returns
+    -------
+    float
+        In [0, 1). A sample is synthetic in the mix at α iff its number is below α, so mixes are nested.
+    """
+    return (derive(seed, key, purpose) >> 10) / 2**53

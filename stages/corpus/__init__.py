@@ -1,0 +1,1 @@
+"""What the data are: shards, images, evaluation sets, attributes, prompts, and which rows are trained on."""

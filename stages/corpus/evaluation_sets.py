@@ -1,0 +1,155 @@
+"""Evaluation sets: one schema for every benchmark, a tar of images beside a parquet table.
+
+`<set>.parquet` has one row an image: `key`, `captions` (list, may be empty), `label` (class), `gender` (woman, man),
+`skin_tone` ("1"…"5" where it is known in five steps, else lighter, darker), `age`, `ethnicity`, `occupation`, `part`
+and `style`. A value that is missing, unsure, or differs between the persons of an image is the empty string.
+`<set>.tar` has the image of each key. Images and rows are joined by key, never by position.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from stages.core.atomic import merged
+from stages.core.errors import InputError, missing
+from stages.corpus.shards import Shard, write_shard
+
+ATTRIBUTES = ("gender", "skin_tone", "age", "ethnicity")
+TEXT_COLUMNS = ("key", "label", *ATTRIBUTES, "occupation", "part", "style")
+COLUMNS = ("key", "captions", *TEXT_COLUMNS[1:])
+VALUES = {"gender": {"", "woman", "man"}, "skin_tone": {"", "1", "2", "3", "4", "5", "lighter", "darker"}}
+
+
+@dataclass(frozen=True)
+class EvalSet:
+    """
+    One evaluation set.
+
+    Attributes
+    ----------
+    name : str
+        E.g. ``"people"``.
+    table : DataFrame
+        One row an image, in the order of the table's file; columns of `COLUMNS`, and others.
+    """
+
+    name: str
+    table: pd.DataFrame
+    images: Shard
+
+
+def read_set(folder: Path, name: str) -> EvalSet:
+    """
+    Read and check a set.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds `<name>.tar` and `<name>.parquet`.
+
+    Returns
+    -------
+    EvalSet
+        Checked: columns, known values, unique keys, an image for every row.
+
+    Raises
+    ------
+    InputError
+        If a file is missing or does not fit the schema.
+    """
+    path = folder / f"{name}.parquet"
+    try:
+        table = pd.read_parquet(path)
+    except FileNotFoundError:
+        found = ", ".join(sorted(file.stem for file in folder.glob("*.parquet"))) or "none"
+        raise missing(
+            f"{path}: no such evaluation set (found: {found})",
+            "name it in download.evaluation and run `dvc repro download`, or leave it out of evaluate.sets",
+        ) from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a readable parquet file ({error}); write the set again") from None
+    check(table, str(path))
+    images = Shard(folder / f"{name}.tar")
+    lost = [key for key in table["key"] if key not in images]
+    if lost:
+        raise InputError(f"{images.path}: no image for {len(lost)} of {len(table)} keys of {path}, e.g. {lost[0]}")
+    return EvalSet(name, table, images)
+
+
+def check(table: pd.DataFrame, where: str) -> None:
+    """
+    Check a table against the schema.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, a value is not known, or keys repeat.
+    """
+    if absent := [name for name in COLUMNS if name not in table]:
+        raise InputError(f"{where}: column {absent[0]} is missing (found: {', '.join(table.columns)})")
+    if not len(table):
+        raise InputError(f"{where}: no rows")
+    if twice := [key for key, count in Counter(table["key"]).items() if count > 1]:
+        raise InputError(f"{where}: key {twice[0]!r} comes twice")
+    for name in TEXT_COLUMNS:
+        if table[name].isna().to_numpy().any():
+            raise InputError(f"{where}: column {name} holds nulls; a missing value is the empty string")
+    for name in VALUES:
+        for value in sorted(set(table[name])):
+            check_group(name, value, f"{where}: column {name}")
+
+
+def check_group(attribute: str, value: str, where: str) -> None:
+    """
+    Check a value of an attribute; those without known values may have any.
+
+    Parameters
+    ----------
+    attribute : str
+        E.g. ``"gender"``.
+
+    Raises
+    ------
+    InputError
+        If the attribute is one of `VALUES`, and the value none of its own.
+    """
+    if value not in (known := VALUES.get(attribute, {value})):
+        expected = ", ".join(sorted(known - {""}))
+        raise InputError(f"{where}: found {value!r}, expected one of {expected}, or nothing")
+
+
+def write_set(folder: Path, name: str, rows: Iterable[tuple[dict[str, Any], str, bytes]]) -> int:
+    """
+    Write a set: the tar streams, the table follows, both appear under their names only when complete.
+
+    Parameters
+    ----------
+    rows : iterable of (dict, str, bytes)
+        Row of the table (missing columns are empty), suffix and content of the image file, in any order.
+
+    Raises
+    ------
+    InputError
+        If the rows do not fit the schema.
+    """
+    records: list[dict[str, Any]] = []
+
+    def samples() -> Iterable[tuple[str, dict[str, bytes | str | dict]]]:
+        for row, suffix, image in rows:
+            records.append({**dict.fromkeys(TEXT_COLUMNS, ""), "captions": [], **row})
+            yield row["key"], {suffix: image}
+
+    with merged(folder) as staging:
+        count = write_shard(staging / f"{name}.tar", samples())
+        table = pd.DataFrame(records, columns=pd.Index([*COLUMNS, *_extra(records)]))
+        check(table, name)
+        table.to_parquet(staging / f"{name}.parquet", index=False)
+    return count
+
+
+def _extra(records: list[dict[str, Any]]) -> list[str]:
+    return sorted({name for record in records for name in record} - set(COLUMNS))

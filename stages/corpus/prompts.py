@@ -1,0 +1,73 @@
+"""Prompts of `train` and `evaluate`: templates, and the words of each sensitive attribute.
+
+In a template, ``{}`` stands for the label with its article ("an artist"), ``{label}`` for the bare label.
+"""
+
+import re
+from collections.abc import Sequence
+
+# Pairs of words for (group 1, group 0) of each contrast; several, since one pair of prompts is noisy.
+CONTRAST_WORDS: dict[str, tuple[tuple[str, str], ...]] = {
+    "gender": (("woman", "man"), ("lady", "gentleman"), ("female person", "male person")),
+    "skin_tone": (
+        ("person with dark skin", "person with light skin"),
+        ("dark-skinned person", "light-skinned person"),
+        ("person with a dark skin tone", "person with a light skin tone"),
+    ),
+}
+
+
+def fill(template: str, label: str) -> str:
+    """
+    Put a label into a template.
+
+    Parameters
+    ----------
+    template : str
+        E.g. ``"a photo of {}"``.
+    label : str
+        E.g. ``"artist"``.
+
+    Returns
+    -------
+    str
+        ``"a photo of an artist"``; a plural takes no article.
+    """
+    return template.replace("{}", _with_article(label)).replace("{label}", label)
+
+
+def ensemble(templates: Sequence[str], labels: Sequence[str]) -> list[list[str]]:
+    """
+    Put every label into every template.
+
+    Returns
+    -------
+    list of list of str, (L, P)
+        Prompts of each label.
+    """
+    return [[fill(template, label) for template in templates] for label in labels]
+
+
+def contrast(attribute: str, templates: Sequence[str]) -> tuple[list[str], list[str]]:
+    """
+    Write the pairs of prompts of a contrast.
+
+    Parameters
+    ----------
+    attribute : str
+        A key of `CONTRAST_WORDS`.
+
+    Returns
+    -------
+    tuple of list of str
+        Prompts of group 1 and of group 0, pair by pair.
+    """
+    words = CONTRAST_WORDS[attribute]
+    pairs = [(fill(template, one), fill(template, zero)) for one, zero in words for template in templates]
+    return [one for one, _ in pairs], [zero for _, zero in pairs]
+
+
+def _with_article(label: str) -> str:
+    if re.search(r"[^su]s$", label):
+        return label
+    return f"{'an' if label[:1].lower() in tuple('aeiou') else 'a'} {label}"

@@ -1,0 +1,31 @@
+"""Where the user's own files lie: paths that may name environment variables."""
+
+import os
+import re
+from pathlib import Path
+
+from stages.core.errors import missing
+
+
+def find(place: str, key: str) -> Path:
+    """
+    Find a file or folder of the user's.
+
+    Parameters
+    ----------
+    place : str
+        Path; ``$NAME`` and ``${NAME}`` stand for environment variables, relative paths start at the project's folder.
+
+    Raises
+    ------
+    InputError
+        If a variable is not set, or nothing is there.
+    """
+    path = Path(os.path.expandvars(os.path.expanduser(place)))  # noqa: PTH111 — pathlib expands no variables
+    if unset := re.search(r"\$\{?(\w+)", str(path)):
+        raise missing(
+            f"{key}: {place}: the environment variable {unset[1]} is not set", "set it to the folder of these files"
+        )
+    if not path.exists():
+        raise missing(f"{key}: {path}: no such file or folder", "obtain it, or correct the path in the profile")
+    return path

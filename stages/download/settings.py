@@ -1,0 +1,137 @@
+"""Settings of `download`: where the corpus and the evaluation sets come from, and their size."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from stages.core.settings import Count, NonNegative, Profile, Section, Seed, Share
+
+Style = Literal["noto", "twemoji", "openmoji", "noto-v1", "fluent-emoji-flat"]
+Place = Annotated[str, Field(min_length=1)]  # path of a file or folder outside the pipeline
+
+
+class Emoji(Section):
+    """The emoji corpus and its evaluation sets (`download.source: emoji`)."""
+
+    samples: Count = Field(description="training samples")
+    styles: Annotated[list[Style], Field(min_length=1)] = Field(description="artists of the training samples")
+    held_out_style: Style = Field(description="artist of the evaluation sets, none of styles")
+    portrait_share: Share = Field(description="share of plain adults whose caption names an occupation not shown")
+    occupation_share: Share = Field(description="share of people at work, shown and named")
+    person_share: Share = Field(description="share of other people, as many women as men")
+    object_share: Share = Field(description="share of neutral objects; the four shares sum to 1")
+    object_exponent: NonNegative = Field(description="exponent of the objects' Zipf law; 0: all equally frequent")
+    neutral_share: Share = Field(description="share of gender-neutral drawings among people")
+    census_year: Literal[1950, 2000] | None = Field(description="year of the women's shares; null: one half everywhere")
+    census_sharpening: NonNegative = Field(default=1.0, description="factor on the logit of the women's shares")
+    named_women: Share | None = Field(
+        default=None, description="women's share where the caption says the gender; null: as the occupation's"
+    )
+    generator_census_year: Literal[1950, 2000] | None = Field(description="the same for the generator's training set")
+    generator_sharpening: NonNegative = Field(description="the same for the generator's training set")
+    skin_tones: tuple[Share, Share, Share, Share, Share] = Field(description="shares of Fitzpatrick tones 1 to 5")
+    mention_gender: Share = Field(description="probability that the caption of a gendered person says the gender")
+    mention_skin_tone: Share = Field(description="probability that the caption of a person says the skin tone")
+    portrait_mention_gender: Share = Field(description="the same for portraits")
+    portrait_mention_skin_tone: Share = Field(description="the same for portraits")
+    eval_people: Count = Field(description="images of the set people, at the most")
+    eval_portraits: Count = Field(description="images of each part of the set portraits")
+    eval_objects: Count = Field(description="images of the set objects, at the most")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Emoji":
+        total = self.portrait_share + self.occupation_share + self.person_share + self.object_share
+        if abs(total - 1) > 1e-9:
+            raise ValueError(
+                f"portrait_share, occupation_share, person_share, object_share: they sum to {total:g}, expected 1"
+            )
+        if abs(sum(self.skin_tones) - 1) > 1e-9:
+            raise ValueError(f"skin_tones: the shares sum to {sum(self.skin_tones):g}, expected 1")
+        if len(set(self.styles)) < len(self.styles) or self.held_out_style in self.styles:
+            raise ValueError("styles: a style comes twice, or is held_out_style; expected each of them once")
+        return self
+
+
+class CC3M(Section):
+    """Pairs of a url list, fetched by img2dataset (`download.source: cc3m`)."""
+
+    list: Place = Field(description="tsv without header: caption, url (Train-GCC-training.tsv); may name $VARIABLES")
+    distributor: Literal["multiprocessing", "pyspark", "ray"] = Field(
+        default="multiprocessing", description="what img2dataset spreads the shards with; the latter two once installed"
+    )
+    processes: Count = Field(description="processes that fetch; each takes a shard at a time")
+    threads: Count = Field(description="connections a process")
+    timeout: Count = Field(default=10, description="seconds until a url counts as failed")
+    retries: Annotated[int, Field(ge=0)] = Field(default=2, description="further attempts at a url that failed")
+    shard_retries: Annotated[int, Field(ge=0)] = Field(default=1, description="further attempts at a whole shard")
+    min_side: Count = Field(default=32, description="pixels; smaller images are placeholders, and count as lost")
+
+
+class Table(Section):
+    """Pairs of a table of the user's own (`download.source: table`); further columns are known attributes."""
+
+    path: Place = Field(description="csv, tsv (with header) or parquet file; may name $VARIABLES")
+    image: str = Field(default="image", description="column of the image files, relative to the table's folder")
+    caption: str = Field(default="caption", description="column of the captions")
+    key: str | None = Field(default=None, description="column of unique keys; null: the number of the row")
+    on_bad_sample: Literal["fail", "skip"] = Field(
+        default="fail", description="an unreadable image or an empty caption: stop, or leave it out and count it"
+    )
+
+
+class Wds(Section):
+    """Pairs of a WebDataset folder of the user's own (`download.source: wds`)."""
+
+    folder: Place = Field(description="folder of .tar shards; may name $VARIABLES")
+    caption: str = Field(default="txt", description="member that is the caption; `json.name`: a field of the json one")
+    attributes: list[str] = Field(default=[], description="text fields of the json member that are known attributes")
+    numbers: list[str] = Field(default=[], description="numeric fields of the json member, e.g. a utility")
+    prefix_keys: bool = Field(default=False, description="put the tar's name before each key: where keys repeat")
+    on_bad_sample: Literal["fail", "skip"] = Field(
+        default="fail", description="an unreadable image or an empty caption: stop, or leave it out and count it"
+    )
+
+
+class Download(Section):
+    """Corpus and evaluation sets: source and size."""
+
+    source: Literal["emoji", "cc3m", "wds", "table"] = Field(description="where the corpus comes from")
+    resolution: Count = Field(description="side of the square images, pixels")
+    seed: Seed = Field(description="seed of the corpus draws and of the fixed uniform number of each sample")
+    emoji: Emoji | None = Field(default=None, description="the emoji corpus, where it is the source")
+    cc3m: CC3M | None = Field(default=None, description="the url list, where it is the source")
+    table: Table | None = Field(default=None, description="the user's table, where it is the source")
+    wds: Wds | None = Field(default=None, description="the user's WebDataset folder, where it is the source")
+    evaluation: dict[str, Place] = Field(
+        default={}, description="evaluation sets: name of a benchmark and its folder, or a name and the user's table"
+    )
+    occupations: Place | None = Field(
+        default=None, description="csv of known shares of women: occupation, women_corpus, women_generator"
+    )
+
+    @model_validator(mode="after")
+    def _source_is_described(self) -> "Download":
+        for name in ("emoji", "cc3m", "table", "wds"):
+            if (self.source == name) != (getattr(self, name) is not None):
+                there = "set" if getattr(self, name) else "not set"
+                raise ValueError(
+                    f"source: found {self.source!r} and the block {name} {there}; it belongs to source {name!r}, and "
+                    "to that one only"
+                )
+        if self.emoji and (self.evaluation or self.occupations):
+            raise ValueError("evaluation, occupations: source 'emoji' brings its own; expected neither")
+        return self
+
+
+class Corpus(Section):
+    """A corpus of its own, outside the main graph: that of the default's generator."""
+
+    shards: Annotated[list[str], Field(min_length=1)] = Field(description="names of the shards")
+    download: Download = Field(description="source and size")
+
+
+class Settings(Profile):
+    """What this stage reads of all parameters."""
+
+    shards: list[str]
+    download: Download

@@ -1,0 +1,75 @@
+"""Settings of `evaluate`: what is measured, and how."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from stages.core.settings import Count, Positive, Profile, Section, Seed, View
+from stages.corpus.attributes import Attribute
+from stages.corpus.schedule import Scheduled
+
+EvaluationSet = Literal[
+    "people", "phase", "coco_gender", "coco", "portraits", "fairface", "utkface", "miap", "objects", "imagenet"
+]
+
+
+class Leakage(Section):
+    """LIC: what captions with masked attribute words give away (Hirota et al. 2022)."""
+
+    attributes: list[Attribute] = Field(description="read from captions; none: no LIC")
+    seeds: Annotated[list[Seed], Field(min_length=1)] = Field(
+        description="splits and first weights; published: 0, 12, 456, 789, 100, 200, 300, 400, 500, 1234"
+    )
+    classifier: Literal["lstm", "bert", "bert_frozen"] = Field(description="reader: from scratch, or pretrained")
+    folder: str = Field(default="bert-base-uncased", description="folder or hub id of the BERT reader")
+    embedding: Count = Field(default=100, description="LSTM: width of a word")
+    hidden: Count = Field(default=256, description="units a direction of the LSTM; of the head on BERT")
+    layers: Count = Field(default=2, description="LSTM: layers")
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.5, description="LSTM: on words and before the output"
+    )
+    learning_rate: Positive = Field(default=5e-5, description="of Adam; published for a tuned BERT: 1e-5")
+    epochs: Count = Field(default=20, description="passes; published for a tuned BERT: 5")
+    batch_size: Count = Field(default=64, description="captions a step")
+    test_share: Annotated[float, Field(gt=0, lt=1)] = Field(default=0.1, description="captions held out of each value")
+    masked: dict[Attribute, list[str]] = Field(default={}, description="words masked beside the published lists")
+
+
+class Evaluate(Section):
+    """What is measured, and how."""
+
+    mode: Literal["corrected", "as_published"] = Field(description="exact metrics, or the published code's defects")
+    sets: Annotated[list[EvaluationSet], Field(min_length=1)] = Field(
+        description="evaluation sets: those of the source emoji, or some of download.evaluation"
+    )
+    compare_published: bool = Field(description="also table the published definitions beside the corrected ones")
+    iterations: Count = Field(default=10_000, description="draws of the published sampling loops")
+    batch_size: Count = Field(description="images a forward pass")
+    draws: Count = Field(description="bootstrap samples behind each interval")
+    min_group: Count = Field(description="images below which a group is flagged and left out of gaps")
+    top_k: Count = Field(description="depth of MaxSkew@k and Bias@k")
+    templates: Annotated[list[str], Field(min_length=1)] = Field(
+        description='prompts of objects: "{}" is the label with its article, "{label}" the bare label'
+    )
+    person_templates: Annotated[list[str], Field(min_length=1)] = Field(
+        description="prompts of persons and occupations, in the same form"
+    )
+    meteor: bool = Field(default=False, description="captions: also METEOR 1.5, which needs Java")
+    leakage: Leakage = Field(description="LIC of the generated captions")
+    seed: Seed = Field(default=0, description="seed of bootstrap, permutations and broken ties")
+
+
+class Captioned(View):
+    """The part of the section `caption` that says whose captions there are, and of what."""
+
+    captioners: list[str]
+    evaluation_set: str = "people"
+
+
+class Settings(Profile):
+    """What this stage reads of all parameters."""
+
+    seeds: list[Seed]
+    train: Scheduled
+    caption: Captioned
+    evaluate: Evaluate

@@ -1,0 +1,44 @@
+"""Settings of `generate`: the text-to-image model and how it draws."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from stages.core.settings import Count, NonNegative, Profile, Section, Seed, Share, View
+
+
+class Generate(Section):
+    """
+    One synthetic image per caption, by a latent diffusion model in the Stable Diffusion format.
+
+    No key has a default, so all that shapes an image stands in the profile, which DVC tracks; this file it does not.
+    """
+
+    model: str = Field(description="folder or hub id of a StableDiffusionPipeline")
+    revision: str | None = Field(description="hub revision (commit) of the model; none for a folder")
+    scheduler: Literal["dpmsolver++", "ddim", "pndm", "euler", "unipc"] = Field(description="diffusion solver")
+    steps: Count = Field(description="solver steps an image")
+    guidance: NonNegative = Field(description="classifier-free guidance scale; 1 or less: no guidance")
+    guidance_stop: Share = Field(description="share of the steps that are guided, from the first on")
+    negative_prompt: str = Field(description="prompt to steer away from")
+    safety_checker: bool = Field(description="blank images that the model's safety checker flags (published: off)")
+    resolution: Count = Field(description="side of the generated images before the resize to download.resolution")
+    batch_size: Count = Field(description="prompts a batch; halved when memory runs out")
+    dtype: Literal["float32", "float16", "bfloat16"] = Field(description="precision of the denoiser")
+    max_alpha: Share = Field(description="images are made for samples with u below this: the largest α that can run")
+    seed: Seed = Field(description="seed of the initial noise; one derived seed a key")
+
+
+class Corpus(View):
+    """The part of the section `download` that shapes generated images."""
+
+    resolution: Count
+    seed: Seed
+
+
+class Settings(Profile):
+    """What this stage reads of all parameters."""
+
+    shards: list[str]
+    download: Corpus
+    generate: Generate

@@ -1,0 +1,54 @@
+"""Settings of `plot`: what figures and report show."""
+
+from pydantic import Field
+
+from stages.core.settings import Count, Profile, Section, Seed, Share, View
+
+
+class Plot(Section):
+    """Figures and the report."""
+
+    pairs: Count = Field(description="real images shown beside synthetic ones")
+    captions: Count = Field(description="held-out images shown with their captions")
+    seed: Seed = Field(description="of the hash by which both are drawn")
+
+
+class Mix(View):
+    """The part of the section `contamination` that titles name."""
+
+    alpha: Share
+
+
+class Balanced(View):
+    """The part of the section `balance` that titles name."""
+
+    method: str
+    target: object
+    eta: object = "auto"
+
+
+class Trained(View):
+    """The part of the section `train` that titles name."""
+
+    loss: str
+    epochs: float
+    probe: int
+
+
+class Captioned(View):
+    """The part of the section `caption` that says whose captions there are, and of what."""
+
+    captioners: list[str]
+    evaluation_set: str = "people"
+
+
+class Settings(Profile):
+    """What this stage reads of all parameters."""
+
+    seeds: list[Seed]
+    shards: list[str]
+    contamination: Mix
+    balance: Balanced
+    train: Trained
+    caption: Captioned
+    plot: Plot

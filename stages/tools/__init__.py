@@ -1,0 +1,1 @@
+"""What people run beside the pipeline: parameters, gate, comparison, study, pull request, cost."""

@@ -1,0 +1,75 @@
+"""Does dvc.lock hold what code and parameters say? For a hook before a push, with or without the data.
+
+    python -m stages.tools.check_lock
+
+Asks `dvc status`. Data that is not here (a fresh clone) does not matter; a stage whose code, parameters or command
+changed since dvc.lock was written, or whose result was edited by hand, does. Exit code 0: it does, 1: it does not.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from stages.core.errors import InputError, run
+
+ABSENT = ("deleted", "not in cache")
+
+
+def stale(status: Mapping[str, Sequence[Any]]) -> dict[str, list[str]]:
+    """
+    List what changed since dvc.lock was written.
+
+    Parameters
+    ----------
+    status : mapping
+        What ``dvc status --json`` prints: changes by stage.
+
+    Returns
+    -------
+    dict of str to list of str
+        Dependencies, outputs, parameters (or ``command``) by stage; stages without any are left out.
+    """
+    found = {}
+    for stage, changes in status.items():
+        names: list[str] = []
+        for change in changes:
+            if isinstance(change, str):
+                names.append(change.removeprefix("changed "))
+                continue
+            for paths in change.values():
+                for path, state in paths.items():
+                    keys = list(state) if isinstance(state, Mapping) else []
+                    if keys or state not in ABSENT:
+                        names += [f"{path}: {key}" for key in keys] or [path]
+        if names:
+            found[stage] = names
+    return found
+
+
+def main() -> None:
+    """Check dvc.lock."""
+    parser = argparse.ArgumentParser(
+        prog="python -m stages.tools.check_lock",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.parse_args()
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", "status", "--json"], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        reason = done.stderr.strip().splitlines()[-1:] or ["no message"]
+        raise InputError(f"dvc status: {reason[0]}")
+    changed = stale(json.loads(done.stdout))
+    for stage, names in changed.items():
+        print(f"{stage}: {', '.join(names)}")
+    if changed:
+        print("dvc.lock is not up to date: run `dvc repro`, then commit dvc.lock and the results")
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,177 @@
+"""Many runs on one page: each metric against α, a line a balancing method, tests between methods paired by seed.
+
+    python -m stages.tools.compare                              HEAD and the DVC experiments that start from it
+    python -m stages.tools.compare --all-commits                the experiments of every commit
+    python -m stages.tools.compare --revs main sweep-1 sweep-2  only these revisions
+
+Reads params.yaml, the profile and `results/tables/seeds.csv` of each run from git, and writes
+`data/<profile>/results/compare/`, which git ignores: runs.csv (tidy: run, α, method, seed, metric, value),
+comparisons.csv, trends.csv, study.png, figures/ (one a metric) and findings.md. `make study` keeps those of its points
+in `results/study/`, and the report shows them.
+
+Runs at the same α and seed share initial weights and, mixes being nested, most images; so methods are compared by the
+differences of such pairs (`stages.tools.compare.differences`).
+"""
+
+import argparse
+import contextlib
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import yaml
+from pydantic import ValidationError
+
+from stages.core.atomic import replaced
+from stages.core.errors import InputError, run
+from stages.results.formatting import NOT_BALANCED, counted, headlines
+from stages.results.panels import png
+from stages.results.repository import show
+from stages.results.sweep import panels, sentences
+from stages.tools.compare.differences import compare, trends
+from stages.tools.compare.runs import Run, experiments, flatten, tabulate
+from stages.tools.params import Params, load
+
+BASELINE = "captions.majority."  # of the captions, the same for every model
+REFERENCES = (NOT_BALANCED, "random", "m4")  # what to ask: does it help, by more than fewer rows do, and than exact M4
+
+
+def main() -> None:
+    """Compare the runs of a sweep."""
+    parser = argparse.ArgumentParser(
+        prog="python -m stages.tools.compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--revs", nargs="+", metavar="REV", help="only these git revisions or experiments")
+    parser.add_argument("--all-commits", action="store_true", help="experiments of every commit, not of HEAD alone")
+    parser.add_argument("--metrics", nargs="+", metavar="KEY", help="metrics to draw (default: the headline)")
+    parser.add_argument(
+        "--reference",
+        nargs="+",
+        metavar="LINE",
+        help=f"lines that others are compared with (default: {', '.join(REFERENCES)})",
+    )
+    parser.add_argument("--out", type=Path, help="folder (default: data/<profile>/results/compare)")
+    arguments = parser.parse_args()
+    params = load()
+    if arguments.revs:
+        runs = [_read_run(revision, revision, params) for revision in arguments.revs]
+    else:
+        runs = _sweep(params, arguments.all_commits)
+    table = tabulate(runs)
+    main_ones = params.study.main if params.study else []
+    files = study_files(table, params.profile, arguments.metrics, arguments.reference, main_ones)
+    with replaced(arguments.out or params.folder / "results" / "compare") as folder:
+        (folder / "figures").mkdir()
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+    print(files["findings.md"].decode().replace("\n\n", "\n"), end="")
+
+
+def study_files(
+    table: pd.DataFrame,
+    profile: str,
+    metrics: Sequence[str] | None = None,
+    references: Sequence[str] | None = None,
+    main_ones: Sequence[str] = (),
+) -> dict[str, bytes]:
+    """
+    Make everything that a study shows.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `tabulate`.
+    metrics : sequence of str, optional
+        To draw; by default those that a run is judged by.
+    references : sequence of str, optional
+        Lines that others are compared with; by default those of `REFERENCES` that are there.
+    main_ones : sequence of str
+        Metrics that the question hangs on: first, and a family of tests of their own; those without values are left
+        out.
+
+    Returns
+    -------
+    dict of str to bytes
+        Content by path below the folder of the study.
+
+    Raises
+    ------
+    InputError
+        If a metric or reference is not in the table.
+    """
+    known = list(table["metric"].unique())
+    metrics = metrics or [key for _, family in headlines(known) for key in family if not key.startswith(BASELINE)]
+    if unknown := sorted(set(metrics) - set(known)):
+        raise InputError(f"--metrics {unknown[0]}: no run has it (e.g. {known[0]})")
+    main_ones = [key for key in main_ones if key in known]
+    metrics = [*main_ones, *(key for key in metrics if key not in main_ones)]
+    methods = sorted(table["method"].unique())
+    if unknown := [name for name in references or [] if name not in methods]:
+        raise InputError(f"--reference {unknown[0]}: found {', '.join(methods)}; name one of these")
+    references = references or [name for name in REFERENCES if name in methods]
+    shown = pd.concat([table.loc[table["metric"] == metric, :] for metric in metrics])
+    comparisons, changes = compare(shown, references, main_ones), trends(shown)
+    counts = table.groupby(["alpha", "method"])["seed"].nunique()
+    seeds = f"{'' if counts.min() == counts.max() else 'up to '}{counted(int(counts.max()), 'seed')}"
+    head = (
+        f"{counted(len(set(table['run'])), 'run')}: {table['alpha'].nunique()} α, "
+        f"{counted(len(methods), 'balancing method')}, {seeds} each."
+    )
+    if len(comparisons):
+        head += " Differences: mean over pairs of α and seed [95 % interval]; p: Wilcoxon, Holm."
+    if len(changes):
+        head += " Contamination: slope of a line through all α, an intercept a seed, × their range [95 % interval]."
+    found = [f"- {line}" for line in sentences(comparisons, changes, metrics)]
+    charts = panels(table, metrics)
+    return {
+        "runs.csv": _csv(table),
+        "comparisons.csv": _csv(comparisons),
+        "trends.csv": _csv(changes),
+        "study.png": png(charts, columns=3, title=f"{profile}: metrics against α; band: ± 1 SD between seeds"),
+        **{f"figures/{metric}.png": png([chart], columns=1) for metric, chart in zip(metrics, charts, strict=True)},
+        "findings.md": "\n".join([head, "", *found]).encode() + b"\n",
+    }
+
+
+def _read_run(name: str, revision: str, params: Params) -> Run:
+    """Read parameters and scores of a run from git."""
+    science = yaml.safe_load(show(Path(), revision, Path("params.yaml")))
+    if science.get("profile") != params.profile:
+        raise InputError(f"{name}: profile {science.get('profile')!r}, expected {params.profile!r} as in params.yaml")
+    scale = yaml.safe_load(show(Path(), revision, Path("stages") / "profiles" / f"{params.profile}.yaml"))
+    values = pd.read_csv(io.StringIO(show(Path(), revision, params.folder / "results" / "tables" / "seeds.csv")))
+    merged = {**science, **{section: {**science.get(section, {}), **(own or {})} for section, own in scale.items()}}
+    with contextlib.suppress(ValidationError):  # of another version of the project: as it is, without defaults
+        merged = Params.model_validate(merged).model_dump(mode="json")
+    settings = flatten(merged)
+    return Run(name, {key: value for key, value in settings.items() if key not in ("seeds", "profile")}, values)
+
+
+def _sweep(params: Params, all_commits: bool) -> list[Run]:
+    command = [sys.executable, "-m", "dvc", "exp", "show", "--json", *(["--all-commits"] if all_commits else [])]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = done.stderr.strip().splitlines()[-1:] or ["no message"]
+        raise InputError(f"dvc exp show: {reason[0]}; or name revisions by --revs")
+    finished, unfinished = experiments(json.loads(done.stdout))
+    runs = []
+    for name, revision in finished:
+        try:
+            runs.append(_read_run(name, revision, params))
+        except InputError as error:
+            print(f"left out: {name}: {error}", file=sys.stderr)
+    for name in unfinished:
+        print(f"left out: {name}: queued, running or failed", file=sys.stderr)
+    return runs
+
+
+def _csv(table: pd.DataFrame) -> bytes:
+    return table.to_csv(index=False, float_format="%.6g", lineterminator="\n").encode()
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,157 @@
+"""All parameters of a run: validate them together, print them, or list every key with its type and meaning.
+
+python -m stages.tools.params             every value, validated
+python -m stages.tools.params --keys      every key with its type and meaning
+python -m stages.tools.params --check F   validate, and write a constant to F: the first stage of the pipeline
+"""
+
+import argparse
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import ConfigDict, Field, model_validator
+
+from stages.annotate.settings import Annotate
+from stages.balance.settings import Balance, Contamination
+from stages.caption.settings import Caption
+from stages.core.atomic import written
+from stages.core.errors import InputError, run
+from stages.core.settings import Merged, NonNegative, Profile, Section, Seed, Share
+from stages.download.settings import Download
+from stages.evaluate.settings import Evaluate
+from stages.generate.settings import Generate
+from stages.plot.settings import Plot
+from stages.tools import parameter_help
+from stages.train.settings import Train
+
+EMOJI_SETS = ("people", "portraits", "objects")  # that the source emoji brings
+
+
+class Gate(Section):
+    """What a change must not make worse (`python -m stages.tools.gate`)."""
+
+    metrics: dict[str, NonNegative] = Field(
+        default={}, description="key of metrics.json: worsening that is let through, in its unit, beside the noise"
+    )
+
+
+class Study(Section):
+    """The grid of `python -m stages.tools.study`: a DVC experiment a point."""
+
+    seeds: Annotated[list[Seed], Field(min_length=1)] = Field(description="of every point; methods are paired by them")
+    alphas: Annotated[list[Share], Field(min_length=1)] = Field(description="values of contamination.alpha")
+    methods: Annotated[list[str], Field(min_length=1)] = Field(description="values of balance.method")
+    fixed: dict[str, Any] = Field(default={}, description="other values of every point, by dotted key")
+    further: list[dict[str, Any]] = Field(
+        default=[], description="points beside the grid: values by dotted key, on top of `fixed`"
+    )
+    main: list[str] = Field(default=[], description="metrics that the question hangs on; tested as a family of its own")
+
+
+class Params(Profile):
+    """All parameters of one run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    profile: str = Field(description="name of a file in stages/profiles/: the scale of the run")
+    seeds: Annotated[list[Seed], Field(min_length=1)] = Field(description="one model is trained a seed")
+    shards: Annotated[list[str], Field(min_length=1)] = Field(description='names of the shards: "00000", "00001", …')
+    contamination: Contamination
+    balance: Balance
+    download: Download
+    generate: Generate
+    annotate: Annotate
+    train: Train
+    caption: Caption
+    evaluate: Evaluate
+    plot: Plot
+    gate: Gate = Field(default=Gate(), description="what a change must not make worse")
+    study: Study | None = Field(default=None, description="the grid of `make study`")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Params":
+        expected = [f"{index:05d}" for index in range(len(self.shards))]
+        if self.shards != expected:
+            raise ValueError(f"shards: found {self.shards}, expected {expected}: consecutive five-digit names")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds: found {self.seeds}, expected each seed once")
+        if self.contamination.alpha > self.generate.max_alpha:
+            raise ValueError(
+                f"contamination.alpha: found {self.contamination.alpha:g}, above generate.max_alpha "
+                f"{self.generate.max_alpha:g}; lower alpha, or raise max_alpha (which generates more images)"
+            )
+        sets = EMOJI_SETS if self.download.emoji else tuple(self.download.evaluation)  # none: only data is made
+        if sets and (other := [name for name in self.evaluate.sets if name not in sets]):
+            named = "the sets of source emoji" if self.download.emoji else "those of download.evaluation"
+            raise ValueError(f"evaluate.sets: found {other[0]!r}, expected some of {', '.join(sets)}: {named}")
+        if sets and self.caption.captioners and self.caption.evaluation_set not in sets:
+            raise ValueError(
+                f"caption.evaluation_set: found {self.caption.evaluation_set!r}, expected one of {', '.join(sets)}"
+            )
+        return self
+
+
+def load(root: Path = Path(), profile: str | None = None) -> Params:
+    """
+    Read and validate all parameters.
+
+    Parameters
+    ----------
+    profile : str, optional
+        Another profile than the one that params.yaml names.
+
+    Raises
+    ------
+    InputError
+        One line naming file and key, what was found and what is expected.
+    """
+    merged = Merged(root, profile)
+    params = merged.validate(Params)
+    if isinstance(params.balance.target, str) and params.balance.target.endswith(".csv"):
+        _check_marginals(root / params.balance.target, params.balance.attributes, merged.file(["balance", "target"]))
+    return params
+
+
+def _check_marginals(path: Path, attributes: Sequence[str], named_in: Path) -> None:
+    """Refuse a csv of marginals that is not there or lacks a column; what it holds is checked when it is read."""
+    try:
+        with path.open(newline="") as file:
+            header = next(csv.reader(file), [])
+    except OSError as error:
+        raise InputError(
+            f"{named_in}: balance.target: {path}: {(error.strerror or 'unreadable').lower()}; expected a csv with a "
+            "column of groups for each of balance.attributes"
+        ) from None
+    if absent := [name for name in attributes if name not in header]:
+        raise InputError(
+            f"{named_in}: balance.target: {path}: no column {absent[0]} (found {', '.join(header) or 'none'})"
+        )
+
+
+def main() -> None:
+    """Validate, and print every value."""
+    from stages.tools import gate
+
+    parser = argparse.ArgumentParser(prog="python -m stages.tools.params", description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--profile", help="another profile than the one params.yaml names")
+    parser.add_argument("--keys", action="store_true", help="list every key with its type and meaning instead")
+    parser.add_argument("--check", type=Path, metavar="FILE", help="print nothing, and write a constant to FILE")
+    arguments = parser.parse_args()
+    if arguments.keys:
+        print(parameter_help.listing(Params))
+        return
+    params = load(profile=arguments.profile)
+    gate.check_keys(params.gate.metrics)
+    if arguments.check:
+        arguments.check.parent.mkdir(parents=True, exist_ok=True)
+        with written(arguments.check) as file:
+            file.write_text("valid\n")
+        return
+    print(yaml.safe_dump(params.model_dump(mode="json"), sort_keys=False, allow_unicode=True), end="")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,130 @@
+"""The points of a study: what each sets, what it is called, and what shapes it.
+
+A point's name ends in a hash of everything that shapes its scores: all parameters but those that no score depends on,
+and the code of the stages that make scores. So an experiment of that name, started from whatever commit, *is* the
+point, finished; and a change that shapes it gives it another name.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from stages.core.errors import InputError
+from stages.core.scratch import fingerprint
+from stages.core.settings import mistake
+from stages.tools.params import Params, Study
+
+ALPHA, METHOD = "contamination.alpha", "balance.method"
+SILENT = {"gate", "plot", "study"}  # sections that no score depends on
+
+
+@dataclass(frozen=True)
+class Point:
+    """
+    One point of the grid: all its seeds.
+
+    Attributes
+    ----------
+    name : str
+        Of the experiment, e.g. ``"study-emoji-a0.3-m4-1f3c9a2b"``.
+    settings : mapping of str to Any
+        Parameters that it sets, by dotted key.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+
+
+def points(params: Params, study: Study, code: str) -> list[Point]:
+    """
+    List the points of a study: every method at every α, then the further ones.
+
+    Parameters
+    ----------
+    code : str
+        Hash of the code that makes scores.
+
+    Raises
+    ------
+    InputError
+        If the parameters of a point are not valid: one line naming the key.
+    """
+    shared = {"seeds": study.seeds, **study.fixed}
+    cells: list[Mapping[str, Any]] = [
+        {METHOD: method, ALPHA: alpha} for method in study.methods for alpha in study.alphas
+    ]
+    found = {}
+    for cell in [*cells, *study.further]:
+        settings = {**shared, **cell}
+        changed = change(params, settings)
+        values = changed.model_dump(mode="json", exclude=SILENT)
+        what = f"a{changed.contamination.alpha:g}-{changed.balance.method}"
+        name = f"study-{params.profile}-{what}-{fingerprint({'params': values, 'code': code})[:8]}"
+        found.setdefault(name, Point(name, settings))
+    return list(found.values())
+
+
+def change(params: Params, settings: Mapping[str, Any]) -> Params:
+    """
+    Set parameters, and validate all of them.
+
+    Raises
+    ------
+    InputError
+        If a key is unknown or a value not allowed.
+    """
+    values = params.model_dump(mode="json")
+    for dotted, value in settings.items():
+        *parents, last = dotted.split(".")
+        block = values
+        for parent in parents:
+            block = block.setdefault(parent, {})
+            if not isinstance(block, dict):
+                raise InputError(f"study: {dotted}: {parent} has no keys; correct the key")
+        block[last] = value
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        raise InputError(f"study: {mistake(error, Params)[1]}; correct the section study of the profile") from None
+
+
+def overrides(
+    settings: Mapping[str, Any], science: Mapping[str, Any], scale: Mapping[str, Any], scale_path: str
+) -> list[str]:
+    """
+    Write settings as values of ``dvc exp run --set-param``.
+
+    Parameters
+    ----------
+    science, scale : mapping
+        Contents of params.yaml and of the profile's file: a key is set where it, or else its section, stands.
+
+    Returns
+    -------
+    list of str
+        ``[file:]++key=value``.
+    """
+    written = []
+    for dotted, value in settings.items():
+        section, _, rest = dotted.partition(".")
+        in_scale = section in scale and (section not in science or rest.split(".")[0] in scale[section])
+        written.append(f"{scale_path}:" * in_scale + f"++{dotted}={_literal(value)}")
+    return written
+
+
+def _literal(value: Any) -> str:
+    """Write a value in the grammar of Hydra's overrides."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{key}:{_literal(of)}" for key, of in value.items()) + "}"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return "[" + ",".join(map(_literal, value)) + "]"
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+        return f"'{escaped}'"
+    return repr(value)

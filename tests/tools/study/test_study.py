@@ -1,0 +1,147 @@
+"""A study on a small pipeline of its own, through real `dvc exp run`: killed, continued, left alone when finished."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from stages.tools.experiment_clone import experiments
+from tests.helpers.small_project import PLOT, RESULTS, SCORE, Project
+
+STUDY = {"seeds": [0, 1], "alphas": [0.0, 0.6], "methods": ["none", "m4"], "fixed": {"balance.target": "equal"}}
+ALL = [f"{method} {alpha} {seed}" for method in ("none", "m4") for alpha in ("0", "0.6") for seed in (0, 1)]
+
+
+class Studied(Project):
+    """A project with a study."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.set_study(STUDY)
+        self.commit("study")
+
+    @property
+    def started(self) -> list[str]:
+        path = self.work / "started"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def study(self, *arguments: str, **environment: str) -> subprocess.Popen:
+        return subprocess.Popen(
+            [sys.executable, "-m", "stages.tools.study", *arguments], cwd=self.folder,
+            env=self.environment | environment,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        )  # fmt: skip
+
+    def finish(self, *arguments: str) -> tuple[int, str, str]:
+        running = self.study(*arguments)
+        said, error = running.communicate(timeout=300)
+        return running.returncode, said, error
+
+    def slow(self, point: str, seconds: float) -> subprocess.Popen:
+        """Start a study whose stage of one point and seed takes long, and wait until it is there."""
+        running = self.study(SLOW=point, SECONDS=str(seconds))
+        for _ in range(3000):
+            if point in self.started:
+                return running
+            assert running.poll() is None, running.communicate()
+            time.sleep(0.1)
+        raise AssertionError(f"{point} never started: {self.started}")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Studied:
+    """Return a project whose study was killed with all its processes in the second seed of the third point."""
+    made = Studied(tmp_path_factory.mktemp("study"))
+    running = made.slow("m4 0 1", 600)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.communicate()
+    assert made.started == ALL[:6]
+    code, said, error = made.finish()
+    assert code == 0, error
+    assert "2 of 4 points to run" in said
+    return made
+
+
+def test_a_killed_study_goes_on_where_it_was(project):
+    assert project.started == [*ALL[:6], ALL[5], *ALL[6:]]  # what was interrupted starts again, nothing else
+
+
+def test_the_points_are_compared(project):
+    runs = pd.read_csv(project.folder / RESULTS / "study" / "runs.csv")
+    found = runs.pivot_table(index=["method", "alpha"], columns="seed", values="value")
+    assert len(runs) == 8
+    assert found.loc[("m4", 0.6)].tolist() == pytest.approx([0.11, 0.12])
+    assert found.loc[("not balanced", 0.0)].tolist() == pytest.approx([0.2, 0.21])
+    said = (project.folder / RESULTS / "study" / "findings.md").read_text()
+    assert "Against not balanced: m4 lowers it by 0.150 [0.150, 0.150] at every α" in said
+
+
+def test_the_working_tree_stays_as_it_is(project):
+    assert project.do("git", "status", "--porcelain").split() == ["??", "data/"]
+    assert [path.name for path in (project.folder / "data" / "smoke").iterdir()] == ["results"]
+    assert not (project.folder / "dvc.lock").exists()
+
+
+def test_finished_points_never_run_again_whatever_is_committed(project):
+    before = project.started
+    project.write("NOTES.md", "unrelated\n")
+    project.write("plot.py", PLOT + "\n# drawn otherwise\n")
+    project.commit("results and notes")
+    code, said, _ = project.finish()
+    assert code == 0 and "to run" not in said
+    assert project.started == before
+
+
+def test_status_lists_the_points(project):
+    code, said, _ = project.finish("--status")
+    assert code == 0 and said.splitlines()[-1] == "4 of 4 points finished"
+    name, ref = next(iter(experiments(project.folder).items()))
+    project.do("git", "update-ref", "-d", ref)
+    _, said, _ = project.finish("--status")  # finds it in the clone, and fetches nothing: a study may be at work
+    assert said.splitlines()[-1] == "4 of 4 points finished" and name not in experiments(project.folder)
+    project.write("stages/score.py", SCORE + "\n# measured otherwise\n")
+    project.commit("another measure")
+    _, said, _ = project.finish("--status")
+    assert said.splitlines()[-1] == "0 of 4 points finished"
+    project.do("git", "revert", "--no-edit", "HEAD")
+    _, said, _ = project.finish("--status")
+    assert said.splitlines()[-1] == "4 of 4 points finished"
+
+
+def test_what_is_not_committed_is_refused(project):
+    project.write("stages/score.py", SCORE + "\n# in work\n")
+    try:
+        code, _, error = project.finish()
+    finally:
+        project.do("git", "checkout", "--quiet", "stages/score.py")
+    assert code == 2 and error.splitlines() == [
+        "error: study: stages/score.py is not as in the last commit, from which points start; commit it"
+    ]
+
+
+def test_a_point_that_outlives_its_study_is_waited_for_and_counted(project):
+    project.set_study(STUDY | {"alphas": [0.0, 0.6, 1.0], "methods": ["none"]})
+    project.commit("one more point")
+    running = project.slow("none 1 1", 6)
+    os.kill(running.pid, signal.SIGKILL)  # the study alone: DVC and the stage go on
+    running.communicate()
+    code, said, error = project.finish("--jobs", "2")
+    assert code == 0, error
+    assert "waiting for its end" in said and "to run" not in said
+    assert project.started[-2:] == ["none 1 0", "none 1 1"]
+
+
+def test_a_point_that_fails_is_named_and_the_others_run(project):
+    project.set_study(STUDY | {"alphas": [0.2, 0.4], "methods": ["none"]})
+    project.write("stages/score.py", SCORE.replace("value =", "assert p['contamination']['alpha'] != 0.2\nvalue ="))
+    project.commit("a measure that fails at .2")
+    code, said, error = project.finish("--jobs", "2")
+    assert code == 2 and "1 of 2 points failed: study-smoke-a0.2-none-" in error
+    assert "1 run: 1 α" in said
+    log = error.split("see ")[1].split(".log")[0] + ".log"
+    assert "AssertionError" in Path(log).read_text()

@@ -1,0 +1,189 @@
+"""What a pull request would show, in real repositories; the workflows and hooks that show it."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.helpers.small_project import ROOT, SCORE, Project
+
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+KEPT = Path("data/emoji/results/metrics.json")
+EMOJI = Path("stages/profiles/emoji.yaml")
+
+
+def check(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "stages.tools.pull_request", *arguments],
+        cwd=project.folder,
+        env=project.environment,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Return a project with committed results of its default profile, and three branches."""
+    made = Project(tmp_path_factory.mktemp("pull_request"))
+    params = yaml.safe_load((made.folder / "params.yaml").read_text())
+    params |= {"profile": "emoji", "gate": {"metrics": {"rb.gender": 0.01}}}
+    made.write("params.yaml", yaml.safe_dump(params))
+    (made.folder / KEPT.parent).mkdir(parents=True)
+    made.write(str(KEPT), json.dumps({"rb.gender": 0.2, "seeds": 2}))
+    made.commit("results")
+    made.do("git", "branch", "main-line")
+
+    made.do("git", "checkout", "-q", "-b", "notes")
+    made.write("NOTES.md", "unrelated\n")
+    made.commit("notes")
+
+    made.do("git", "checkout", "-q", "-b", "worse", "main-line")
+    made.write("stages/score.py", SCORE.replace("value = 0.2", "value = 0.35"))
+    made.commit("a worse model")
+
+    made.do("git", "checkout", "-q", "-b", "results", "main-line")
+    made.write("params.yaml", yaml.safe_dump(params | {"contamination": {"alpha": 0.3}}))
+    scale = yaml.safe_load((made.folder / EMOJI).read_text())
+    made.write(str(EMOJI), yaml.safe_dump(scale | {"download": scale["download"] | {"resolution": 96}}))
+    made.write(str(KEPT), json.dumps({"rb.gender": 0.3, "seeds": 2}))
+    made.commit("contaminated")
+
+    made.do("git", "checkout", "-q", "main-line")
+    made.write("OTHER.md", "the target went on\n")
+    made.commit("meanwhile")
+    return made
+
+
+def started(project: Project) -> int:
+    return len((project.work / "started").read_text().splitlines())
+
+
+def test_a_change_without_effect_passes(project):
+    project.do("git", "checkout", "-q", "notes")
+    done = check(project, "--against", "main-line")
+    assert done.returncode == 0, done.stderr
+    assert re.match(r"## `\w{8}` \(notes\) against `\w{8}` \(results\)\n", done.stdout)
+    assert "### Parameters\n\nNo parameter changes." in done.stdout
+    assert done.stdout.count("**Gate: passed.**") == 2 and done.stdout.count("No metric changes.") == 2
+    assert started(project) == 2  # the second side comes from the cache
+
+
+def test_a_second_time_runs_nothing(project):
+    project.do("git", "checkout", "-q", "notes")
+    first = check(project, "--against", "main-line")
+    before = started(project)
+    again = check(project, "--against", "main-line", "--out", str(project.work / "out" / "it.md"))
+    assert (again.stdout, again.stderr) == (first.stdout, "") and started(project) == before
+    assert (project.work / "out" / "it.md").read_text() == again.stdout
+
+
+def test_a_change_that_makes_a_run_worse_fails(project):
+    project.do("git", "checkout", "-q", "worse")
+    done = check(project, "--against", "main-line")
+    assert done.returncode == 1
+    committed, run = done.stdout.split("### Run on this machine, profile smoke")
+    assert "**Gate: passed.**" in committed and "**Gate: failed.** Worse than noise allows" in run
+    assert re.search(r"metrics.json +\| rb.gender +\| 0.055 +\| 0.205 +\| 0.15 ", run)
+    assert "<summary>1 metric changed</summary>" in run
+
+
+def test_committed_results_that_are_worse_fail(project):
+    project.do("git", "checkout", "-q", "results")
+    done = check(project, "--against", "main-line")
+    assert done.returncode == 1
+    committed = done.stdout.split("### Run on")[0]
+    assert re.search(r"Param +\| before +\| after", committed)
+    assert re.search(r"contamination.alpha +\| 0.0 +\| 0.3", committed)
+    assert re.search(r"emoji.yaml +\| download.resolution +\| 64 +\| 96", committed)  # nothing that the small run reads
+    assert "### Committed results, profile emoji\n\n**Gate: failed.**" in committed
+
+
+def test_the_working_tree_stays_as_it_is(project):
+    project.do("git", "checkout", "-q", "notes")
+    project.write("draft.txt", "not committed\n")
+    check(project, "--against", "main-line")
+    assert project.do("git", "status", "--porcelain") == "?? draft.txt\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(["--against", "nowhere"], "error: nowhere: no such revision"), (["--profile", "tiny"], "found 'tiny'")],
+)
+def test_bad_input_is_one_line(project, arguments, said):
+    done = check(project, *arguments)
+    assert done.returncode == 2 and said in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_workflows_follow_githubs_schema(path):
+    done = subprocess.run(
+        [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", str(path)],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_broken_workflow_would_be_noticed(tmp_path):
+    broken = tmp_path / "broken.yml"
+    broken.write_text(WORKFLOWS[0].read_text().replace("runs-on:", "run-on:"))
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", str(broken)]
+    assert subprocess.run(command, capture_output=True).returncode == 1
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_workflows_call_make_targets_that_exist(path):
+    steps = [step for job in yaml.safe_load(path.read_text())["jobs"].values() for step in job["steps"]]
+    called = re.findall(r"\bmake ([\w-]+)", "\n".join(step.get("run", "") for step in steps))
+    targets = re.findall(r"(?m)^([\w-]+):", (ROOT / "Makefile").read_text())
+    assert called and set(called) <= set(targets)
+
+
+HOOKS = {
+    hook["id"]: hook for hook in yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+}
+
+
+@pytest.fixture
+def hooked(tmp_path: Path) -> Project:
+    made = Project(tmp_path)
+    made.do("cp", ROOT / ".pre-commit-config.yaml", ROOT / "pyproject.toml", made.folder)
+    for script in ("plot.py", "stages/score.py"):
+        (made.folder / script).unlink()
+    made.write("stages/sums.py", '"""Sums."""\n\nTOTAL: int = 1 + 1\n')
+    made.do("git", "add", "--all")
+    return made
+
+
+@pytest.mark.parametrize(
+    ("hook", "text"),
+    [
+        ("ruff", '"""Sums."""\n\nimport os\n'),
+        ("ruff-format", '"""Sums."""\n\nTOTAL=1+1\n'),
+        ("pyright", '"""Sums."""\n\nTOTAL: str = 1 + 1\n'),
+    ],
+)
+def test_hooks_pass_good_code_and_stop_bad_code(hooked, hook, text):
+    command = [sys.executable, "-m", "pre_commit", "run", hook, "--all-files"]
+    path = f"{Path(sys.executable).parent}:{hooked.environment['PATH']}"
+    environment = hooked.environment | {"PATH": path, "PRE_COMMIT_HOME": str(hooked.work)}
+
+    def run() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(command, cwd=hooked.folder, env=environment, capture_output=True, text=True)
+
+    good = run()
+    assert good.returncode == 0, good.stdout
+    hooked.write("stages/sums.py", text)
+    bad = run()
+    assert bad.returncode == 1 and "stages/sums.py" in bad.stdout
+
+
+def test_the_hook_before_a_push_is_the_check_of_the_lock():
+    assert HOOKS["dvc-lock"]["entry"] == "python -m stages.tools.check_lock" and HOOKS["dvc-lock"]["stages"] == [
+        "pre-push"
+    ]
