@@ -10,6 +10,8 @@ import pytest
 import yaml
 
 from stages.core.errors import InputError
+from stages.core.settings import load_section
+from stages.evaluate.settings import EvaluationSet
 from stages.evaluate.suite import KNOWN_SETS
 from stages.tools import params
 
@@ -133,7 +135,7 @@ def test_sets_of_a_users_corpus_are_those_of_its_evaluation(scaled: Callable[...
 
 
 def test_a_set_of_the_profile_is_one_that_evaluate_knows() -> None:
-    assert sorted(get_args(params.EvaluationSet)) == sorted(KNOWN_SETS)
+    assert sorted(get_args(EvaluationSet)) == sorted(KNOWN_SETS)
 
 
 def test_marginals_are_looked_for_in_the_projects_folder(project: Project) -> None:
@@ -158,10 +160,10 @@ def test_a_key_that_comes_twice_is_named_with_its_lines(project: Project, name: 
 def test_a_block_that_comes_twice_is_refused_and_merged_keys_are_not(tmp_path: Path) -> None:
     path = tmp_path / "own.yaml"
     path.write_text("a: &a\n  alpha: 0.1\nb: &b\n  <<: *a\n  alpha: 0.2\nknob:\n  <<: *b\n  alpha: 0.3\n")
-    assert params.load_section(path, "knob", params.Contamination).alpha == 0.3
+    assert load_section(path, "knob", params.Contamination).alpha == 0.3
     path.write_text(path.read_text() + "knob: {alpha: 0.4}\n")
     with pytest.raises(InputError, match=r"own\.yaml: line 9: knob: set in line 6 already; keep one of the two"):
-        params.load_section(path, "knob", params.Contamination)
+        load_section(path, "knob", params.Contamination)
 
 
 def test_broken_yaml_is_one_line_with_its_number(project: Project) -> None:
