@@ -1,4 +1,4 @@
-"""The worked examples of README, section 'At scale', as they stand there."""
+"""The worked examples of docs/own-data.md, as they stand there."""
 
 import io
 import json
@@ -19,7 +19,8 @@ from stages.corpus.shards import Shard
 from tests.helpers.clone import Clone
 
 ROOT = Path(__file__).parents[1]
-EXAMPLES = dict(re.findall(r"<!-- example: (.+?) -->\n```\w+\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL))
+PAGE = (ROOT / "docs" / "own-data.md").read_text()
+EXAMPLES = dict(re.findall(r"<!-- example: (.+?) -->\n```\w+\n(.*?)```", PAGE, re.DOTALL))
 ROWS = 12
 
 
@@ -76,6 +77,7 @@ def test_a_table_of_ones_own(clone: Clone) -> None:
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert set(re.findall(r"Running stage '([^']+)'", done.stdout)) == {
+        "check",
         "download",
         "generate@00000",
         "annotate",

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 
-SECTION = "README, section 'At scale'"  # lists what each stage needs, and who supplies it
+SECTION = "docs/scale.md"  # lists what each stage needs, and who supplies it
 
 
 class InputError(Exception):
@@ -22,7 +22,7 @@ def missing(what: object, remedy: str) -> InputError:
     Returns
     -------
     InputError
-        To be raised; names the section of README that lists all prerequisites.
+        To be raised; names the page that lists all prerequisites.
     """
     return InputError(f"{what}; {remedy} ({SECTION})")
 
