@@ -94,14 +94,16 @@ def fold(flat: Mapping[str, float], n: int = 1) -> Details:
     """Put the ends of intervals of flat metrics (``<key>.lo``, ``<key>.hi``, ``<key>.std``) beside their values."""
     ends = {f"{key}.{end}" for key in flat for end in ENDS} & flat.keys()
     return {
-        key: Estimate(value, *(flat.get(f"{key}.{end}", math.nan) for end in ENDS), n)
+        key: Estimate(value, **{end: flat.get(f"{key}.{end}", math.nan) for end in ENDS}, n=n)
         for key, value in flat.items()
         if key not in ends
     }
 
 
 def text(details: Mapping[str, Estimate]) -> str:
-    """Write details.json: sorted, a line per metric, what is not finite left out."""
+    """Write details.json: sorted, a line per metric, ends that are not finite left out."""
+    if bad := [key for key, of in details.items() if not math.isfinite(of.value)]:
+        raise ValueError(f"{bad[0]} is not finite")
     lines = [
         f"  {json.dumps(key)}: {json.dumps({name: part for name, part in asdict(of).items() if math.isfinite(part)})}"
         for key, of in sorted(details.items())

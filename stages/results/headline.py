@@ -30,8 +30,13 @@ def headlines(keys: Iterable[str]) -> list[tuple[Kind, list[str]]]:
         judged = known in families and not key.startswith(_NEVER)
         if judged and all(fields.get(name, value) == value for name, value in _JUDGED.items()):
             families[known].append(key)
-    found = [(known.headline, sorted(of, key=order)) for known, of in families.items() if known.headline and of]
-    return sorted(found, key=lambda family: family[0] != "quality")
+    kinds: tuple[Kind, ...] = ("quality", "bias")
+    return [
+        (kind, sorted(of, key=order))
+        for kind in kinds
+        for known, of in families.items()
+        if of and known.headline == kind
+    ]
 
 
 def headline(keys: Iterable[str], most: int = MOST) -> list[str]:
