@@ -34,7 +34,7 @@ class Gate(Section):
     """What a change must not make worse (`python -m stages.tools.gate`)."""
 
     metrics: dict[str, NonNegative] = Field(
-        default={}, description="key of metrics.json: worsening that is let through, in its unit, beside the noise"
+        default={}, description="key of details.json: worsening that is let through, in its unit, beside the noise"
     )
 
 
