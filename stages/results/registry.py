@@ -114,19 +114,19 @@ SHARE = (0, 1)
 SIGNED = (-1, 1)
 _AMONG = Level("n.{set}", share=True)
 _CLASSES = Level("n.{set}.classes", share=True)
-_GAPS = "the occupations' gaps in logit between women and men, on portraits without an occupational cue"
+_GAPS = "the occupations' gaps in logit between women and men (portraits without an occupational cue)"
 _SHIFT = "generator's − corpus' shares of women"
 _PAIRS = "all pairs of an occupation with a majority of women and one with at most 5 % (generator's)"
 
 
 # fmt: off
-def _association(infix: str, name: str, of: str) -> tuple[Entry, ...]:
+def _association(infix: str, name: str, of: str, unit: str) -> tuple[Entry, ...]:
     """Describe association bias by one way to decide for a label."""
-    key, unit = f"{{set}}.[{{attribute}}.]ab.{infix}", f"|difference of {of}|"
+    key = f"{{set}}.[{{attribute}}.]ab.{infix}"
     return (
         Entry(
             f"{key}max", f"association bias{name}",
-            f"largest |difference in an occupation's {of}|, women − men",
+            f"largest |difference in {of}|, women − men",
             unit, SHARE, "lower", Level(f"{key}null"), headline=None if infix else "bias"
         ),
         Entry(
@@ -151,7 +151,7 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
         Entry(
             "{set}.t2i_shared.r{k}", "text→image R@{k}, shared captions",
             "captions with any image that carries them in the top k",
-            "% of captions", PERCENT, "higher", "100 k ÷ n.{set}, more where images share captions",
+            "% of captions", PERCENT, "higher", "100 k ÷ `n.{set}`, more where images share captions",
             "below 100 where a caption fits other images", table=("retrieval.t2i_shared.{k}",)
         ),
         Entry(
@@ -168,7 +168,7 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
         Entry(
             "{set}.acc5", "zero-shot top-5",
             "images whose class is among the five nearest prompts",
-            "% of images", PERCENT, "higher", "500 ÷ n.{set}.classes"
+            "% of images", PERCENT, "higher", "500 ÷ `n.{set}.classes`"
         ),
         Entry(
             "{set}.recall", "zero-shot mean recall",
@@ -201,8 +201,10 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
             "mean difference of neutral images' cosines to prompts of men (lighter) and of women (darker skin)",
             "cosine", (-2, 2), "zero"
         ),
-        *_association("", "", "probability"),
-        *_association("argmax.", ", best label", "share of images that an occupation fits best"),
+        *_association("", "", "an occupation's probability", "|difference of probability|"),
+        *_association(
+            "argmax.", ", best label", "the share of images that an occupation fits best", "|difference of shares|"
+        ),
         Entry(
             "{set}.[{attribute}.]pair_association", "association of label pairs",
             "P(first preferred | woman) − P(… | man), mean over pairs of a women's and a men's occupation",
@@ -416,8 +418,8 @@ _SAID = {
 }
 
 
-def _by_group(entry: Entry) -> tuple[Entry, ...]:
-    """Derive gap and worst group."""
+def derived(entry: Entry) -> tuple[Entry, ...]:
+    """Derive gap and worst group of a metric that is measured by group as well."""
     if not entry.worst:
         return ()
     low, high = entry.span
@@ -446,7 +448,7 @@ def _bare(name: str) -> str:
     return re.sub(r"\[.*?\]", "", name).replace("{k}", "k")
 
 
-CATALOGUE = tuple(one for section in SECTIONS.values() for entry in section for one in (entry, *_by_group(entry)))
+CATALOGUE = tuple(one for section in SECTIONS.values() for entry in section for one in (entry, *derived(entry)))
 
 
 def _pattern(template: str) -> re.Pattern[str]:

@@ -49,7 +49,7 @@ def test_without_an_interval_there_is_no_half_width():
     ],
 )
 def test_what_holds_no_metrics_is_refused(content, said):
-    with pytest.raises(InputError, match="old.json: ") as refused:
+    with pytest.raises(InputError, match=r"old\.json: ") as refused:
         read(content, "old.json")
     assert said in str(refused.value)
 
