@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from stages.caption.captioner import Captioner, Standardise, count_parameters
 from stages.caption.clipcap import ClipCap, pretrained_gpt2, small_gpt2
-from stages.caption.data import batches, steps_of_phases, training_rows
+from stages.caption.data import batches, training_rows
 from stages.caption.decoding import caption
 from stages.caption.features import extract, load_tower
 from stages.caption.settings import Fitting, LanguageModel, Settings
@@ -33,6 +33,7 @@ from stages.core.errors import InputError, missing, run
 from stages.core.scratch import digest, work_folder
 from stages.core.settings import check_member, load
 from stages.corpus.evaluation_sets import read_set
+from stages.corpus.schedule import spans
 from stages.corpus.shards import Shard
 
 SCALE_ROWS = 20_000  # rows behind mean and spread of a feature: enough for two digits
@@ -181,8 +182,8 @@ def _train(name: str, captioner: Captioner, vocabulary: Vocabulary, job: Job, wo
     fitting: Fitting = getattr(settings, name).fitting
     tokens = vocabulary.encode(rows["caption"].tolist(), settings.max_tokens)
     steps = max(1, round(fitting.epochs * len(rows) / fitting.batch_size))
-    phases = steps_of_phases([phase.share for phase in schedule], steps)
-    plan = [(phase.data, count) for phase, count in zip(schedule, phases, strict=True)]
+    cut = spans([(phase.data, phase.share) for phase in schedule], steps)
+    plan = [(span.data, span.stop - span.start) for span in cut]
     optimisation = Optimisation(
         steps, fitting.warmup, fitting.learning_rate, fitting.weight_decay, job.seed, settings.bfloat16
     )

@@ -8,9 +8,7 @@ from numpy.typing import NDArray
 
 from stages.core.errors import InputError
 from stages.core.seeds import uniform
-
-SELECTION = {"key", "shard", "source", "copies"}
-SAMPLES = {"key", "caption"}
+from stages.corpus.selection import join
 
 
 def training_rows(
@@ -40,15 +38,7 @@ def training_rows(
     InputError
         If columns are missing, a key has no caption, or no row is left.
     """
-    for table, name, columns in ((selection, "selection.parquet", SELECTION), (samples, "samples.parquet", SAMPLES)):
-        if missing := sorted(columns - set(table.columns)):
-            raise InputError(f"{name}: column {missing[0]} is missing (found: {', '.join(table.columns)})")
-    rows = selection[sorted(SELECTION)].merge(samples[["key", "caption"]], on="key", how="left", validate="1:1")
-    lost = rows.loc[rows["caption"].isna().to_numpy(), "key"].tolist()
-    if lost:
-        raise InputError(
-            f"selection.parquet: {len(lost)} keys are not in samples.parquet, e.g. {lost[0]}; run balance again"
-        )
+    rows = join(samples, selection, "selection.parquet")[["key", "shard", "source", "caption", "copies"]]
     rows = rows.assign(mixed=1, balanced=rows["copies"].astype(int)).drop(columns="copies")
     rows = rows.loc[rows[list(dict.fromkeys(data))].to_numpy().sum(axis=1) > 0]
     if not len(rows):
@@ -57,24 +47,6 @@ def training_rows(
         rank = np.array([uniform(seed, key, "caption") for key in rows["key"]])
         rows = rows.iloc[np.argsort(rank, kind="stable")[:max_images]]
     return rows.sort_values(["shard", "key"], ignore_index=True)
-
-
-def steps_of_phases(shares: Sequence[float], steps: int) -> list[int]:
-    """
-    Cut the training into phases.
-
-    Parameters
-    ----------
-    shares : sequence of float
-        Of the steps; they sum to 1.
-
-    Returns
-    -------
-    list of int
-        Sums to `steps`; each phase ends at the nearest step.
-    """
-    ends = [round(end * steps) for end in np.cumsum(shares)]
-    return list(np.diff([0, *ends[:-1], steps]).astype(int))
 
 
 def batches(

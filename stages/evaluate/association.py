@@ -30,6 +30,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import softmax
 
+from stages.corpus.measures import FEW, MAJORITY, pairwise_preference, preference
 from stages.evaluate import bootstrap
 from stages.evaluate.features import checked
 
@@ -41,7 +42,6 @@ LABEL_PAIRS = (
     ("receptionist", "executive"),
     ("secretary", "manager"),
 )
-MAJORITY, FEW = 0.5, 0.05  # pairwise association: A has a larger share of group 1 than the first, B at most the second
 
 Estimate = tuple[float, float, float]  # value, lower and upper end of the 95 % interval
 
@@ -148,9 +148,8 @@ def pair_association(
         P(first | s=1) − P(first | s=0) of each pair with lower and upper end, (P, 3), and the mean over the pairs. A
         tie is half a preference.
     """
-    one, two = np.asarray(first, float), np.asarray(second, float)
-    preference, members = _checked(0.5 * (np.sign(one - two) + 1), s)
-    value, samples = _difference(preference, members), _resampled_difference(preference, members, draws, seed)
+    preferred, members = _checked(preference(first, second), s)
+    value, samples = _difference(preferred, members), _resampled_difference(preferred, members, draws, seed)
     return np.column_stack([value, *bootstrap.interval(samples)]), _estimate(value.mean(), samples.mean(axis=1))
 
 
@@ -174,13 +173,11 @@ def pairwise_association(
     tuple of float, or None
         Value in [−1, 1] with its interval; None where A or B is empty.
     """
-    known = np.asarray(share, float)
-    a, b = np.flatnonzero(known > MAJORITY), np.flatnonzero(known <= FEW)
-    if not len(a) or not len(b):
-        return None
     values, one = _checked(scores, s)
-    preference = 0.5 * (np.sign(values[:, a, None] - values[:, None, b]) + 1)
-    per_image = preference.mean(axis=(1, 2))[:, None]
+    preferred = pairwise_preference(values, share)
+    if preferred is None:
+        return None
+    per_image = preferred[:, None]
     samples = _resampled_difference(per_image, one, draws, seed)
     return _estimate(_difference(per_image, one)[0], samples[:, 0])
 

@@ -8,7 +8,7 @@ it is measured only where it is asked for. SPICE also downloads a parser, and is
 References
 ----------
 Papineni et al., ACL 2002 (BLEU); Lin, 2004 (ROUGE); Vedantam et al., CVPR 2015 (CIDEr, here CIDEr-D as in COCO);
-Denkowski, Lavie, 2014 (METEOR 1.5); Hessel et al., EMNLP 2021 (CLIPScore, equations 1 and 2); Li et al., NAACL 2016
+Denkowski, Lavie, 2014 (METEOR 1.5); Hessel et al., EMNLP 2021 (CLIPScore, equation 1); Li et al., NAACL 2016
 (distinct-n). [P: the packages' sources]
 """
 
@@ -18,7 +18,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from pycocoevalcap.bleu.bleu import Bleu
 from pycocoevalcap.cider.cider import Cider
@@ -67,30 +66,6 @@ def score(
     if meteor:
         quality["meteor"] = _meteor(truth, guess)
     return quality | variety([caption for (caption,) in guess.values()])
-
-
-def score_images(candidates: Mapping[str, str], references: Mapping[str, Sequence[str]]) -> pd.DataFrame:
-    """
-    Score each caption, for figures by group.
-
-    Parameters
-    ----------
-    references : mapping, key → captions
-        Of the same images; they all weigh the words of CIDEr, so a group must not be scored apart.
-
-    Returns
-    -------
-    DataFrame
-        Columns key (sorted), rouge_l, cider; their means are the corpus figures (BLEU's is not: it is left out).
-
-    Raises
-    ------
-    InputError
-        See `score`.
-    """
-    truth, guess = _tokenised(candidates, references)
-    rouge_l = Rouge().compute_score(truth, guess)[1]
-    return pd.DataFrame({"key": list(guess), "rouge_l": rouge_l, "cider": Cider().compute_score(truth, guess)[1]})
 
 
 def variety(captions: Iterable[str]) -> dict[str, float]:
@@ -163,34 +138,6 @@ def clip_score(images: ArrayLike, captions: ArrayLike) -> NDArray[np.float64]:
     if image.shape != caption.shape:
         raise ValueError(f"image features {image.shape} and caption features {caption.shape} differ in shape")
     return CLIPSCORE_WEIGHT * np.maximum((image * caption).sum(axis=1), 0)
-
-
-def ref_clip_score(images: ArrayLike, captions: ArrayLike, references: Sequence[ArrayLike]) -> NDArray[np.float64]:
-    """
-    Measure captions against image and references: the harmonic mean of CLIPScore and the best reference's cosine.
-
-    Parameters
-    ----------
-    images, captions : array_like, (N, D)
-        See `clip_score`.
-    references : sequence of N array_like, (R, D)
-        Features of each image's references.
-
-    Returns
-    -------
-    ndarray, (N,)
-        0 where either part is 0.
-    """
-    fit = clip_score(images, captions)
-    caption = unit(captions, "caption features")
-    best = np.array(
-        [
-            max(float((unit(many, "reference features") @ row).max()), 0.0)
-            for many, row in zip(references, caption, strict=True)
-        ]
-    )
-    total = fit + best
-    return np.divide(2 * fit * best, total, out=np.zeros_like(total), where=total > 0)
 
 
 def _tokenised(

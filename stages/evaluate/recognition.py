@@ -11,7 +11,7 @@ Alabdulmohsin et al., ICLR 2024, arXiv 2403.04547: balancing leaves the recognit
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
+from sklearn.metrics import roc_auc_score
 
 from stages.evaluate.features import checked
 
@@ -57,24 +57,6 @@ def correct(margin: ArrayLike, is_first: ArrayLike) -> NDArray[np.float64]:
 
 
 def auc(margin: ArrayLike, is_first: ArrayLike) -> float:
-    """
-    Take the area under the ROC curve (Mann–Whitney), ties half.
-
-    Parameters
-    ----------
-    margin : array_like, (N,)
-        Scores of the first group.
-    is_first : array_like of bool, (N,)
-        Truth.
-
-    Returns
-    -------
-    float
-        In [0, 1]; NaN where a group is empty.
-    """
+    """Take the area under the ROC curve of the first group's margins, ties half; NaN where a group is empty."""
     truth = np.asarray(is_first, bool)
-    positive, negative = int(truth.sum()), int((~truth).sum())
-    if not positive or not negative:
-        return float("nan")
-    ranks = rankdata(np.asarray(margin, float))
-    return float((ranks[truth].sum() - positive * (positive + 1) / 2) / (positive * negative))
+    return float(roc_auc_score(truth, np.asarray(margin, float))) if 0 < truth.sum() < len(truth) else float("nan")

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from stages.corpus.measures import preference
 from stages.evaluate import bootstrap
 from stages.evaluate.features import checked
 
@@ -70,8 +71,8 @@ def representation_bias(
     if not len(rows) or one.shape != two.shape or not len(one):
         raise ValueError(f"found {len(rows)} images and {len(one)} against {len(two)} prompts, expected pairs")
     difference = np.asarray(rows @ (one - two).T, float)
-    preference = 0.5 * (np.sign(difference) + 1)
-    values = np.column_stack([preference.mean(axis=1), difference.mean(axis=1), preference])
+    preferred = preference(difference, 0)
+    values = np.column_stack([preferred.mean(axis=1), difference.mean(axis=1), preferred])
     samples = bootstrap.means(values, draws, seed)
     share, margin, *shares = values.mean(axis=0)
     return RepresentationBias(

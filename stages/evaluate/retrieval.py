@@ -24,6 +24,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from stages.corpus.measures import own_ranks
 from stages.evaluate.features import checked
 
 KS = (1, 5, 10)
@@ -62,8 +63,7 @@ def text_to_image_ranks(
     for rows in _blocks(len(queries), len(items)):
         scores = queries[rows] @ items.T
         if positives is None:
-            own = scores[np.arange(len(scores)), owners[rows]]
-            ranks[rows] = (scores >= own[:, None]).sum(axis=1) - 1
+            ranks[rows] = own_ranks(scores, owners[rows])
         else:
             captions = np.asarray(caption)[rows]
             for i, row in enumerate(scores):

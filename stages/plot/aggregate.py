@@ -11,27 +11,22 @@ import numpy as np
 import pandas as pd
 
 from stages.corpus.attributes import GROUPS
+from stages.results.details import Details, Estimate
 
-ENDS = (".lo", ".hi")
 GROUP_COLUMNS = ("attribute", "group", "n", "value")
 TEXT = ("set", "part", "attribute", "group")  # where all are empty, pandas reads numbers
 WEIGHTINGS = ("before", "solved", "realised")
 MEASURED = ("n", "value", "lo", "hi", "small")
 
 
-def summarise(metrics: Mapping[int, Mapping[str, float]]) -> pd.DataFrame:
+def summarise(scores: Mapping[int, Details]) -> pd.DataFrame:
     """
     Summarise each metric over the seeds.
-
-    Parameters
-    ----------
-    metrics : mapping of int to mapping
-        By seed: flat metrics, ends of intervals as ``<key>.lo`` and ``<key>.hi``.
 
     Returns
     -------
     DataFrame
-        One row a key, sorted: key, mean, std (NaN with one seed), lo, hi (NaN where there is no interval), seeds (how
+        One row per key, sorted: key, mean, std (NaN with one seed), lo, hi (NaN where there is no interval), seeds (how
         many define it).
 
     Raises
@@ -39,49 +34,40 @@ def summarise(metrics: Mapping[int, Mapping[str, float]]) -> pd.DataFrame:
     ValueError
         If a value is not finite, or there is no seed.
     """
-    if not metrics:
+    if not scores:
         raise ValueError("no seed to summarise")
-    if bad := [(seed, key) for seed, of in metrics.items() for key, value in of.items() if not np.isfinite(value)]:
+    if bad := [(seed, key) for seed, of in scores.items() for key, one in of.items() if not np.isfinite(one.value)]:
         raise ValueError(f"seed {bad[0][0]}: {bad[0][1]} is not finite")
-    table = pd.DataFrame({seed: dict(of) for seed, of in metrics.items()}, dtype=float)
-    keys = sorted(key for key in table.index if not key.endswith(ENDS))
-    mean = cast(pd.Series, table.mean(axis=1))
-    return pd.DataFrame(
+    parts = {
+        part: pd.DataFrame({seed: {key: getattr(one, part) for key, one in of.items()} for seed, of in scores.items()})
+        for part in ("value", "lo", "hi")
+    }
+    summary = pd.DataFrame(
         {
-            "key": keys,
-            "mean": mean.loc[keys].to_numpy(),
-            "std": table.loc[keys].std(axis=1, ddof=1).to_numpy(),
-            "lo": mean.reindex([f"{key}.lo" for key in keys]).to_numpy(),
-            "hi": mean.reindex([f"{key}.hi" for key in keys]).to_numpy(),
-            "seeds": table.loc[keys].notna().sum(axis=1).to_numpy(),
+            "mean": parts["value"].mean(axis=1),
+            "std": parts["value"].std(axis=1, ddof=1),
+            "lo": parts["lo"].mean(axis=1),
+            "hi": parts["hi"].mean(axis=1),
+            "seeds": parts["value"].notna().sum(axis=1),
         }
     )
+    return summary.sort_index().rename_axis("key").reset_index()
 
 
-def flatten(summary: pd.DataFrame, data: Mapping[str, float]) -> dict[str, float]:
+def estimates(summary: pd.DataFrame, data: Mapping[str, float]) -> Details:
     """
-    Write a summary as the flat metrics of a run.
+    Put a summary and the figures of the data, which no seed changes, into one mapping.
 
     Parameters
     ----------
     summary : DataFrame
         From `summarise`.
     data : mapping of str to float
-        Figures of the data, which no seed changes; their keys get the prefix ``data.``.
-
-    Returns
-    -------
-    dict of str to float
-        ``<key>``: the mean; ``<key>.std``, ``<key>.lo``, ``<key>.hi`` where defined; ``seeds``: how many. Sorted and
-        finite.
+        Their keys get the prefix ``data.``.
     """
-    flat: dict[str, float] = {"seeds": int(summary["seeds"].max())}
-    for row in summary.to_dict("records"):
-        for suffix, name in (("", "mean"), (".std", "std"), (".lo", "lo"), (".hi", "hi")):
-            if np.isfinite(row[name]):
-                flat[f"{row['key']}{suffix}"] = float(row[name])
-    flat |= {f"data.{key}": value for key, value in data.items() if np.isfinite(value)}
-    return dict(sorted(flat.items()))
+    rows = summary[["key", "mean", "lo", "hi", "std", "seeds"]].itertuples(index=False)
+    found = {str(key): Estimate(float(mean), lo, hi, std, int(seeds)) for key, mean, lo, hi, std, seeds in rows}
+    return dict(sorted((found | {f"data.{key}": Estimate(float(value)) for key, value in data.items()}).items()))
 
 
 def data_metrics(balance: Mapping[str, Any]) -> dict[str, float]:
@@ -111,21 +97,9 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and bool(np.isfinite(value))
 
 
-def by_seed(metrics: Mapping[int, Mapping[str, float]]) -> pd.DataFrame:
-    """
-    Tabulate each metric of each seed, for tests that pair runs by seed.
-
-    Parameters
-    ----------
-    metrics : mapping of int to mapping
-        As in `summarise`.
-
-    Returns
-    -------
-    DataFrame
-        metric, seed, value; ends of intervals left out; sorted.
-    """
-    rows = [(key, seed, value) for seed, of in metrics.items() for key, value in of.items() if not key.endswith(ENDS)]
+def by_seed(scores: Mapping[int, Details]) -> pd.DataFrame:
+    """Tabulate each metric of each seed (metric, seed, value; sorted), for tests that pair runs by seed."""
+    rows = [(key, seed, one.value) for seed, of in scores.items() for key, one in of.items()]
     return pd.DataFrame(sorted(rows), columns=pd.Index(["metric", "seed", "value"]))
 
 

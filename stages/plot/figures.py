@@ -9,14 +9,15 @@ from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from stages.plot import names
 from stages.results.formatting import NOT_BALANCED, counted
 from stages.results.panels import AFTER, BEFORE, INK, MAN, MUTED, PAPER, PLAIN, REAL, SYNTHETIC, WOMAN, Panel
+from stages.results.registry import curve, figure, place
 
 GROUP_COLOURS = {"woman": WOMAN, "man": MAN, "lighter": "#c8ab4e", "darker": "#4f6690"}
 GROUP_COLOURS |= dict(zip("12345", ("#d3bf5a", "#b3a36c", "#8f8a78", "#6b7690", "#4a5f92"), strict=True))
 GROUP_ORDER = ("woman", "man", "lighter", "darker")  # others follow as they come
 SHOWN = ("woman", "darker")  # of two groups that mirror each other
+OPPOSITE = {"woman": "man", "man": "woman", "darker": "lighter", "lighter": "darker"}
 DIVERGING = "PuOr"  # as GROUP_COLOURS: purple, more of women; orange, more of men
 
 
@@ -40,13 +41,13 @@ def curves(table: pd.DataFrame, phases: Sequence[tuple[str, int, int]]) -> list[
     list of Panel
         One a metric: each seed thin, their mean bold.
     """
-    order = [name for name in names.CURVES if name in set(table["metric"])]
-    order += sorted(set(table["metric"]) - set(order))
+    order = sorted(set(table["metric"]), key=lambda name: (place(name), name))
     return [_curve(name, table.loc[table["metric"] == name, :], phases) for name in order]
 
 
 def _curve(name: str, table: pd.DataFrame, phases: Sequence[tuple[str, int, int]]) -> Panel:
-    title, unit = names.curve(name)
+    title, known = curve(name)
+    from_zero = np.isfinite(known.span).all()
     wide = table.pivot(index="step", columns="seed", values="value").sort_index()
 
     def draw(axes: Axes) -> None:
@@ -55,10 +56,10 @@ def _curve(name: str, table: pd.DataFrame, phases: Sequence[tuple[str, int, int]
         if len(wide) == 1:
             axes.plot(wide.index, wide.mean(axis=1), "o", color=PLAIN)
         low, high = np.nanmin(wide.to_numpy()), np.nanmax(wide.to_numpy())
-        if name in names.FROM_ZERO:
+        if from_zero:
             low, high = min(low, 0.0), max(high, 0.0)
         margin = 0.06 * (high - low) or 0.05 * max(abs(high), 1e-3)
-        axes.set_ylim(low - (margin if low < 0 or name not in names.FROM_ZERO else 0), high + 2.2 * margin)
+        axes.set_ylim(low - (margin if low < 0 or not from_zero else 0), high + 2.2 * margin)
         if low < 0:
             axes.axhline(0, color=MUTED, linewidth=0.8)
         if len(phases) > 1:
@@ -69,7 +70,7 @@ def _curve(name: str, table: pd.DataFrame, phases: Sequence[tuple[str, int, int]
                     data, (first, 1), (3, -2), xycoords=("data", "axes fraction"), textcoords="offset points",
                     fontsize=7.5, color=MUTED, va="top",
                 )  # fmt: skip
-        axes.set(title=title, xlabel="optimisation steps", ylabel=unit)
+        axes.set(title=title, xlabel="optimisation steps", ylabel=known.unit)
         axes.set_xlim(0, 1.04 * float(table["step"].max()))
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.yaxis.set_major_locator(MaxNLocator(5))
@@ -111,7 +112,7 @@ def _bars(metric: str, where: str, attribute: str, table: pd.DataFrame, whole: f
     order = [[GROUP_ORDER.index(g) if g in GROUP_ORDER else 99 for g in of.split(" x ")] for of in table["group"]]
     table = table.iloc[sorted(range(len(table)), key=order.__getitem__)]
     rows = table.iloc[::-1]
-    title = names.figure(metric)
+    title, unit = figure(metric)
     low, high = (rows["value"] - rows["lo"]).clip(lower=0), (rows["hi"] - rows["value"]).clip(lower=0)
     labels = [
         f"{g.replace(' x ', ' · ')}{' *' if small else ''}\nn {n:,}"
@@ -141,7 +142,7 @@ def _bars(metric: str, where: str, attribute: str, table: pd.DataFrame, whole: f
             f"{where}, {split}" if where else split, (0, 1), (0, 12),
             xycoords="axes fraction", textcoords="offset points", fontsize=8.5, color=MUTED,
         )  # fmt: skip
-        axes.set_xlabel(names.unit_of_figure(metric))
+        axes.set_xlabel(unit)
         axes.xaxis.set_major_locator(MaxNLocator(6))
 
     said = ", ".join(f"{g} {v:.3g}" for g, v in zip(table["group"], table["value"], strict=True))
@@ -172,7 +173,7 @@ def data_bias(table: pd.DataFrame, balanced: bool) -> list[Panel]:
         A heat map an attribute and kind of label, of one group each; one colour scale for all.
     """
     sides = {"before": "before", "realised": "after"} if balanced else {"before": NOT_BALANCED}
-    shown = table.loc[table["group"].isin(SHOWN) | ~table["group"].isin(list(names.OPPOSITE)), :]
+    shown = table.loc[table["group"].isin(SHOWN) | ~table["group"].isin(list(OPPOSITE)), :]
     kind = shown["label"].str.extract(r"y_([a-z0-9]+)_", expand=False).fillna("label")
     shown = shown.assign(kind=kind, label=shown["label"].str.replace(r"^y_[a-z0-9]+_", "", regex=True))
     limit = float(np.nanmax(shown[["before", "realised"]].abs().to_numpy(), initial=1e-6))
@@ -188,7 +189,7 @@ def _heat_map(
     rows = table.sort_values("before", ascending=False, kind="stable")
     values = 100 * rows[list(sides)].to_numpy(float)
     labels = [label.replace("_", " ") for label in rows["label"]]
-    opposite = names.OPPOSITE.get(group, "others")
+    opposite = OPPOSITE.get(group, "others")
 
     def draw(axes: Axes) -> None:
         axes.pcolormesh(
@@ -381,7 +382,7 @@ def published(table: pd.DataFrame) -> list[Panel]:
 
 def _definitions(metric: str, where: str, table: pd.DataFrame) -> Panel:
     rows = table.iloc[::-1]
-    title = names.figure(f"published.{metric}")
+    title, unit = figure(f"published.{metric}")
     labels = [
         f"{a.replace('_', ' ')}: {g}" if a else "all" for a, g in zip(rows["attribute"], rows["group"], strict=True)
     ]
@@ -396,7 +397,7 @@ def _definitions(metric: str, where: str, table: pd.DataFrame) -> Panel:
         axes.plot(rows["corrected"], y, "o", color=AFTER, markersize=6, label="corrected")
         _rows(axes, labels)
         axes.set_title(f"{title} · {where}", pad=20)
-        axes.set_xlabel(names.unit_of_figure(f"published.{metric}"))
+        axes.set_xlabel(unit)
         axes.xaxis.set_major_locator(MaxNLocator(6))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", "−")))
         _legend(axes)

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from scipy import stats
 
-from stages.results.formatting import entry
+from stages.results.details import Estimate
+from stages.results.registry import entry
 
 LEVEL = 0.95
 
@@ -49,29 +50,24 @@ class Change:
         return "worse" if self.worsening > 0 else "better"
 
 
-def change(key: str, old: Mapping[str, float], new: Mapping[str, float]) -> Change:
+def change(key: str, old: Mapping[str, Estimate], new: Mapping[str, Estimate]) -> Change:
     """
     Compare one metric of two runs.
-
-    Parameters
-    ----------
-    old, new : mapping of str to float
-        Contents of metrics.json: ``<key>``, ``<key>.lo``, ``<key>.hi``, ``<key>.std``, ``seeds``.
 
     Raises
     ------
     KeyError
         If a run lacks the metric.
     """
+    one, two = old[key], new[key]
     worsening = {
-        "higher": old[key] - new[key],
-        "lower": new[key] - old[key],
-        "zero": abs(new[key]) - abs(old[key]),
-        "half": abs(new[key] - 0.5) - abs(old[key] - 0.5),
+        "higher": one.value - two.value,
+        "lower": two.value - one.value,
+        "zero": abs(two.value) - abs(one.value),
+        "half": abs(two.value - 0.5) - abs(one.value - 0.5),
         "none": math.nan,
     }[entry(key).better]
-    half = [(run[f"{key}.hi"] - run[f"{key}.lo"]) / 2 if f"{key}.lo" in run else 0.0 for run in (old, new)]
-    seeds = [run.get("seeds", 1) for run in (old, new)]
-    t = float(stats.t.ppf(0.5 + LEVEL / 2, max(1, sum(seeds) - 2)))
-    spread = [t * run.get(f"{key}.std", 0.0) / math.sqrt(n) for run, n in zip((old, new), seeds, strict=True)]
-    return Change(key, old[key], new[key], worsening, math.hypot(*half, *spread), int(min(seeds)))
+    t = float(stats.t.ppf(0.5 + LEVEL / 2, max(1, one.n + two.n - 2)))
+    spread = [t * (of.std if math.isfinite(of.std) else 0.0) / math.sqrt(of.n) for of in (one, two)]
+    noise = math.hypot(one.half_width, two.half_width, *spread)
+    return Change(key, one.value, two.value, worsening, noise, min(one.n, two.n))

@@ -7,8 +7,9 @@ from typing import Any, cast
 import pandas as pd
 from matplotlib.axes import Axes
 
-from stages.results.formatting import ARROWS, NOT_BALANCED, WISHES, counted, difference, entry, label, vanishes
+from stages.results.formatting import NOT_BALANCED, counted, difference, vanishes
 from stages.results.panels import AFTER, BEFORE, MAN, PLAIN, SYNTHETIC, WOMAN, Panel
+from stages.results.registry import entry, label
 
 LOOKS = {  # of a method: colour and mark
     NOT_BALANCED: (BEFORE, "o"),
@@ -32,7 +33,7 @@ def sentences(comparisons: pd.DataFrame, changes: pd.DataFrame, metrics: Sequenc
     for metric in metrics:
         parts = [*_compared(_records(comparisons, metric)), *_changed(_records(changes, metric))]
         if parts:
-            said.append(f"**{label(metric)}** ({WISHES[entry(metric).better]}). {' '.join(parts)}")
+            said.append(f"**{label(metric)}** ({entry(metric).wish}). {' '.join(parts)}")
     return said
 
 
@@ -133,8 +134,8 @@ def _panel(metric: str, table: pd.DataFrame, methods: Sequence[str]) -> Panel:
             axes.axhline(0, color=BEFORE, linewidth=0.8)
         name, _, place_of = label(metric).partition(" · ")
         known = entry(metric)
-        axes.set_title(f"{name[:1].upper()}{name[1:]} {ARROWS[known.better]}\n{place_of}".rstrip(), pad=5 + 15 * rows)
-        axes.set(xlabel="α, share of generated images", ylabel="%" if "%" in known.range else "")
+        axes.set_title(f"{name[:1].upper()}{name[1:]} {known.arrow}\n{place_of}".rstrip(), pad=5 + 15 * rows)
+        axes.set(xlabel="α, share of generated images", ylabel="%" if known.unit.startswith("%") else "")
         axes.set_xticks(sorted(table["alpha"].unique()))
         axes.legend(
             loc="lower left", bbox_to_anchor=(0, 0.99), ncols=columns, borderpad=0, handlelength=1.8, columnspacing=1

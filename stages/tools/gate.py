@@ -1,7 +1,7 @@
 """Fails where a change makes a metric worse than noise allows: the check of a pull request.
 
     python -m stages.tools.gate --against origin/main           results in the working tree against those of a revision
-    python -m stages.tools.gate old.json new.json               two metrics.json
+    python -m stages.tools.gate old.json new.json               two details.json
     dvc metrics diff --all --json origin/main > diff.json
     python -m stages.tools.gate --diff diff.json                what DVC says
 
@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from stages.core.errors import InputError, run
-from stages.results.formatting import ARROWS, counted, difference, entry, label, number, vanishes
+from stages.results.details import Details, Estimate, read
+from stages.results.formatting import counted, difference, number, vanishes
 from stages.results.metric_change import Change, change
+from stages.results.registry import entry, label
 from stages.results.repository import show
 from stages.tools.params import load
-
-Metrics = Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Check:
         return self.change.worsening > max(self.change.noise, self.tolerance, 1e-12)
 
 
-def check(tolerances: Mapping[str, float], old: Metrics, new: Metrics) -> list[Check]:
+def check(tolerances: Mapping[str, float], old: Details, new: Details) -> list[Check]:
     """
     Judge metrics.
 
@@ -123,7 +123,7 @@ def markdown(checks: Sequence[Check]) -> str:
         )
         cells = [
             f"{label(key)} `{key}`",
-            ARROWS[entry(key).better],
+            entry(key).arrow,
             number(key, moved.old),
             number(key, moved.new),
             difference(key, moved.new - moved.old, signed=not vanishes(key, moved.new - moved.old)),
@@ -135,7 +135,7 @@ def markdown(checks: Sequence[Check]) -> str:
     return "\n".join([verdict, "", *rows])
 
 
-def sides_of_diff(diff: Mapping[str, Any], path: str) -> tuple[dict[str, float], dict[str, float]]:
+def sides_of_diff(diff: Mapping[str, Any], path: str) -> tuple[Details, Details]:
     """
     Take both sides from what ``dvc metrics diff --all --json`` prints.
 
@@ -154,11 +154,11 @@ def sides_of_diff(diff: Mapping[str, Any], path: str) -> tuple[dict[str, float],
             f"gate: {path} is not in the diff (found: {', '.join(diff) or 'nothing'}); make it by "
             "`dvc metrics diff --all --json REVISION`"
         )
-    sides: tuple[dict[str, float], dict[str, float]] = ({}, {})
+    sides: tuple[Details, Details] = ({}, {})
     for key, values in diff[path].items():
         for side, name in zip(sides, ("old", "new"), strict=True):
             if values.get(name) is not None:
-                side[key] = values[name]
+                side[key] = Estimate(values[name])
     return sides
 
 
@@ -167,24 +167,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m stages.tools.gate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("files", nargs="*", type=Path, metavar="METRICS", help="two metrics.json: old and new")
+    parser.add_argument("files", nargs="*", type=Path, metavar="METRICS", help="two details.json: old and new")
     parser.add_argument("--against", metavar="REVISION", help="git revision that holds the old results")
     parser.add_argument("--diff", type=Path, metavar="FILE", help="output of `dvc metrics diff --all --json`")
     arguments = parser.parse_args()
     params = load()
     if not params.gate.metrics:
         raise InputError("params.yaml: gate.metrics: empty, so nothing is guarded; name at least one metric")
-    path = params.folder / "results" / "metrics.json"
+    path = params.folder / "results" / "details.json"
     if [bool(arguments.files), bool(arguments.against), bool(arguments.diff)].count(True) != 1:
-        raise InputError("gate: expected two metrics.json, or --against REVISION, or --diff FILE; see --help")
+        raise InputError("gate: expected two details.json, or --against REVISION, or --diff FILE; see --help")
     if arguments.diff:
-        old, new = sides_of_diff(_read(arguments.diff), path.as_posix())
+        old, new = sides_of_diff(_read(arguments.diff), path.with_name("metrics.json").as_posix())
     elif arguments.against:
-        old, new = _parse(show(Path(), arguments.against, path), f"{arguments.against}:{path}"), _read(path)
+        old, new = read(show(Path(), arguments.against, path), f"{arguments.against}:{path}"), read(path)
     elif len(arguments.files) == 2:
-        old, new = (_read(file) for file in arguments.files)
+        old, new = (read(file) for file in arguments.files)
     else:
-        raise InputError(f"gate: found {len(arguments.files)} file, expected two metrics.json: old and new")
+        raise InputError(f"gate: found {len(arguments.files)} file, expected two details.json: old and new")
     checks = check(params.gate.metrics, old, new)
     print(markdown(checks))
     if any(one.failed for one in checks):
@@ -193,18 +193,13 @@ def main() -> None:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return _parse(path.read_text(), str(path))
+        content = json.loads(path.read_text())
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror}; run `dvc repro` first, or correct the name") from None
-
-
-def _parse(text: str, where: str) -> dict[str, Any]:
-    try:
-        content = json.loads(text)
+        raise InputError(f"{path}: {error.strerror}; correct the name") from None
     except ValueError as error:
-        raise InputError(f"{where}: not readable JSON ({error})") from None
+        raise InputError(f"{path}: not readable JSON ({error})") from None
     if not isinstance(content, dict):
-        raise InputError(f"{where}: found {type(content).__name__}, expected keys and values")
+        raise InputError(f"{path}: found {type(content).__name__}, expected keys and values")
     return content
 
 

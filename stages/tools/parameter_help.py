@@ -1,4 +1,4 @@
-"""Every key of params.yaml and the profiles, with type and meaning, as `python -m stages.tools.params --keys`."""
+"""Every key of params.yaml and the profiles with its type and meaning, as Markdown: docs/parameters.md."""
 
 import json
 import textwrap
@@ -11,9 +11,18 @@ WIDTH = 120
 NAMES = {"string": "text", "boolean": "true or false", "null": "null"}
 LOW = {"minimum": ("≥", "["), "exclusiveMinimum": (">", "(")}  # alone, and in an interval
 HIGH = {"maximum": ("≤", "]"), "exclusiveMaximum": ("<", ")")}
+INTRODUCTION = """# Parameters
+
+This file is written by `python -m stages.tools.params --keys > docs/parameters.md` from `stages/<stage>/settings.py`; a
+test compares the two.
+
+`params.yaml` holds the science, `stages/profiles/<profile>.yaml` the scale; a section may be split between the two, and
+a key stands in one of them. A line says key, type and range, meaning, and the default where a key may be left out.
+`python -m stages.tools.params` validates every value and prints it.
+"""
 
 
-def listing(model: type[BaseModel]) -> str:
+def markdown(model: type[BaseModel]) -> str:
     """
     List the keys of a model and of those in it.
 
@@ -25,22 +34,26 @@ def listing(model: type[BaseModel]) -> str:
     Returns
     -------
     str
-        One line a key (longer ones are wrapped): dotted key, type, meaning, default; blocks have a blank line before
-        them.
+        A heading per section, a line per key (longer ones are wrapped).
     """
     schema = model.model_json_schema()
-    wrap = textwrap.TextWrapper(WIDTH, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
-    return "\n".join(wrap.fill(line) for line in _lines(schema, schema["$defs"], ""))
+    return "\n".join([INTRODUCTION, *_lines(schema, schema["$defs"], "")]) + "\n"
 
 
 def _lines(block: dict[str, Any], blocks: dict[str, Any], prefix: str) -> Iterator[str]:
     for name, field in block["properties"].items():
         inner = [blocks[found] for found in _references(field)]
-        meaning = field.get("description") or inner[0]["description"]
-        default = f" (default: {json.dumps(field['default'], ensure_ascii=False)})" if _plain_default(field) else ""
+        meaning = " ".join((field.get("description") or inner[0]["description"]).split())
         if inner and not prefix:
-            yield ""
-        yield f"{prefix}{name}: {_type(field)}; {' '.join(meaning.split())}{default}"
+            yield f"\n## {name}\n\n{textwrap.fill(meaning, WIDTH)}\n"
+        else:
+            default = (
+                f" (default: `{json.dumps(field['default'], ensure_ascii=False)}`)" if _plain_default(field) else ""
+            )
+            yield textwrap.fill(
+                f"- `{prefix}{name}`: `{_type(field)}`; {meaning}{default}",
+                WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False,
+            )  # fmt: skip
         for part in inner:
             yield from _lines(part, blocks, f"{prefix}{name}{'[]' * (field.get('type') == 'array')}.")
 

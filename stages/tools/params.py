@@ -34,7 +34,7 @@ class Gate(Section):
     """What a change must not make worse (`python -m stages.tools.gate`)."""
 
     metrics: dict[str, NonNegative] = Field(
-        default={}, description="key of metrics.json: worsening that is let through, in its unit, beside the noise"
+        default={}, description="key of details.json: worsening that is let through, in its unit, beside the noise"
     )
 
 
@@ -137,11 +137,13 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(prog="python -m stages.tools.params", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--profile", help="another profile than the one params.yaml names")
-    parser.add_argument("--keys", action="store_true", help="list every key with its type and meaning instead")
+    parser.add_argument(
+        "--keys", action="store_true", help="list every key with its type and meaning instead, as Markdown"
+    )
     parser.add_argument("--check", type=Path, metavar="FILE", help="print nothing, and write a constant to FILE")
     arguments = parser.parse_args()
     if arguments.keys:
-        print(parameter_help.listing(Params))
+        print(parameter_help.markdown(Params), end="")
         return
     params = load(profile=arguments.profile)
     gate.check_keys(params.gate.metrics)

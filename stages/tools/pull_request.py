@@ -10,14 +10,13 @@ profiles. Exit code 0: the gate lets it through, 1: it does not, 2: it cannot be
 """
 
 import argparse
-import json
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 from stages.core.errors import InputError, run
 from stages.core.scratch import VARIABLE, work_folder
+from stages.results.details import Details, read
 from stages.results.formatting import counted
 from stages.results.repository import git, show
 from stages.tools.experiment_clone import Workplace, experiments
@@ -47,7 +46,7 @@ def main() -> None:
         Path(), work_folder("pull-request") / "clone", {**os.environ, VARIABLE: str(work_folder("").resolve())}
     )
     before, after = (_run(place, commit, scale.profile) for commit in (base, head))
-    committed = params.folder / "results" / "metrics.json"
+    committed = params.folder / "results" / "details.json"
     profiles = {f"stages/profiles/{name}.yaml" for name in (params.profile, scale.profile)}
     blocks = [
         f"## {_name(head)} against {_name(base)}",
@@ -56,7 +55,7 @@ def main() -> None:
     ]
     failed = False
     parts = ((f"Committed results, profile {params.profile}", committed, base, head),) * (scale != params) + (
-        (f"Run on this machine, profile {scale.profile}", scale.folder / "results" / "metrics.json", before, after),
+        (f"Run on this machine, profile {scale.profile}", scale.folder / "results" / "details.json", before, after),
     )
     for title, path, old, new in parts:
         sides = [_metrics(place, revision, path) for revision in (old, new)]
@@ -67,7 +66,10 @@ def main() -> None:
             continue
         checks = check(params.gate.metrics, sides[0], sides[1])
         failed |= any(one.failed for one in checks)
-        blocks += [markdown(checks), _folded(_dvc(place, "metrics", old, new, "--targets", path.as_posix()))]
+        blocks += [
+            markdown(checks),
+            _folded(_dvc(place, "metrics", old, new, "--targets", path.with_name("metrics.json").as_posix())),
+        ]
     text = "\n\n".join(blocks) + "\n"
     if arguments.out:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
@@ -112,9 +114,9 @@ def _run(place: Workplace, commit: str, profile: str) -> str:
     return found.strip()
 
 
-def _metrics(place: Workplace, revision: str, path: Path) -> Mapping[str, float] | None:
+def _metrics(place: Workplace, revision: str, path: Path) -> Details | None:
     try:
-        return json.loads(show(place.folder, revision, path))
+        return read(show(place.folder, revision, path), f"{revision[:8]}:{path}")
     except InputError:
         return None
 

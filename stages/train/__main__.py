@@ -37,7 +37,8 @@ from stages.core import scratch
 from stages.core.atomic import replaced, written
 from stages.core.errors import InputError, missing, run
 from stages.core.settings import check_member, load
-from stages.corpus import evaluation_sets
+from stages.corpus import evaluation_sets, selection
+from stages.corpus.schedule import Span, spans
 from stages.train import checkpoint, data, economy, loop, models, probe, quality, rows, schedule, tokens
 from stages.train.curves import Curves
 from stages.train.settings import Quality, Settings, Train
@@ -106,7 +107,7 @@ class Run:
                 f"train.batch_size: found {section.batch_size}, expected a multiple of processes × accumulate: {pieces}"
             )
         samples = _parquet(folder / "samples.parquet", ["key", "caption"])
-        self.table = rows.join(samples, _parquet(folder / "selection.parquet"), str(folder / "selection.parquet"))
+        self.table = selection.join(samples, _parquet(folder / "selection.parquet"), str(folder / "selection.parquet"))
         self.work = scratch.work_folder("train", self._shape(everything))
 
     def _shape(self, everything: Settings) -> dict[str, Any]:
@@ -207,12 +208,12 @@ class Run:
         similarity = np.load(stored)
         return similarity, quality.keep(similarity, wanted.quantile)
 
-    def _plan(self, located: rows.Rows) -> tuple[list[schedule.Span], dict[str, data.Stream]]:
+    def _plan(self, located: rows.Rows) -> tuple[list[Span], dict[str, data.Stream]]:
         section = self.section
         if not len(located):
             raise InputError(f"{self.folder / 'selection.parquet'}: no row is left after the quality filter")
         steps = schedule.total_steps(len(located), section.epochs, section.batch_size)
-        plan = schedule.spans([(phase.data, phase.share) for phase in section.schedule], steps)
+        plan = spans([(phase.data, phase.share) for phase in section.schedule], steps)
         copies = {"mixed": np.ones(len(located), np.int32), "balanced": located.copies}
         streams = {name: data.Stream(copies[name], self.seed, name) for name in {span.data for span in plan}}
         if empty := [name for name, stream in streams.items() if not len(stream)]:
@@ -365,7 +366,7 @@ class Run:
         shape: models.Architecture,
         tokenize: Any,
         located: rows.Rows,
-        plan: list[schedule.Span],
+        plan: list[Span],
         skipped: list[str],
         loss: float,
         similarity: np.ndarray | None,

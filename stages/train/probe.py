@@ -15,13 +15,13 @@ from typing import Any, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import softmax
 from torch import Tensor, nn
 
-from stages.corpus import prompts
+from stages.corpus import measures, prompts
 from stages.train.models import unit
 
 TEMPLATES = ("{}", "a portrait of {}", "a photo of {}")
-MAJORITY, FEW = 0.5, 0.05  # of women: pairs of occupations (more than the first, at most the second)
 
 
 @dataclass(frozen=True)
@@ -94,9 +94,8 @@ def measure(model: nn.Module, probe: Probe, batch_size: int = 128) -> dict[str, 
     Returns
     -------
     dict of str to float
-        What the probe's images allow of `retrieval_r5` (text to image, share), `representation_bias`,
-        `association_max`, `association_mean` (|AB| over occupations), `pairwise_association`; and the `temperature`,
-        1 / logit scale.
+        What the probe's images allow of `probe.t2i.r5` (percent), `probe.rb.gender`, `probe.ab.max`, `probe.ab.mean`
+        and `probe.pairwise_association`, defined as for finished models; and the `temperature`, 1 / logit scale.
     """
     training = model.training
     model.eval()
@@ -114,32 +113,14 @@ def measure(model: nn.Module, probe: Probe, batch_size: int = 128) -> dict[str, 
     captions, gendered, labels = texts.split([probe.pairs, len(texts) - probe.pairs - of_labels, of_labels])
     result = {"temperature": 1 / scale}
     if probe.pairs:
-        result["retrieval_r5"] = recall(captions @ pairs.T, 5)
+        result["probe.t2i.r5"] = measures.recall(measures.own_ranks(captions @ pairs.T, np.arange(probe.pairs)), 5)
     if probe.neutral:
         women, men = (neutral @ gendered.T).chunk(2, dim=1)
-        result["representation_bias"] = abs((men > women).double().mean().item() - 0.5)
+        result["probe.rb.gender"] = abs(float(measures.preference(men, women).mean()) - 0.5)
     if len(probe.shares) and probe.woman.any() and probe.man.any():
         centres = unit(labels.unflatten(0, (-1, len(TEMPLATES))).mean(dim=1))
         result |= association(scale * (persons @ centres.T).double().numpy(), probe.woman, probe.man, probe.shares)
     return result
-
-
-def recall(scores: Tensor, k: int) -> float:
-    """
-    Share of rows whose own column is among the k best; ties count against it.
-
-    Parameters
-    ----------
-    scores : Tensor, (n, n)
-        Row i belongs to column i.
-
-    Returns
-    -------
-    float
-        In [0, 1].
-    """
-    rank = (scores >= scores.diagonal()[:, None]).sum(dim=1)
-    return (rank <= k).double().mean().item()
 
 
 def association(
@@ -160,16 +141,14 @@ def association(
     Returns
     -------
     dict of str to float
-        `association_max` and `association_mean` over labels r of |E[f_r | woman] − E[f_r | man]|, f = softmax; and,
-        where known shares allow it, `pairwise_association`, the mean over pairs (A with a majority of women, B with
+        `probe.ab.max` and `probe.ab.mean` over labels r of |E[f_r | woman] − E[f_r | man]|, f = softmax; and, where
+        known shares allow it, `probe.pairwise_association`, the mean over pairs (A with a majority of women, B with
         few) of P(A preferred | woman) − P(A preferred | man).
     """
-    f = np.exp(logits - logits.max(axis=1, keepdims=True))
-    f /= f.sum(axis=1, keepdims=True)
+    f = softmax(logits, axis=1)
     gap = np.abs(f[woman].mean(axis=0) - f[man].mean(axis=0))
-    result = {"association_max": float(gap.max()), "association_mean": float(gap.mean())}
-    a, b = logits[:, shares > MAJORITY], logits[:, shares <= FEW]
-    if a.shape[1] and b.shape[1]:
-        preferred = (a[:, :, None] > b[:, None, :]).mean(axis=(1, 2))
-        result["pairwise_association"] = float(preferred[woman].mean() - preferred[man].mean())
+    result = {"probe.ab.max": float(gap.max()), "probe.ab.mean": float(gap.mean())}
+    preferred = measures.pairwise_preference(logits, shares)
+    if preferred is not None:
+        result["probe.pairwise_association"] = float(preferred[woman].mean() - preferred[man].mean())
     return result

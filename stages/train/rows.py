@@ -14,11 +14,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from stages.core.errors import InputError
 from stages.corpus.shards import Shard
-
-SELECTION = ("key", "shard", "source", "copies")
-SOURCES = ("real", "synthetic")
 
 
 @dataclass(frozen=True)
@@ -67,47 +63,6 @@ class Rows:
         )
 
 
-def join(samples: pd.DataFrame, selection: pd.DataFrame, where: str) -> pd.DataFrame:
-    """
-    Give each selected row its caption, by key.
-
-    Parameters
-    ----------
-    samples : DataFrame
-        `key`, `caption`.
-    selection : DataFrame
-        `key, shard, source, copies`.
-    where : str
-        The selection's path, named in errors.
-
-    Returns
-    -------
-    DataFrame
-        The selection with a column `caption`, in its own order.
-
-    Raises
-    ------
-    InputError
-        If the selection is empty or does not fit the samples.
-    """
-    if absent := [name for name in SELECTION if name not in selection]:
-        raise InputError(f"{where}: column {absent[0]} is missing (found: {', '.join(selection.columns)})")
-    if not len(selection):
-        raise InputError(f"{where}: no rows; nothing to train on")
-    if other := set(selection["source"].unique()) - set(SOURCES):
-        raise InputError(f"{where}: source: found {min(other)!r}, expected real or synthetic")
-    if twice := selection.loc[selection["key"].duplicated(), "key"].tolist():
-        raise InputError(f"{where}: key {twice[0]!r} comes twice; expected one row a key")
-    if (selection["copies"] < 0).any():
-        raise InputError(f"{where}: copies: found {selection['copies'].min()}, expected 0 or more")
-    joined = selection.merge(samples[["key", "caption"]], on="key", how="left")
-    if lost := joined.loc[joined["caption"].isna(), "key"].tolist():
-        raise InputError(
-            f"{where}: key {lost[0]!r} is not in the samples ({len(lost)} such keys); balance again (`dvc repro`)"
-        )
-    return joined
-
-
 def locate(
     table: pd.DataFrame, folder: Path, tolerant: bool = False, progress: Callable[[Iterable], Iterable] = iter
 ) -> Rows:
@@ -117,7 +72,7 @@ def locate(
     Parameters
     ----------
     table : DataFrame
-        From `join`.
+        From `stages.corpus.selection.join`.
     folder : Path
         Holds `real/<shard>.tar` and `synthetic/<shard>.tar`.
     tolerant : bool

@@ -7,28 +7,8 @@ are exact whatever the order of the phases.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-
-@dataclass(frozen=True)
-class Span:
-    """
-    One phase in steps.
-
-    Attributes
-    ----------
-    data : str
-        ``"mixed"`` or ``"balanced"``.
-    start, stop : int
-        First step, and the step after the last.
-    offset : int
-        Batches of the data's stream that earlier phases have used.
-    """
-
-    data: str
-    start: int
-    stop: int
-    offset: int
+from stages.corpus.schedule import Span
 
 
 def total_steps(rows: int, epochs: float, batch_size: int) -> int:
@@ -48,33 +28,6 @@ def total_steps(rows: int, epochs: float, batch_size: int) -> int:
     return max(1, math.ceil(rows * epochs / batch_size))
 
 
-def spans(phases: Sequence[tuple[str, float]], steps: int) -> list[Span]:
-    """
-    Turn shares into steps.
-
-    Parameters
-    ----------
-    phases : sequence of (str, float)
-        Data and share of each phase; the shares sum to 1.
-
-    Returns
-    -------
-    list of Span
-        In order, without gaps; a phase whose share rounds to no step is left out.
-    """
-    result: list[Span] = []
-    used: dict[str, int] = {}
-    start, share = 0, 0.0
-    for data, part in phases:
-        share += part
-        stop = min(steps, round(share * steps))
-        if stop > start:
-            result.append(Span(data, start, stop, used.get(data, 0)))
-            used[data] = used.get(data, 0) + stop - start
-            start = stop
-    return result
-
-
 def place(plan: Sequence[Span], step: int) -> tuple[str, int]:
     """
     Find the batch of a step.
@@ -82,7 +35,7 @@ def place(plan: Sequence[Span], step: int) -> tuple[str, int]:
     Parameters
     ----------
     plan : sequence of Span
-        From `spans`.
+        From `stages.corpus.schedule.spans`.
     step : int
         From 0.
 

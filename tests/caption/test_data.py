@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages.caption.data import batches, steps_of_phases, training_rows
+from stages.caption.data import batches, training_rows
 from stages.core.errors import InputError
 
 
@@ -53,12 +53,6 @@ def test_the_same_keys_are_taken_whatever_the_source() -> None:
     assert mixed["source"].nunique() == 2
 
 
-def test_phases_end_at_the_nearest_step_and_lose_none() -> None:
-    assert steps_of_phases([0.9, 0.1], 25) == [22, 3]
-    assert steps_of_phases([1 / 3, 1 / 3, 1 / 3], 10) == [3, 4, 3]
-    assert steps_of_phases([1.0], 7) == [7]
-
-
 def test_an_epoch_has_every_copy_once() -> None:
     copies = {"mixed": np.ones(6, int), "balanced": np.array([3, 0, 1, 2, 0, 2])}
     drawn = np.concatenate(list(batches(copies, [("balanced", 6)], 4, seed=0)))  # 24 draws: three epochs of 8
@@ -86,7 +80,7 @@ def test_batches_depend_on_the_seed_alone() -> None:
     [
         (lambda s, t: (s.drop(columns="copies"), t), "selection.parquet: column copies is missing"),
         (lambda s, t: (s, t.drop(columns="caption")), "samples.parquet: column caption is missing"),
-        (lambda s, t: (s, t[t["key"] != "0007"]), "1 keys are not in samples.parquet, e.g. 0007"),
+        (lambda s, t: (s, t[t["key"] != "0007"]), "key '0007' is not in the samples"),
         (lambda s, t: (s.assign(copies=0), t), "no row is trained on"),
     ],
 )

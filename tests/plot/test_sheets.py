@@ -5,9 +5,9 @@ import io
 
 import numpy as np
 from PIL import Image
+from stages.plot.provenance import durations, outputs, versions
 
 from stages.core.seeds import derive
-from stages.plot.provenance import durations, outputs, versions
 from stages.plot.sheets import Pair, contact_sheet, data_uri, draw
 
 KEYS = [f"{i:05d}" for i in range(200)]

@@ -1,48 +1,9 @@
-"""Names and numbers of metrics."""
+"""How values are written."""
 
 import pytest
 
-from stages.results.formatting import balancing, counted, entry, headlines, label, name_and_place, number, vanishes
-from stages.results.registry import CATALOGUE, describe
-
-
-@pytest.mark.parametrize(
-    ("key", "said"),
-    [
-        ("people.t2i.r5", "text→image R@5 · people"),
-        ("portraits.unseen.ab.max", "association bias · portraits · unseen"),
-        ("people.t2i.r5.gap.skin_tone", "gap in text→image R@5 · people · skin tone"),
-        (
-            "portraits.seen.preference.gender.gap.skin_tone",
-            "gap in person preference, gender marked · portraits · seen · skin tone",
-        ),
-        ("rb.gender", "representation bias · gender"),
-        ("data.distinct_rows", "kinds of rows"),
-        ("data.rb.before", "representation bias of the data, before balancing"),
-        ("text.drift", "text-only drift"),
-        ("made.up", "made.up"),
-    ],
-)
-def test_label(key, said):
-    assert label(key) == said
-
-
-def test_every_entry_has_a_name_without_braces():
-    for known in CATALOGUE:
-        key = known.key
-        for field, value in {
-            "captioner": "clipcap",
-            "gender": "woman",
-            "set": "people",
-            "attribute": "gender",
-            "marked": "gender",
-            "kind": "crime",
-            "k": "5",
-        }.items():
-            key = key.replace(f"{{{field}}}", value)
-        if describe(key) is known:
-            name, _ = name_and_place(key)
-            assert "{" not in name and name
+from stages.results.details import Estimate
+from stages.results.formatting import balancing, counted, difference, interval, number, spread, vanishes
 
 
 @pytest.mark.parametrize(
@@ -98,25 +59,11 @@ def test_what_keeps_every_row_is_not_balanced(method, target, eta, name):
     assert balancing(method, target, eta) == name
 
 
-def test_an_unknown_metric_has_no_direction():
-    assert entry("made.up").better == "none"
+def test_a_difference_of_percentages_is_in_points():
+    assert difference("people.t2i.r5", 1.44, signed=True) == "+1.4 points"
 
 
-def test_headlines_group_places_unseen_first_text_last():
-    keys = [
-        "text.drift",
-        "portraits.seen.drift",
-        "portraits.unseen.drift",
-        "people.t2i.r5",
-        "people.t2i.r1",
-        "rb.gender",
-    ]
-    assert headlines(keys) == [
-        ("quality", ["people.t2i.r5"]),
-        ("bias", ["rb.gender"]),
-        ("bias", ["portraits.unseen.drift", "portraits.seen.drift", "text.drift"]),
-    ]
-
-
-def test_ends_of_intervals_are_no_headline():
-    assert headlines(["people.t2i.r5.lo", "rb.gender.std"]) == []
+def test_interval_and_spread_are_written_where_they_are_known():
+    known = Estimate(41.7, 38.0, 45.02, 0.51, 2)
+    assert interval("people.t2i.r5", known) == "[38.0, 45.0]" and spread("people.t2i.r5", known) == "0.5 %"
+    assert interval("people.t2i.r5", Estimate(41.7)) == spread("people.t2i.r5", Estimate(41.7)) == ""

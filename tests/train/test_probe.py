@@ -7,30 +7,26 @@ from stages.train import models, probe, tokens
 from tests.helpers.shapes import TINY_RESNET
 
 
-def test_recall_counts_the_own_column_among_the_best() -> None:
-    scores = torch.tensor([[0.9, 0.1, 0.0], [0.8, 0.5, 0.1], [0.9, 0.8, 0.7]])
-    assert [probe.recall(scores, k) for k in (1, 2, 3)] == pytest.approx([1 / 3, 2 / 3, 1.0])
-
-
-def test_ties_count_against_recall() -> None:
-    assert probe.recall(torch.zeros(4, 4), 3) == 0
-    assert probe.recall(torch.zeros(4, 4), 4) == 1
-
-
 def test_association_by_hand() -> None:
     # two women, two men; labels nurse (.9), pilot (.02), other (unknown share)
     logits = np.log([[0.6, 0.2, 0.2], [0.4, 0.2, 0.4], [0.2, 0.6, 0.2], [0.5, 0.3, 0.2]])
     woman, man = np.array([1, 1, 0, 0], bool), np.array([0, 0, 1, 1], bool)
     result = probe.association(logits, woman, man, np.array([0.9, 0.02, np.nan]))
-    assert result["association_max"] == pytest.approx(0.25)  # pilot: .2 against .45
-    assert result["association_mean"] == pytest.approx((0.15 + 0.25 + 0.1) / 3)
-    assert result["pairwise_association"] == pytest.approx(1.0 - 0.5)
+    assert result["probe.ab.max"] == pytest.approx(0.25)  # pilot: .2 against .45
+    assert result["probe.ab.mean"] == pytest.approx((0.15 + 0.25 + 0.1) / 3)
+    assert result["probe.pairwise_association"] == pytest.approx(1.0 - 0.5)
+
+
+def test_a_tie_is_half_a_preference() -> None:
+    half = np.array([True, False])
+    result = probe.association(np.array([[1.0, 1.0], [0.0, 1.0]]), half, ~half, np.array([0.9, 0.01]))
+    assert result["probe.pairwise_association"] == 0.5  # a tie of the woman's image, none of the man's
 
 
 def test_without_known_shares_there_is_no_pairwise_association() -> None:
     half = np.array([True, False])
     result = probe.association(np.eye(2), half, ~half, np.array([0.5, 0.4]))
-    assert set(result) == {"association_max", "association_mean"}
+    assert set(result) == {"probe.ab.max", "probe.ab.mean"}
 
 
 def prepared(pairs: int, persons: int, neutral: int) -> tuple[torch.nn.Module, probe.Probe]:
@@ -60,8 +56,8 @@ def test_a_model_is_left_in_train_mode_with_its_running_moments() -> None:
     assert model.training
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert set(values) == {
-        "temperature", "retrieval_r5", "representation_bias", "association_max", "association_mean",
-        "pairwise_association",
+        "temperature", "probe.t2i.r5", "probe.rb.gender", "probe.ab.max", "probe.ab.mean",
+        "probe.pairwise_association",
     }  # fmt: skip
     assert values["temperature"] == pytest.approx(0.07)
 
@@ -73,4 +69,4 @@ def test_numbers_do_not_depend_on_the_batch_size() -> None:
 
 def test_missing_sets_leave_out_their_numbers() -> None:
     model, made = prepared(4, 0, 0)
-    assert set(probe.measure(model, made)) == {"temperature", "retrieval_r5"}
+    assert set(probe.measure(model, made)) == {"temperature", "probe.t2i.r5"}

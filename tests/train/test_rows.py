@@ -6,37 +6,13 @@ import pandas as pd
 import pytest
 
 from stages.core.errors import InputError
+from stages.corpus import selection
 from stages.train import rows
-
-SAMPLES = pd.DataFrame({"key": ["a", "b", "c"], "caption": ["one", "two", "three"]})
-SELECTION = pd.DataFrame(
-    {"key": ["c", "a"], "shard": ["00000", "00000"], "source": ["real", "synthetic"], "copies": [2, 0]}
-)
-
-
-def test_captions_are_joined_by_key_not_by_position() -> None:
-    assert rows.join(SAMPLES, SELECTION, "x").caption.tolist() == ["three", "one"]
-
-
-@pytest.mark.parametrize(
-    ("selection", "message"),
-    [
-        (SELECTION.iloc[:0], "x: no rows"),
-        (SELECTION.drop(columns="copies"), "x: column copies is missing"),
-        (SELECTION.assign(source="drawn"), "source: found 'drawn'"),
-        (SELECTION.assign(key="a"), "'a' comes twice"),
-        (SELECTION.assign(copies=[1, -1]), "copies: found -1"),
-        (SELECTION.assign(key=["c", "z"]), "'z' is not in the samples"),
-    ],
-)
-def test_a_selection_that_does_not_fit_is_refused(selection: pd.DataFrame, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        rows.join(SAMPLES, selection, "x")
 
 
 def table(corpus) -> pd.DataFrame:
-    samples, selection = (pd.read_parquet(corpus.data / f"{name}.parquet") for name in ("samples", "selection"))
-    return rows.join(samples, selection, "selection")
+    samples, chosen = (pd.read_parquet(corpus.data / f"{name}.parquet") for name in ("samples", "selection"))
+    return selection.join(samples, chosen, "selection")
 
 
 def test_each_row_points_at_the_bytes_of_its_own_source(corpus) -> None:
@@ -86,7 +62,6 @@ def test_a_missing_shard_is_named(corpus) -> None:
 
 
 def test_an_image_that_was_never_made_is_named(corpus) -> None:
-    selection = pd.read_parquet(corpus.data / "selection.parquet").assign(source="synthetic")
-    corpus.select(selection)
+    corpus.select(pd.read_parquet(corpus.data / "selection.parquet").assign(source="synthetic"))
     with pytest.raises(InputError, match=r"synthetic.00000\.tar: sample 000000001 has no image"):
         rows.locate(table(corpus), corpus.data)

@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from stages.core.errors import InputError
-from stages.tools.params import Augmentation
-from stages.train import data, rows, schedule
+from stages.corpus import selection
+from stages.corpus.schedule import spans
+from stages.train import data, rows
+from stages.train.settings import Augmentation
 
 COPIES = np.array([1, 0, 2, 3, 1], np.int32)
 
@@ -39,12 +41,12 @@ def test_epochs_seeds_and_data_are_shuffled_differently() -> None:
 
 def located(corpus, tolerant: bool = False) -> rows.Rows:
     samples = pd.read_parquet(corpus.data / "samples.parquet")
-    table = rows.join(samples, pd.read_parquet(corpus.data / "selection.parquet"), "selection")
+    table = selection.join(samples, pd.read_parquet(corpus.data / "selection.parquet"), "selection")
     return rows.locate(table, corpus.data, tolerant)
 
 
 def batches(found: rows.Rows, rank: int = 0, world: int = 1, memory: int = 0, on_bad: Any = "fail") -> data.Batches:
-    plan = schedule.spans([("mixed", 0.5), ("balanced", 0.5)], 12)
+    plan = spans([("mixed", 0.5), ("balanced", 0.5)], 12)
     streams = {
         "mixed": data.Stream(np.ones(len(found), np.int32), 0, "mixed"),
         "balanced": data.Stream(found.copies, 0, "balanced"),

@@ -7,7 +7,7 @@
 Reads params.yaml, the profile and `results/tables/seeds.csv` of each run from git, and writes
 `data/<profile>/results/compare/`, which git ignores: runs.csv (tidy: run, α, method, seed, metric, value),
 comparisons.csv, trends.csv, study.png, figures/ (one a metric) and findings.md. `make study` keeps those of its points
-in `results/study/`, and the report shows them.
+in `results/study/`.
 
 Runs at the same α and seed share initial weights and, mixes being nested, most images; so methods are compared by the
 differences of such pairs (`stages.tools.compare.differences`).
@@ -28,7 +28,8 @@ from pydantic import ValidationError
 
 from stages.core.atomic import replaced
 from stages.core.errors import InputError, run
-from stages.results.formatting import NOT_BALANCED, counted, headlines
+from stages.results.formatting import NOT_BALANCED, counted
+from stages.results.headline import headlines
 from stages.results.panels import png
 from stages.results.repository import show
 from stages.results.sweep import panels, sentences
@@ -36,7 +37,6 @@ from stages.tools.compare.differences import compare, trends
 from stages.tools.compare.runs import Run, experiments, flatten, tabulate
 from stages.tools.params import Params, load
 
-BASELINE = "captions.majority."  # of the captions, the same for every model
 REFERENCES = (NOT_BALANCED, "random", "m4")  # what to ask: does it help, by more than fewer rows do, and than exact M4
 
 
@@ -104,7 +104,7 @@ def study_files(
         If a metric or reference is not in the table.
     """
     known = list(table["metric"].unique())
-    metrics = metrics or [key for _, family in headlines(known) for key in family if not key.startswith(BASELINE)]
+    metrics = metrics or [key for _, family in headlines(known) for key in family]
     if unknown := sorted(set(metrics) - set(known)):
         raise InputError(f"--metrics {unknown[0]}: no run has it (e.g. {known[0]})")
     main_ones = [key for key in main_ones if key in known]

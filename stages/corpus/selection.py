@@ -1,0 +1,51 @@
+"""The rows that are trained on: the selection of the balance stage, with the captions of the samples."""
+
+import pandas as pd
+
+from stages.core.errors import InputError
+
+SELECTION = ("key", "shard", "source", "copies")
+SAMPLES = ("key", "caption")
+SOURCES = ("real", "synthetic")
+
+
+def join(samples: pd.DataFrame, selection: pd.DataFrame, where: str) -> pd.DataFrame:
+    """
+    Give each selected row its caption, by key.
+
+    Parameters
+    ----------
+    samples : DataFrame
+        `key`, `caption`.
+    selection : DataFrame
+        `key, shard, source, copies`.
+    where : str
+        The selection's path, named in errors.
+
+    Returns
+    -------
+    DataFrame
+        The selection with a column `caption`, in its own order.
+
+    Raises
+    ------
+    InputError
+        If the selection is empty or does not fit the samples.
+    """
+    for table, named, columns in ((selection, where, SELECTION), (samples, "samples.parquet", SAMPLES)):
+        if absent := [name for name in columns if name not in table]:
+            raise InputError(f"{named}: column {absent[0]} is missing (found: {', '.join(table.columns)})")
+    if not len(selection):
+        raise InputError(f"{where}: no rows; nothing to train on")
+    if other := set(selection["source"].unique()) - set(SOURCES):
+        raise InputError(f"{where}: source: found {min(other)!r}, expected real or synthetic")
+    if twice := selection.loc[selection["key"].duplicated(), "key"].tolist():
+        raise InputError(f"{where}: key {twice[0]!r} comes twice; expected one row per key")
+    if (selection["copies"] < 0).any():
+        raise InputError(f"{where}: copies: found {selection['copies'].min()}, expected 0 or more")
+    joined = selection.merge(samples[["key", "caption"]], on="key", how="left")
+    if lost := joined.loc[joined["caption"].isna(), "key"].tolist():
+        raise InputError(
+            f"{where}: key {lost[0]!r} is not in the samples ({len(lost)} such keys); balance again (`dvc repro`)"
+        )
+    return joined

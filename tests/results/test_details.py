@@ -1,0 +1,59 @@
+"""details.json: what is written is read back; flat files fold; anything else is refused in one line."""
+
+import json
+import math
+
+import pytest
+
+from stages.core.errors import InputError
+from stages.results.details import Estimate, fold, read, text
+
+
+def test_what_is_written_is_read_back(tmp_path):
+    details = {"rb.gender": Estimate(0.1, 0.05, 0.15, 0.02, 3), "n.people": Estimate(40.0, n=3)}
+    (tmp_path / "details.json").write_text(text(details))
+    found = read(tmp_path / "details.json")
+    assert found["rb.gender"] == details["rb.gender"]
+    assert math.isnan(found["n.people"].lo) and math.isnan(found["n.people"].std)
+    assert list(found) == ["n.people", "rb.gender"]
+
+
+def test_a_metric_is_a_line_and_holds_what_is_known():
+    lines = text({"b": Estimate(2.0, n=2), "a": Estimate(1.0, 0.5, 1.5)}).splitlines()
+    assert lines == ["{", '  "a": {"value": 1.0, "lo": 0.5, "hi": 1.5, "n": 1},', '  "b": {"value": 2.0, "n": 2}', "}"]
+
+
+def test_ends_of_flat_metrics_stand_beside_their_values():
+    found = fold({"a": 1.0, "a.lo": 0.5, "a.hi": 1.5, "a.std": 0.1, "odd.lo": 7.0}, n=2)
+    assert found["a"] == Estimate(1.0, 0.5, 1.5, 0.1, 2)
+    assert found.keys() == {"a", "odd.lo"}  # no metric `odd`: a metric of that name
+
+
+def test_flat_text_is_read():
+    assert read('{"a": 1, "a.lo": 0, "a.hi": 3}')["a"].half_width == 1.5
+
+
+def test_without_an_interval_there_is_no_half_width():
+    assert Estimate(1.0).half_width == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("[1]", "found list, expected keys and values"),
+        ('{"a": ', "not readable JSON"),
+        ('{"a": "x"}', 'a: found "x", expected a number'),
+        ('{"a": {"lo": 1}}', "expected a number, or value"),
+        (json.dumps({"a": {"value": 1, "low": 0}}), "expected a number, or value"),
+        ('{"a": true}', "a: found true"),
+    ],
+)
+def test_what_holds_no_metrics_is_refused(content, said):
+    with pytest.raises(InputError, match=r"old\.json: ") as refused:
+        read(content, "old.json")
+    assert said in str(refused.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"none\.json: No such file"):
+        read(tmp_path / "none.json")
