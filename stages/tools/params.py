@@ -9,7 +9,7 @@ import argparse
 import csv
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import ConfigDict, Field, model_validator
@@ -34,7 +34,13 @@ class Gate(Section):
     """What a change must not make worse (`python -m stages.tools.gate`)."""
 
     metrics: dict[str, NonNegative] = Field(
-        default={}, description="key of details.json: worsening that is let through, in its unit, beside the noise"
+        default={}, description="key of details.json: worsening that is let through, in its unit"
+    )
+    cannot_tell: Literal["fail", "pass"] = Field(
+        default="fail", description="what a change does that noise hides: fail, with exit code 3, or pass"
+    )
+    quality_drop: Share = Field(
+        default=0.25, description="share of a quality metric whose loss fails whatever the noise; at chance fails too"
     )
 
 
@@ -48,7 +54,10 @@ class Study(Section):
     further: list[dict[str, Any]] = Field(
         default=[], description="points beside the grid: values by dotted key, on top of `fixed`"
     )
-    main: list[str] = Field(default=[], description="metrics that the question hangs on; tested as a family of its own")
+    main: Annotated[list[str], Field(max_length=5)] = Field(
+        default=[],
+        description="metrics that are tested, at most five, named before the run; others get intervals alone",
+    )
 
 
 class Params(Profile):
@@ -133,7 +142,7 @@ def _check_marginals(path: Path, attributes: Sequence[str], named_in: Path) -> N
 
 def main() -> None:
     """Validate, and print every value."""
-    from stages.tools import gate
+    from stages.tools.gate import checks
 
     parser = argparse.ArgumentParser(prog="python -m stages.tools.params", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--profile", help="another profile than the one params.yaml names")
@@ -146,7 +155,7 @@ def main() -> None:
         print(parameter_help.markdown(Params), end="")
         return
     params = load(profile=arguments.profile)
-    gate.check_keys(params.gate.metrics)
+    checks.check_keys(params.gate.metrics)
     if arguments.check:
         arguments.check.parent.mkdir(parents=True, exist_ok=True)
         with written(arguments.check) as file:
