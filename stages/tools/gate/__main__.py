@@ -1,7 +1,7 @@
 """Fails where a change makes a metric worse than noise allows: the check of a pull request.
 
     python -m stages.tools.gate --against origin/main    results in the working tree against those of a revision
-    python -m stages.tools.gate old.json new.json        two files of metrics, of runs with the seeds of params.yaml
+    python -m stages.tools.gate old.json new.json        two details.json, of runs with the seeds of params.yaml
 
 `gate.metrics` in params.yaml names the metrics and the worsening that each is let through; the noise comes from the
 committed study (`stages.tools.gate.checks`). Prints Markdown; exit code 0: passed, 1: failed, 2: cannot be judged (bad
@@ -19,7 +19,7 @@ from stages.results.repository import show
 from stages.tools.check_lock import outdated
 from stages.tools.gate import documents
 from stages.tools.gate.checks import Side, Verdict, judge, outcome
-from stages.tools.params import Gate, Params, load
+from stages.tools.params import Gate, load
 
 CANNOT_TELL = 3
 
@@ -29,7 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m stages.tools.gate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("files", nargs="*", type=Path, metavar="METRICS", help="two files of metrics: old and new")
+    parser.add_argument("files", nargs="*", type=Path, metavar="METRICS", help="two details.json: old and new")
     parser.add_argument("--against", metavar="REVISION", help="git revision that holds the old results")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the outcome there, too")
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write the outcome there, too, as JUnit XML")
@@ -38,12 +38,13 @@ def main() -> None:
     if not params.gate.metrics:
         raise InputError("params.yaml: gate.metrics: empty, so nothing is guarded; name at least one metric")
     if bool(arguments.files) == bool(arguments.against) or len(arguments.files) not in (0, 2):
-        raise InputError("gate: expected two files of metrics, old and new, or --against REVISION; see --help")
+        raise InputError("gate: expected two details.json, old and new, or --against REVISION; see --help")
     if arguments.files:
         old, new = (Side(details.read(file), tuple(params.seeds)) for file in arguments.files)
         stale = {}
     else:
-        old, new = of_revision(Path(), arguments.against, params.folder), _of_working_tree(params)
+        old = of_revision(Path(), arguments.against, params.folder)
+        new = Side(details.read(params.folder / "results" / "details.json"), tuple(params.seeds))
         stale = outdated(Path())
     spread = noise.read(params.folder / "results" / "study" / "noise.csv")
     checks = judge(params.gate.metrics, old, new, spread, params.gate.quality_drop)
@@ -66,32 +67,17 @@ def exit_code(verdict: Verdict, gate: Gate) -> int:
 
 def of_revision(root: Path, revision: str, folder: Path) -> Side:
     """
-    Read the metrics of a revision: metrics.json, and details.json where that is in git, too.
+    Read the results of a revision.
 
     Raises
     ------
     InputError
         If there is no such revision, it has no results, or they are not metrics.
     """
-    results = folder / "results"
-    path = results / "metrics.json"
+    path = folder / "results" / "details.json"
     found = details.read(show(root, revision, path), f"{revision}:{path.as_posix()}")
-    try:
-        more = show(root, revision, results / "details.json")
-    except InputError:
-        more = ""
-    if more:
-        found |= details.read(more, f"{revision}:{(results / 'details.json').as_posix()}")
     seeds = (yaml.safe_load(show(root, revision, Path("params.yaml"))) or {}).get("seeds")
     return Side(found, tuple(seeds) if isinstance(seeds, list) and seeds else (0,))
-
-
-def _of_working_tree(params: Params) -> Side:
-    results = params.folder / "results"
-    found = details.read(results / "metrics.json")
-    if (results / "details.json").is_file():
-        found |= details.read(results / "details.json")
-    return Side(found, tuple(params.seeds))
 
 
 if __name__ == "__main__":

@@ -46,10 +46,12 @@ class Side:
 @dataclass(frozen=True)
 class Check:
     """
-    One metric at the gate.
+    One metric at the gate, or beside it.
 
     Attributes
     ----------
+    verdict : Verdict, optional
+        None of a metric that is not guarded.
     change : Change, optional
         None where a side lacks the metric.
     tolerance : float
@@ -61,8 +63,8 @@ class Check:
     """
 
     key: str
-    verdict: Verdict
-    reason: str
+    verdict: Verdict | None
+    reason: str = ""
     change: Change | None = None
     tolerance: float = math.nan
     chance: float = math.nan
@@ -94,10 +96,15 @@ def judge(
     check_keys(tolerances)
     found = [_guarded(key, tolerance, old, new, noise.get(key), drop) for key, tolerance in tolerances.items()]
     for key in _quality(old.metrics.keys() & new.metrics.keys()):
-        if key not in tolerances and (reason := _collapse(key, old.metrics[key], new, drop)):
-            moved = _moved(key, old, new, noise.get(key))
-            found.append(Check(key, Verdict.FAILED, reason, moved, chance=chance(key, new.metrics)))
+        was_known = not old.metrics[key].value <= chance(key, old.metrics)  # what knew nothing cannot collapse
+        if key not in tolerances and was_known and (reason := _collapse(key, old.metrics[key], new, drop)):
+            found.append(replace(watched(key, old, new, noise), verdict=Verdict.FAILED, reason=reason))
     return found
+
+
+def watched(key: str, old: Side, new: Side, noise: Mapping[str, Noise]) -> Check:
+    """Compare a metric that both sides have and that nothing guards."""
+    return Check(key, None, change=_moved(key, old, new, noise.get(key)), chance=chance(key, new.metrics))
 
 
 def outcome(checks: Iterable[Check]) -> Verdict:

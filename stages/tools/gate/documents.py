@@ -32,7 +32,7 @@ def alert(stale: Mapping[str, Sequence[str]]) -> str:
     """Write what is stale, in red; empty where nothing is."""
     if not stale:
         return ""
-    stages = "; ".join(f"`{stage}` ({', '.join(names[:2])})" for stage, names in list(stale.items())[:3])
+    stages = "; ".join(f"{escaped(stage)} ({escaped(', '.join(names[:2]))})" for stage, names in list(stale.items())[:3])
     more = f" and {len(stale) - 3} more stages" if len(stale) > 3 else ""
     return (
         f"> [!CAUTION]\n> **The results are stale**: {stages}{more} changed after they were made. Run `dvc repro`, "
@@ -51,18 +51,25 @@ def rows(checks: Sequence[Check]) -> list[str]:
         name = f"{label(key)} {entry(key).arrow}".rstrip()
         level = "–" if math.isnan(check.chance) else number(key, check.chance)
         tolerance = "–" if math.isnan(check.tolerance) else difference(key, check.tolerance)
-        verdict = f"{MARKS[check.verdict]} {check.verdict}"
         if moved is None:
-            cells = [name, level, "–", "–", "", "–", "–", tolerance, verdict]
+            cells = [name, level, "–", "–", "", "–", "–", tolerance, _said(check)]
         else:
             step = moved.new.value - moved.old.value
             cells = [
                 name, level, number(key, moved.old.value), number(key, moved.new.value),
                 bars(moved.old.value, moved.new.value), difference(key, step, signed=not vanishes(key, step)),
-                "unknown" if math.isnan(moved.noise) else f"± {difference(key, moved.noise)}", tolerance, verdict,
+                "unknown" if math.isnan(moved.noise) else f"± {difference(key, moved.noise)}", tolerance, _said(check),
             ]  # fmt: skip
         written.append(f"| {' | '.join(cells)} |")
     return written
+
+
+def _said(check: Check) -> str:
+    """Say the verdict; of what is not guarded, how it changed."""
+    if check.verdict:
+        return f"{MARKS[check.verdict]} {check.verdict}"
+    assert check.change is not None
+    return {"same": "within noise", "unknown": "noise unknown"}.get(check.change.verdict, check.change.verdict)
 
 
 def bars(old: float, new: float) -> str:
@@ -70,6 +77,11 @@ def bars(old: float, new: float) -> str:
     largest = max(abs(old), abs(new))
     heights = [abs(value) / largest if largest else 0.0 for value in (old, new)]
     return "".join(LEVELS[min(7, int(8 * height))] for height in heights)
+
+
+def escaped(text: str) -> str:
+    """Escape what Markdown, HTML and GitHub read as more than text: users' words, file names, parameters."""
+    return text.translate({ord(sign): f"&#{ord(sign)};" for sign in "\\`*_[]<>|#@~!&"})
 
 
 def reasons(checks: Sequence[Check]) -> list[str]:

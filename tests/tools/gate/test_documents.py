@@ -39,7 +39,12 @@ def test_markdown_has_a_row_a_metric_and_a_reason_for_what_did_not_pass(checks):
 def test_stale_results_stand_first_in_red(checks):
     lines = markdown(checks, STALE).splitlines()
     assert lines[0] == "## ✗ Gate: failed: the results are stale"
-    assert lines[2] == "> [!CAUTION]" and "`train@0` (stages/train, params.yaml: train); `plot` (command)" in lines[3]
+    assert lines[2] == "> [!CAUTION]" and "train&#64;0 (stages/train, params.yaml: train); plot (command)" in lines[3]
+
+
+def test_names_of_a_users_stages_stay_text(checks):
+    text = markdown(checks, {"<img src=x>": ["`a` **b** [c](d) | @e"]})
+    assert "&#60;img src=x&#62; (&#96;a&#96; &#42;&#42;b&#42;&#42; &#91;c&#93;(d) &#124; &#64;e)" in text
 
 
 def test_json_holds_everything_and_no_nan(checks):

@@ -14,12 +14,12 @@ from stages.tools.gate.__main__ import main
 
 ROOT = Path(__file__).parents[3]
 KEY = "portraits.unseen.ab.max"
-FILE = "data/smoke/results/metrics.json"
+FILE = "data/smoke/results/details.json"
 NOISE = f"metric,cells,sd,df,sd_paired,df_paired\n{KEY},16,0.01,32,0.01,30\n"
 STAGE = """
 import json, sys, pathlib, yaml
 value = yaml.safe_load(open("params.yaml"))["contamination"]["alpha"]
-path = pathlib.Path("data/smoke/results/metrics.json"); path.parent.mkdir(parents=True, exist_ok=True)
+path = pathlib.Path("data/smoke/results/details.json"); path.parent.mkdir(parents=True, exist_ok=True)
 path.write_text(json.dumps({"portraits.unseen.ab.max": 0.1 + value}))
 """
 
@@ -133,9 +133,9 @@ def test_what_is_no_number_cannot_be_judged_on_either_side(judged, side, content
     ("arguments", "said"),
     [
         (["--against", "nowhere"], "nowhere: no such revision"),
-        (["old.json"], "expected two files of metrics"),
-        (["old.json", "good.json", "good.json"], "expected two files of metrics"),
-        (["good.json", "good.json", "--against", "HEAD"], "expected two files of metrics"),
+        (["old.json"], "expected two details.json"),
+        (["old.json", "good.json", "good.json"], "expected two details.json"),
+        (["good.json", "good.json", "--against", "HEAD"], "expected two details.json"),
         ([], "see --help"),
         (["missing.json", "good.json"], "missing.json: No such file"),
     ],
