@@ -47,7 +47,9 @@ class Gate(Section):
 class Study(Section):
     """The grid of `python -m stages.tools.study`: a DVC experiment a point."""
 
-    seeds: Annotated[list[Seed], Field(min_length=1)] = Field(description="of every point; methods are paired by them")
+    seeds: Annotated[list[Seed], Field(min_length=1)] = Field(
+        description="replicates of every cell, each a model and a draw of rows of its own; methods are paired by them"
+    )
     alphas: Annotated[list[Share], Field(min_length=1)] = Field(description="values of contamination.alpha")
     methods: Annotated[list[str], Field(min_length=1)] = Field(description="values of balance.method")
     fixed: dict[str, Any] = Field(default={}, description="other values of every point, by dotted key")

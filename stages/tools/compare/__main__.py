@@ -37,7 +37,7 @@ from stages.results.panels import png
 from stages.results.repository import show
 from stages.results.sweep import head, panels, sentences, tables
 from stages.tools.compare.differences import compare, lines, trends
-from stages.tools.compare.runs import Run, experiments, flatten, tabulate
+from stages.tools.compare.runs import Run, experiments, settings, tabulate
 from stages.tools.params import Params, load
 
 ALSO = r"portraits\.\w+\.(self_similarity|preference\.gender)"  # of the contamination paper; no headline
@@ -69,18 +69,29 @@ def main() -> None:
     arguments = parser.parse_args()
     params = load()
     if arguments.runs:
-        table = _read_table(arguments.runs)
+        table = read_table(arguments.runs)
     elif arguments.revs:
         table = tabulate([_read_run(revision, revision, params) for revision in arguments.revs])
     else:
         table = tabulate(_sweep(params, arguments.all_commits))
-    primary = params.study.main if params.study else []
-    files = study_files(table, params.profile, arguments.metrics, arguments.reference, primary)
-    with replaced(arguments.out or params.folder / "results" / "compare") as folder:
+    write(table, params, arguments.out or params.folder / "results" / "compare", arguments.metrics, arguments.reference)
+
+
+def write(
+    table: pd.DataFrame,
+    params: Params,
+    out: Path,
+    metrics: Sequence[str] | None = None,
+    references: Sequence[str] | None = None,
+) -> None:
+    """Write everything that a study shows into a folder of its own, and print what was found."""
+    files = study_files(table, params.profile, metrics, references, params.study.main if params.study else [])
+    with replaced(out) as folder:
         (folder / "figures").mkdir()
         for name, content in files.items():
             (folder / name).write_bytes(content)
     print(files["findings.md"].decode(), end="")
+    print(f"\n{out.as_posix()}: runs.csv, lines.csv, comparisons.csv, trends.csv, noise.csv, study.png, figures/")
 
 
 def study_files(
@@ -143,7 +154,7 @@ def study_files(
     }
 
 
-def _read_table(path: Path) -> pd.DataFrame:
+def read_table(path: Path) -> pd.DataFrame:
     """Read a runs.csv."""
     try:
         return pd.read_csv(path).loc[:, RUN_COLUMNS]
@@ -163,8 +174,7 @@ def _read_run(name: str, revision: str, params: Params) -> Run:
     merged = {**science, **{section: {**science.get(section, {}), **(own or {})} for section, own in scale.items()}}
     with contextlib.suppress(ValidationError):  # of another version of the project: as it is, without defaults
         merged = Params.model_validate(merged).model_dump(mode="json")
-    settings = flatten(merged)
-    return Run(name, {key: value for key, value in settings.items() if key not in ("seeds", "profile")}, values)
+    return Run(name, settings(merged), values)
 
 
 def _sweep(params: Params, all_commits: bool) -> list[Run]:

@@ -32,7 +32,9 @@ def alert(stale: Mapping[str, Sequence[str]]) -> str:
     """Write what is stale, in red; empty where nothing is."""
     if not stale:
         return ""
-    stages = "; ".join(f"{escaped(stage)} ({escaped(', '.join(names[:2]))})" for stage, names in list(stale.items())[:3])
+    stages = "; ".join(
+        f"{escaped(stage)} ({escaped(', '.join(names[:2]))})" for stage, names in list(stale.items())[:3]
+    )
     more = f" and {len(stale) - 3} more stages" if len(stale) > 3 else ""
     return (
         f"> [!CAUTION]\n> **The results are stale**: {stages}{more} changed after they were made. Run `dvc repro`, "
