@@ -8,7 +8,7 @@ export COUNTERWEIGHT_WORK ?= $(abspath .work)
 AGAINST ?= origin/main
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro study pr-check hooks test test-fast lint format bench pretrain quality clean
+.PHONY: help install repro study verify pr-check hooks test test-fast lint format bench pretrain quality clean
 
 help: ## This list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -29,8 +29,11 @@ repro: install ## Run the pipeline (dvc repro) for the profile of params.yaml, a
 study: install ## Run what is missing of the grid in the profile's section study (hours), and compare the points.
 	python -m stages.tools.study --jobs 2
 
+verify: install ## Is this run the committed one: equal to the byte, within the spread between replicates, or different?
+	python -m stages.tools.verify
+
 pr-check: install ## What a pull request of the last commit would show; AGAINST=origin/main. Fails where a metric worsens.
-	python -m stages.tools.pull_request --against $(AGAINST) --out $(COUNTERWEIGHT_WORK)/pull-request.md
+	python -m stages.tools.pull_request --against $(AGAINST) --out $(COUNTERWEIGHT_WORK)/review
 
 hooks: install ## Run ruff and pyright before each commit, and check dvc.lock before each push (pre-commit).
 	pre-commit install --hook-type pre-commit --hook-type pre-push

@@ -15,6 +15,11 @@ class Contamination(Section):
     """The first knob: how much of the training set is generated (arXiv 2404.03242)."""
 
     alpha: Share = Field(description="share of samples whose image is replaced by a generated one, in [0, 1]")
+    seed: Seed = Field(
+        default=0,
+        description="the draw: which samples are synthetic, and which rows of a kind are kept; above 0 it needs "
+        "generate.max_alpha 1",
+    )
 
 
 class Balance(Section):

@@ -79,15 +79,23 @@ def read(source: Path | str, where: str = "") -> Details:
         parts = known if isinstance(known, dict) else {"value": known}
         if "value" not in parts or parts.keys() - {"value", *ENDS, "n"} or not all(map(_is_number, parts.values())):
             raise InputError(
-                f"{name}: {key}: found {json.dumps(known)}, expected a number, or value, lo, hi, std and n"
+                f"{name}: {key}: found {json.dumps(known)}, expected a finite number, or value, lo, hi, std and n; "
+                "run the stage that writes it again"
             )
+        if not 1 <= parts.get("n", 1) == int(parts.get("n", 1)):
+            raise InputError(f"{name}: {key}: n: found {parts['n']}, expected how many replicates define it, 1 or more")
+    names = content.keys() | {f"{key}.{end}" for key, of in content.items() if isinstance(of, dict) for end in of}
+    for end, other in ((".lo", ".hi"), (".hi", ".lo")):
+        for key in sorted(name.removesuffix(end) for name in names if name.endswith(end)):
+            if key in content and f"{key}{other}" not in names:
+                raise InputError(f"{name}: {key}{end}: found without {key}{other}, expected both ends of an interval")
     flat = {key: known for key, known in content.items() if not isinstance(known, dict)}
     whole = {key: Estimate(**known) for key, known in content.items() if isinstance(known, dict)}
     return dict(sorted((fold(flat) | whole).items()))
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def fold(flat: Mapping[str, float], n: int = 1) -> Details:

@@ -1,23 +1,22 @@
-"""Did a metric worsen between two runs, and by more than its noise?
-
-Two noises count: that of the test images (the bootstrap interval of each run) and that of training (the spread between
-seeds). With half-widths h of the intervals, standard deviations s over S seeds, and Student's t at 95 %:
-
-    noise² = h_old² + h_new² + t² (s_old²/S_old + s_new²/S_new),   t with S_old + S_new − 2 degrees of freedom
-
-Runs on the same test images are correlated, which this leaves out: it errs on the side of saying nothing.
-"""
+"""Did a metric worsen between two runs, and by more than replicates of one setting lie apart?"""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from scipy import stats
-
-from stages.results.details import Estimate
+from stages.results.details import ENDS, Estimate
+from stages.results.noise import Noise
 from stages.results.registry import entry
 
-LEVEL = 0.95
+
+def folded(key: str, value: float) -> float:
+    """Return what differences are taken of: the distance from the ideal where a metric has one, or the value."""
+    return {"zero": abs(value), "half": abs(value - 0.5)}.get(entry(key).better, value)
+
+
+def worsening(key: str, old: float, new: float) -> float:
+    """Return how far a metric moved in the worse direction, in its unit; negative: it improved; NaN: none is worse."""
+    difference = folded(key, new) - folded(key, old)
+    return {"higher": -difference, "none": math.nan}.get(entry(key).better, difference)
 
 
 @dataclass(frozen=True)
@@ -28,46 +27,49 @@ class Change:
     Attributes
     ----------
     worsening : float
-        How far it moved in the worse direction, in its unit; negative: it improved; NaN where none is worse or known.
+        See `worsening`.
     noise : float
-        Half-width of the 95 % interval of the difference, ≥ 0; 0 where neither run states any noise.
-    seeds : int
-        Fewest of a run; with one, nothing is known of the noise of training, and `noise` is that of the images alone.
+        Half-width of the 95 % interval of the difference between replicates (`stages.results.noise`); NaN: unknown.
+    paired : bool
+        Whether both runs have the same seeds.
     """
 
     key: str
-    old: float
-    new: float
+    old: Estimate
+    new: Estimate
     worsening: float
     noise: float
-    seeds: int
+    paired: bool
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether all that both state is equal to the last digit: the same models, measured the same way."""
+        pairs = [(getattr(self.old, name), getattr(self.new, name)) for name in ("value", *ENDS)]
+        return all(old == new for old, new in pairs if not math.isnan(old + new))
 
     @property
     def verdict(self) -> str:
-        """``worse``, ``better``, or ``same``: within noise, or of a metric without a direction."""
-        if math.isnan(self.worsening) or abs(self.worsening) <= max(self.noise, 1e-12):
+        """``worse``, ``better``, ``same`` (within noise, or without a direction) or ``unknown`` (no noise known)."""
+        if self.unchanged or math.isnan(self.worsening):
+            return "same"
+        if math.isnan(self.noise):
+            return "unknown"
+        if abs(self.worsening) <= self.noise:
             return "same"
         return "worse" if self.worsening > 0 else "better"
 
 
-def change(key: str, old: Mapping[str, Estimate], new: Mapping[str, Estimate]) -> Change:
+def change(key: str, old: Estimate, new: Estimate, noise: Noise | None = None, paired: bool = True) -> Change:
     """
     Compare one metric of two runs.
 
-    Raises
-    ------
-    KeyError
-        If a run lacks the metric.
+    Parameters
+    ----------
+    noise : Noise, optional
+        Of the metric, from a study; without it no change is told from noise.
+    paired : bool
+        Whether both runs have the same seeds.
     """
-    one, two = old[key], new[key]
-    worsening = {
-        "higher": one.value - two.value,
-        "lower": two.value - one.value,
-        "zero": abs(two.value) - abs(one.value),
-        "half": abs(two.value - 0.5) - abs(one.value - 0.5),
-        "none": math.nan,
-    }[entry(key).better]
-    t = float(stats.t.ppf(0.5 + LEVEL / 2, max(1, one.n + two.n - 2)))
-    spread = [t * (of.std if math.isfinite(of.std) else 0.0) / math.sqrt(of.n) for of in (one, two)]
-    noise = math.hypot(one.half_width, two.half_width, *spread)
-    return Change(key, one.value, two.value, worsening, noise, min(one.n, two.n))
+    paired = paired and old.n == new.n
+    half = noise.half_width(old.n, new.n, paired) if noise else math.nan
+    return Change(key, old, new, worsening(key, old.value, new.value), half, paired)

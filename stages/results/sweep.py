@@ -1,4 +1,4 @@
-"""What a sweep shows: a sentence and a chart a metric."""
+"""What a sweep shows: what stands out in sentences, effects in tables, and a chart a metric."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -20,72 +20,164 @@ LOOKS = {  # of a method: colour and mark
 }
 
 
+FEWEST = 6  # replicates that can tell anything at 5 % in a sign-flip test: 2 · ½⁶ = .03
+
+
+def head(table: pd.DataFrame, primary: Sequence[str]) -> str:
+    """Say what was run, and what a test of that many replicates can show."""
+    runs, alphas, methods = (len(set(table[name])) for name in ("run", "alpha", "method"))
+    replicates = table.groupby(["alpha", "method"])["seed"].nunique()
+    least, most = int(replicates.min()), int(replicates.max())
+    each = counted(most, "replicate") if least == most else f"{least} to {counted(most, 'replicate')}"
+    said = f"{counted(runs, 'run')}: {alphas} α, {counted(methods, 'line')}, {each} each."
+    if not primary:
+        return f"{said} No metric was named before the run, so nothing is tested: effects have intervals and no p."
+    named = f"{counted(len(primary), 'metric')} named before the run"
+    if most < FEWEST:
+        least_p = f"No p of {counted(most, 'replicate')} is below {2 / 2**most:.2g}"
+        return f"{said} {least_p}: tests of the {named} would tell nothing, so p is left out."
+    return f"{said} Tests: sign flips over replicates, Holm over the {named}."
+
+
 def sentences(comparisons: pd.DataFrame, changes: pd.DataFrame, metrics: Sequence[str]) -> list[str]:
     """
-    Say what was found, a line a metric: the methods against the reference, then what contamination changes.
+    Say what stands out: what contamination changes, and what the methods do, in at most four sentences.
+
+    Parameters
+    ----------
+    comparisons, changes : DataFrame
+        From `compare` and `trends`.
+    metrics : sequence of str
+        Those that may be named; the clearest come first.
+    """
+    said = []
+    plain = _records(changes, metrics, method=NOT_BALANCED)
+    last = [row for row in plain if row["alpha_to"] == max(other["alpha_to"] for other in plain)]
+    if last:
+        span = f"from α = {last[0]['alpha_from']:g} to {last[0]['alpha_to']:g}"
+        said.append(f"Contamination alone, {span}, {_listed(last) or 'changes nothing clearly'}.")
+    references = [name for name in (NOT_BALANCED, "random", "m4") if name in set(comparisons["reference"])]
+    for reference in references:
+        methods = dict.fromkeys(comparisons.loc[comparisons["reference"] == reference, "method"])
+        parts = []
+        for method in methods:
+            rows = [row for row in _records(comparisons, metrics, method=method, reference=reference) if _sums(row)]
+            if moved := _listed(rows):
+                parts.append(f"{method} {moved}")
+        if parts:
+            said.append(f"Against {reference}, {'; '.join(parts)}.")
+    return said
+
+
+def _records(table: pd.DataFrame, metrics: Sequence[str], **where: str) -> list[dict[str, Any]]:
+    """Pick rows of some metrics, in that order."""
+    if table.empty:
+        return []
+    for column, value in where.items():
+        table = table.loc[table[column] == value, :]
+    rows = cast(list[dict[str, Any]], table.to_dict("records"))
+    return sorted((row for row in rows if row["metric"] in metrics), key=lambda row: metrics.index(row["metric"]))
+
+
+def _sums(row: Mapping[str, Any]) -> bool:
+    """Tell whether a row sums up all α of a comparison."""
+    return row["alpha"] == "mean"
+
+
+def _listed(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Name the three clearest effects of a method; empty where none is clear."""
+    clear = [row for row in rows if _is_clear(row)]
+    clear.sort(key=lambda row: -abs(row["difference"]) / max(row["hi"] - row["lo"], 1e-12))
+    return ", ".join(f"{_verb(row)} {label(row['metric'])} by {_effect(row, size=True)}" for row in clear[:3])
+
+
+def _is_clear(row: Mapping[str, Any]) -> bool:
+    """Tell whether an effect is seen in what is written, its interval leaves out 0, and its test, if any, agrees."""
+    key = row["metric"]
+    out = (row["lo"] > 0 or row["hi"] < 0) and not vanishes(key, row["difference"])
+    return out and not (_is_tested(row) and row["p_holm"] > 0.05)
+
+
+def _is_tested(row: Mapping[str, Any]) -> bool:
+    return row["p_holm"] == row["p_holm"] and row["replicates"] >= FEWEST
+
+
+def _verb(row: Mapping[str, Any]) -> str:
+    return "raises" if row["difference"] > 0 else "lowers"
+
+
+def _effect(row: Mapping[str, Any], size: bool = False) -> str:
+    """Write a difference with its interval, or its size alone."""
+    key, low, high = row["metric"], row["lo"], row["hi"]
+    written = difference(key, abs(row["difference"]) if size else row["difference"], signed=not size)
+    if low != low:
+        return written
+    ends = sorted((abs(low), abs(high))) if size else (low, high)
+    return f"{written} [{', '.join(_bare(key, end, not size) for end in ends)}]"
+
+
+def _bare(key: str, value: float, signed: bool) -> str:
+    return difference(key, value, signed).removesuffix(" points")
+
+
+def verdict(row: Mapping[str, Any]) -> str:
+    """Judge an effect: ``better``, ``worse``, ``higher``, ``lower`` (none is better), ``equal`` or ``not clear``."""
+    if not _is_clear(row):
+        ends = [row["difference"], row["lo"], row["hi"]]
+        return "equal" if all(vanishes(row["metric"], value) for value in ends if value == value) else "not clear"
+    better = entry(row["metric"]).better
+    if better == "none":
+        return "higher" if row["difference"] > 0 else "lower"
+    return "better" if (row["difference"] > 0) == (better == "higher") else "worse"
+
+
+def tables(comparisons: pd.DataFrame, changes: pd.DataFrame, metrics: Sequence[str]) -> list[str]:
+    """
+    Tabulate effects as Markdown, a table a question: a row a metric, a column a method; effect, interval, verdict.
 
     Parameters
     ----------
     comparisons, changes : DataFrame
         From `compare` and `trends`.
     """
-    said = []
+    found = []
+    if len(changes):
+        last = changes.loc[changes["alpha_to"] == changes.groupby("method")["alpha_to"].transform("max"), :]
+        spans = sorted({(row["alpha_from"], row["alpha_to"]) for row in last.to_dict("records")})
+        ends = " or ".join(f"{low:g} to {high:g}" for low, high in spans)
+        found.append(_table(f"Contamination: change from α = {ends}", last, metrics))
+    for reference, own in comparisons.groupby("reference", sort=False):
+        found.append(_table(f"Methods against {reference}", own, metrics))
+    return found
+
+
+def _table(title: str, rows: pd.DataFrame, metrics: Sequence[str]) -> str:
+    methods = list(dict.fromkeys(rows["method"]))
+    written = [f"### {title}", "", f"| metric | {' | '.join(methods)} |", f"|---|{'---|' * len(methods)}"]
     for metric in metrics:
-        parts = [*_compared(_records(comparisons, metric)), *_changed(_records(changes, metric))]
-        if parts:
-            said.append(f"**{label(metric)}** ({entry(metric).wish}). {' '.join(parts)}")
-    return said
+        own = rows.loc[rows["metric"] == metric, :]
+        cells = [_cell(own.loc[own["method"] == method, :]) for method in methods]
+        if any(cells):
+            name = f"{label(metric)} {entry(metric).arrow}".rstrip()
+            written.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(written)
 
 
-def _records(table: pd.DataFrame, metric: str) -> list[dict[str, Any]]:
-    if table.empty:
-        return []
-    return cast(list[dict[str, Any]], table.loc[table["metric"] == metric, :].to_dict("records"))
+def _cell(rows: pd.DataFrame) -> str:
+    """Write the effects of a method on a metric: their mean, or each where they differ by α."""
+    records = cast(list[dict[str, Any]], rows.to_dict("records"))
+    if not records:
+        return ""
+    whole = next((row for row in records if row.get("alpha") == "mean"), records[0])
+    if whole["difference"] != whole["difference"]:
+        each = [row for row in records if row["alpha"] != "mean"]
+        at = ", ".join(f"{difference(row['metric'], row['difference'], True)} at {row['alpha']}" for row in each)
+        return f"differs by α: {at}{_p(whole)}"
+    return f"{_effect(whole)} {verdict(whole)}{_p(whole)}"
 
 
-def _compared(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Say how methods differ, a sentence a reference."""
-    against: dict[str, list[str]] = {}
-    for row in rows:
-        moved, clear = _moved(row)
-        where = " at every α" if clear and row["everywhere"] and row["alphas"] > 1 else ""
-        test = f", p = {row['p_holm']:.2g}" if row["p_holm"] == row["p_holm"] else ""
-        pairs = counted(row["pairs"], "pair")
-        against.setdefault(row["reference"], []).append(f"{row['method']} {moved}{where} ({pairs}{test})")
-    return [f"Against {reference}: {'; '.join(moves)}." for reference, moves in against.items()]
-
-
-def _changed(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Say what changes from the lowest to the highest α, by method; a sentence a range and number of seeds."""
-    spans: dict[tuple[float, float, int], list[str]] = {}
-    for row in rows:
-        span = (row["alpha_from"], row["alpha_to"], row["seeds"])
-        how = "when" if row["method"].startswith(NOT_BALANCED) else "with"
-        spans.setdefault(span, []).append(f"{how} {row['method']} it {_moved(row)[0]}")
-    return [
-        f"Contamination, from α = {low:g} to {high:g} ({counted(seeds, 'seed')}): {'; '.join(moves)}."
-        for (low, high, seeds), moves in spans.items()
-    ]
-
-
-def _moved(row: Mapping[str, Any]) -> tuple[str, bool]:
-    """Say a difference; tell whether its interval leaves out 0."""
-    key, value = row["metric"], row["difference"]
-    alone = row["lo"] != row["lo"]
-    if all(vanishes(key, of) for of in ([value] if alone else [value, row["lo"], row["hi"]])):
-        return "does not change it", False
-    verb = "raises" if value > 0 else "lowers"
-    if alone:
-        return f"{verb} it by {difference(key, abs(value))} (no interval)", False
-    near, far = sorted((abs(row["lo"]), abs(row["hi"])))
-    if row["lo"] > 0 or row["hi"] < 0:
-        return f"{verb} it by {difference(key, abs(value))} [{_bare(key, near)}, {_bare(key, far)}]", True
-    ends = f"[{_bare(key, row['lo'], True)}, {_bare(key, row['hi'], True)}]"
-    return f"does not clearly change it: {difference(key, value, signed=True)} {ends}", False
-
-
-def _bare(key: str, value: float, signed: bool = False) -> str:
-    return difference(key, value, signed).removesuffix(" points")
+def _p(row: Mapping[str, Any]) -> str:
+    return f" (p = {row['p_holm']:.2g})" if _is_tested(row) else ""
 
 
 def panels(table: pd.DataFrame, metrics: Sequence[str]) -> list[Panel]:

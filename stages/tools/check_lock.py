@@ -11,6 +11,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from stages.core.errors import InputError, run
@@ -49,6 +50,17 @@ def stale(status: Mapping[str, Sequence[Any]]) -> dict[str, list[str]]:
     return found
 
 
+def outdated(root: Path) -> dict[str, list[str]]:
+    """Ask DVC what changed in a repository since its dvc.lock was written, by stage; without the lock all did."""
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", "status", "--json"], cwd=root, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        reason = done.stderr.strip().splitlines()[-1:] or ["no message"]
+        raise InputError(f"dvc status: {reason[0]}")
+    return stale(json.loads(done.stdout))
+
+
 def main() -> None:
     """Check dvc.lock."""
     parser = argparse.ArgumentParser(
@@ -57,13 +69,7 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.parse_args()
-    done = subprocess.run(
-        [sys.executable, "-m", "dvc", "status", "--json"], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        reason = done.stderr.strip().splitlines()[-1:] or ["no message"]
-        raise InputError(f"dvc status: {reason[0]}")
-    changed = stale(json.loads(done.stdout))
+    changed = outdated(Path())
     for stage, names in changed.items():
         print(f"{stage}: {', '.join(names)}")
     if changed:

@@ -9,7 +9,7 @@ import argparse
 import csv
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import ConfigDict, Field, model_validator
@@ -34,21 +34,32 @@ class Gate(Section):
     """What a change must not make worse (`python -m stages.tools.gate`)."""
 
     metrics: dict[str, NonNegative] = Field(
-        default={}, description="key of details.json: worsening that is let through, in its unit, beside the noise"
+        default={}, description="key of details.json: worsening that is let through, in its unit"
+    )
+    cannot_tell: Literal["fail", "pass"] = Field(
+        default="fail", description="what a change does that noise hides: fail, with exit code 3, or pass"
+    )
+    quality_drop: Share = Field(
+        default=0.25, description="share of a quality metric whose loss fails whatever the noise; at chance fails too"
     )
 
 
 class Study(Section):
     """The grid of `python -m stages.tools.study`: a DVC experiment a point."""
 
-    seeds: Annotated[list[Seed], Field(min_length=1)] = Field(description="of every point; methods are paired by them")
+    seeds: Annotated[list[Seed], Field(min_length=1)] = Field(
+        description="replicates of every cell, each a model and a draw of rows of its own; methods are paired by them"
+    )
     alphas: Annotated[list[Share], Field(min_length=1)] = Field(description="values of contamination.alpha")
     methods: Annotated[list[str], Field(min_length=1)] = Field(description="values of balance.method")
     fixed: dict[str, Any] = Field(default={}, description="other values of every point, by dotted key")
     further: list[dict[str, Any]] = Field(
         default=[], description="points beside the grid: values by dotted key, on top of `fixed`"
     )
-    main: list[str] = Field(default=[], description="metrics that the question hangs on; tested as a family of its own")
+    main: Annotated[list[str], Field(max_length=5)] = Field(
+        default=[],
+        description="metrics that are tested, at most five, named before the run; others get intervals alone",
+    )
 
 
 class Params(Profile):
@@ -133,7 +144,7 @@ def _check_marginals(path: Path, attributes: Sequence[str], named_in: Path) -> N
 
 def main() -> None:
     """Validate, and print every value."""
-    from stages.tools import gate
+    from stages.tools.gate import checks
 
     parser = argparse.ArgumentParser(prog="python -m stages.tools.params", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--profile", help="another profile than the one params.yaml names")
@@ -146,7 +157,7 @@ def main() -> None:
         print(parameter_help.markdown(Params), end="")
         return
     params = load(profile=arguments.profile)
-    gate.check_keys(params.gate.metrics)
+    checks.check_keys(params.gate.metrics)
     if arguments.check:
         arguments.check.parent.mkdir(parents=True, exist_ok=True)
         with written(arguments.check) as file:

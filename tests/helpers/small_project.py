@@ -21,6 +21,7 @@ if os.environ.get("SLOW") == point:
 value = 0.2 + 0.1 * p["contamination"]["alpha"] - (0.15 if p["balance"]["method"] == "m4" else 0) + 0.01 * seed
 folder = pathlib.Path(f"data/smoke/scores/{seed}"); folder.mkdir(parents=True, exist_ok=True)
 (folder / "metrics.json").write_text(json.dumps({"rb.gender": value}))
+(folder / "losses.json").write_text(json.dumps([2.0, 1.0]))
 """
 PLOT = """
 import json, pathlib, yaml
@@ -29,7 +30,13 @@ seeds = yaml.safe_load(open("params.yaml"))["seeds"]
 values = [json.loads(pathlib.Path(f"data/smoke/scores/{s}/metrics.json").read_text())["rb.gender"] for s in seeds]
 rows = [f"rb.gender,{s},{v}" for s, v in zip(seeds, values)]
 (folder / "seeds.csv").write_text("\\n".join(["metric,seed,value", *rows]) + "\\n")
-(folder.parent / "metrics.json").write_text(json.dumps({"rb.gender": sum(values) / len(values), "seeds": len(values)}))
+losses = [json.loads(pathlib.Path(f"data/smoke/scores/{s}/losses.json").read_text()) for s in seeds]
+rows = [f"{s},{i},loss,{v}" for s, of in zip(seeds, losses) for i, v in enumerate(of)]
+(folder / "curves.csv").write_text("\\n".join(["seed,step,metric,value", *rows]) + "\\n")
+value = {"rb.gender": sum(values) / len(values)}
+(folder.parent / "metrics.json").write_text(json.dumps(value))
+details = {"rb.gender": {"value": value["rb.gender"], "n": len(values)}}
+(folder.parent / "details.json").write_text(json.dumps(details))
 """
 
 
@@ -54,8 +61,8 @@ class Project:
             "matrix": {"seed": "${seeds}"}, "cmd": f"{sys.executable} stages/score.py ${{item.seed}}",
             "deps": ["stages/score.py"], "params": ["contamination", "balance"], "outs": [f"{scores}/${{item.seed}}"],
         }  # fmt: skip
-        tables = {f"{RESULTS}/tables": {"cache": False}}
-        plot = {"cmd": f"{sys.executable} plot.py", "deps": [scores], "params": ["seeds"], "outs": [tables]}
+        kept = [{f"{RESULTS}/{name}": {"cache": False}} for name in ("tables", "details.json")]
+        plot = {"cmd": f"{sys.executable} plot.py", "deps": [scores], "params": ["seeds"], "outs": kept}
         plot["metrics"] = [{f"{RESULTS}/metrics.json": {"cache": False}}]
         self.write("dvc.yaml", yaml.safe_dump({"stages": {"evaluate": evaluate, "plot": plot}}))
         self.do("git", "init", "-q")

@@ -42,16 +42,31 @@ def test_without_an_interval_there_is_no_half_width():
     [
         ("[1]", "found list, expected keys and values"),
         ('{"a": ', "not readable JSON"),
-        ('{"a": "x"}', 'a: found "x", expected a number'),
-        ('{"a": {"lo": 1}}', "expected a number, or value"),
-        (json.dumps({"a": {"value": 1, "low": 0}}), "expected a number, or value"),
+        ('{"a": "x"}', 'a: found "x", expected a finite number'),
+        ('{"a": {"lo": 1}}', "expected a finite number, or value"),
+        (json.dumps({"a": {"value": 1, "low": 0}}), "expected a finite number, or value"),
         ('{"a": true}', "a: found true"),
+        ('{"a": NaN}', "a: found NaN, expected a finite number"),
+        ('{"a": 1, "a.std": Infinity}', "a.std: found Infinity"),
+        ('{"a": {"value": 1, "hi": -1e999}}', "a: found"),
+        ('{"a": null}', "a: found null"),
+        ('{"a": [1]}', "a: found [1]"),
+        ('{"a": 1, "a.lo": 0}', "a.lo: found without a.hi"),
+        ('{"a": {"value": 1, "hi": 2}}', "a.hi: found without a.lo"),
+        ('{"a": {"value": 1, "n": 0}}', "a: n: found 0"),
     ],
 )
 def test_what_holds_no_metrics_is_refused(content, said):
     with pytest.raises(InputError, match=r"old\.json: ") as refused:
         read(content, "old.json")
     assert said in str(refused.value)
+
+
+def test_another_encoding_is_refused(tmp_path):
+    (tmp_path / "old.json").write_bytes('{"é": 1}'.encode("latin-1"))
+    with pytest.raises(InputError, match=r"old\.json: not readable JSON \(.*utf-8") as refused:
+        read(tmp_path / "old.json")
+    assert "\n" not in str(refused.value)
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -5,63 +5,69 @@ import math
 import pytest
 from scipy import stats
 
-from stages.results.details import fold
-from stages.results.metric_change import change
+from stages.results.details import Estimate
+from stages.results.metric_change import change, folded, worsening
+from stages.results.noise import Noise
+
+KEY = "rb.gender"
+NOISE = Noise(0.02, 30, 0.01, 28)
 
 
 @pytest.mark.parametrize(
-    ("key", "old", "new", "worsening"),
+    ("key", "old", "new", "expected"),
     [
         ("people.t2i.r5", 40, 38, 2),  # higher is better
         ("rb.gender", 0.1, 0.3, 0.2),  # lower is better
         ("portraits.unseen.pairwise_association", 0.2, -0.3, 0.1),  # nearer to 0 is better
-        ("portraits.unseen.pairwise_association", -0.4, 0.1, -0.3),
+        ("portraits.unseen.pairwise_association", 0.5, -0.4, -0.1),
         ("rb.gender.share", 0.6, 0.3, 0.1),  # nearer to ½ is better
+        ("data.ab.realised", 0.1, 0.2, 0.1),
     ],
 )
-def test_worsening_follows_the_better_direction(key, old, new, worsening):
-    assert change(key, fold({key: old}), fold({key: new})).worsening == pytest.approx(worsening)
+def test_worsening_follows_the_better_direction(key, old, new, expected):
+    assert worsening(key, old, new) == pytest.approx(expected)
 
 
-def test_a_metric_without_a_direction_never_worsens():
-    found = change("n.people", fold({"n.people": 5}), fold({"n.people": 1}))
+@pytest.mark.parametrize("key", ["n.people", "nonsense"])
+def test_what_has_no_direction_never_worsens(key):
+    found = change(key, Estimate(5.0), Estimate(1.0), NOISE)
     assert math.isnan(found.worsening) and found.verdict == "same"
 
 
-def test_noise_of_test_images_is_both_half_widths():
-    key = "rb.gender"
-    old = {key: 0.1, f"{key}.lo": 0.07, f"{key}.hi": 0.13}
-    new = {key: 0.2, f"{key}.lo": 0.16, f"{key}.hi": 0.24}
-    assert change(key, fold(old), fold(new)).noise == pytest.approx(0.05)  # 3-4-5
+def test_an_overshoot_past_zero_counts_by_its_distance():
+    assert folded("portraits.seen.pairwise_association", -0.4) == 0.4
+    assert folded("rb.gender.share", 0.3) == pytest.approx(0.2)
+    assert folded("rb.gender", -0.4) == -0.4
 
 
-def test_noise_of_training_is_students_t_of_the_seeds():
-    key = "rb.gender"
-    run = {key: 0.1, f"{key}.std": 0.03}
-    expected = stats.t.ppf(0.975, 4) * math.sqrt(2 * 0.03**2 / 3)
-    assert change(key, fold(run, 3), fold(run, 3)).noise == pytest.approx(expected)
+def test_the_noise_is_that_of_the_study_whatever_the_runs_say_of_theirs():
+    wild = Estimate(0.2, 0.0, 0.9, 0.5, 2)
+    found = change(KEY, Estimate(0.1, 0.09, 0.11, 0.0, 2), wild, NOISE, paired=False)
+    assert found.noise == pytest.approx(stats.t.ppf(0.975, 30) * 0.02) and found.verdict == "worse"
+
+
+def test_runs_of_the_same_seeds_are_paired():
+    assert change(KEY, Estimate(0.1, n=2), Estimate(0.2, n=2), NOISE).noise == pytest.approx(
+        stats.t.ppf(0.975, 28) * 0.01
+    )
+    assert not change(KEY, Estimate(0.1, n=2), Estimate(0.2, n=3), NOISE, paired=True).paired
 
 
 @pytest.mark.parametrize(("new", "verdict"), [(0.14, "same"), (0.16, "worse"), (0.06, "same"), (0.04, "better")])
 def test_verdict_needs_more_than_noise(new, verdict):
-    key = "rb.gender"
-    old = {key: 0.1, f"{key}.lo": 0.05, f"{key}.hi": 0.15}
-    assert change(key, fold(old), fold({key: new})).verdict == verdict
+    noise = Noise(0.05 / stats.t.ppf(0.975, 30) / math.sqrt(2), 30, math.nan, 0)
+    assert change(KEY, Estimate(0.1), Estimate(new), noise).verdict == verdict
 
 
-def test_equal_runs_are_the_same():
-    assert change("rb.gender", fold({"rb.gender": 0.1}), fold({"rb.gender": 0.1})).verdict == "same"
+def test_without_a_study_a_change_is_not_told_from_noise():
+    assert change(KEY, Estimate(0.1), Estimate(0.4)).verdict == "unknown"
 
 
-def test_figures_of_the_data_have_a_direction():
-    key = "data.ab.realised"
-    assert change(key, fold({key: 0.1}), fold({key: 0.2})).verdict == "worse"
+def test_equal_runs_are_the_same_with_or_without_a_study():
+    known = Estimate(0.1, 0.05, 0.15, 0.01, 2)
+    assert change(KEY, known, known).verdict == "same" and change(KEY, known, known).unchanged
 
 
-def test_an_unknown_metric_never_worsens():
-    assert math.isnan(change("nonsense", fold({"nonsense": 1}), fold({"nonsense": 2})).worsening)
-
-
-def test_a_missing_metric_is_an_error():
-    with pytest.raises(KeyError):
-        change("rb.gender", fold({"rb.gender": 1}), fold({}))
+def test_an_equal_mean_of_other_values_is_a_change():
+    assert not change(KEY, Estimate(0.1, std=0.01), Estimate(0.1, std=0.02)).unchanged
+    assert change(KEY, Estimate(0.1), Estimate(0.1, std=0.02)).unchanged  # one side states less

@@ -1,13 +1,14 @@
-"""Many runs on one page: each metric against α, a line a balancing method, tests between methods paired by seed.
+"""Many runs on one page: each metric against α, a line a balancing method, effects paired by replicate.
 
     python -m stages.tools.compare                              HEAD and the DVC experiments that start from it
     python -m stages.tools.compare --all-commits                the experiments of every commit
     python -m stages.tools.compare --revs main sweep-1 sweep-2  only these revisions
+    python -m stages.tools.compare --runs FILE                  the runs of a runs.csv: everything else again
 
 Reads params.yaml, the profile and `results/tables/seeds.csv` of each run from git, and writes
-`data/<profile>/results/compare/`, which git ignores: runs.csv (tidy: run, α, method, seed, metric, value),
-comparisons.csv, trends.csv, study.png, figures/ (one a metric) and findings.md. `make study` keeps those of its points
-in `results/study/`.
+`data/<profile>/results/compare/`, which git ignores: runs.csv (tidy: run, α, method, seed, metric, value), lines.csv
+(means), comparisons.csv, trends.csv, noise.csv (what the gate measures changes by), study.png, figures/ (one a metric)
+and findings.md. `make study` keeps those of its points in `results/study/`.
 
 Runs at the same α and seed share initial weights and, mixes being nested, most images; so methods are compared by the
 differences of such pairs (`stages.tools.compare.differences`).
@@ -17,6 +18,7 @@ import argparse
 import contextlib
 import io
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -28,15 +30,23 @@ from pydantic import ValidationError
 
 from stages.core.atomic import replaced
 from stages.core.errors import InputError, run
-from stages.results.formatting import NOT_BALANCED, counted
+from stages.results.formatting import NOT_BALANCED
 from stages.results.headline import headlines
+from stages.results.noise import pool
 from stages.results.panels import png
 from stages.results.repository import show
-from stages.results.sweep import panels, sentences
-from stages.tools.compare.differences import compare, trends
-from stages.tools.compare.runs import Run, experiments, flatten, tabulate
+from stages.results.sweep import head, panels, sentences, tables
+from stages.tools.compare.differences import compare, lines, trends
+from stages.tools.compare.runs import Run, experiments, settings, tabulate
 from stages.tools.params import Params, load
 
+ALSO = r"portraits\.\w+\.(self_similarity|preference\.gender)"  # of the contamination paper; no headline
+RUN_COLUMNS = ["run", "alpha", "method", "seed", "metric", "value"]
+LEGEND = (
+    "Effects: mean over replicates [95 % interval]; of metrics whose ideal is 0 or ½, of the distance from it. Better "
+    "or worse: the interval leaves out 0, and the Holm-corrected p, where there is one, is at most .05. Intervals "
+    "without p are not corrected for their number: about one in twenty leaves out 0 by chance."
+)
 REFERENCES = (NOT_BALANCED, "random", "m4")  # what to ask: does it help, by more than fewer rows do, and than exact M4
 
 
@@ -46,6 +56,7 @@ def main() -> None:
         prog="python -m stages.tools.compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--revs", nargs="+", metavar="REV", help="only these git revisions or experiments")
+    parser.add_argument("--runs", type=Path, metavar="FILE", help="a runs.csv, in place of runs in git")
     parser.add_argument("--all-commits", action="store_true", help="experiments of every commit, not of HEAD alone")
     parser.add_argument("--metrics", nargs="+", metavar="KEY", help="metrics to draw (default: the headline)")
     parser.add_argument(
@@ -57,18 +68,30 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="folder (default: data/<profile>/results/compare)")
     arguments = parser.parse_args()
     params = load()
-    if arguments.revs:
-        runs = [_read_run(revision, revision, params) for revision in arguments.revs]
+    if arguments.runs:
+        table = read_table(arguments.runs)
+    elif arguments.revs:
+        table = tabulate([_read_run(revision, revision, params) for revision in arguments.revs])
     else:
-        runs = _sweep(params, arguments.all_commits)
-    table = tabulate(runs)
-    main_ones = params.study.main if params.study else []
-    files = study_files(table, params.profile, arguments.metrics, arguments.reference, main_ones)
-    with replaced(arguments.out or params.folder / "results" / "compare") as folder:
+        table = tabulate(_sweep(params, arguments.all_commits))
+    write(table, params, arguments.out or params.folder / "results" / "compare", arguments.metrics, arguments.reference)
+
+
+def write(
+    table: pd.DataFrame,
+    params: Params,
+    out: Path,
+    metrics: Sequence[str] | None = None,
+    references: Sequence[str] | None = None,
+) -> None:
+    """Write everything that a study shows into a folder of its own, and print what was found."""
+    files = study_files(table, params.profile, metrics, references, params.study.main if params.study else [])
+    with replaced(out) as folder:
         (folder / "figures").mkdir()
         for name, content in files.items():
             (folder / name).write_bytes(content)
-    print(files["findings.md"].decode().replace("\n\n", "\n"), end="")
+    print(files["findings.md"].decode(), end="")
+    print(f"\n{out.as_posix()}: runs.csv, lines.csv, comparisons.csv, trends.csv, noise.csv, study.png, figures/")
 
 
 def study_files(
@@ -76,7 +99,7 @@ def study_files(
     profile: str,
     metrics: Sequence[str] | None = None,
     references: Sequence[str] | None = None,
-    main_ones: Sequence[str] = (),
+    primary: Sequence[str] = (),
 ) -> dict[str, bytes]:
     """
     Make everything that a study shows.
@@ -89,9 +112,9 @@ def study_files(
         To draw; by default those that a run is judged by.
     references : sequence of str, optional
         Lines that others are compared with; by default those of `REFERENCES` that are there.
-    main_ones : sequence of str
-        Metrics that the question hangs on: first, and a family of tests of their own; those without values are left
-        out.
+    primary : sequence of str
+        Metrics that were named before the run: shown first, and the only ones that are tested; those without values
+        are left out.
 
     Returns
     -------
@@ -104,37 +127,41 @@ def study_files(
         If a metric or reference is not in the table.
     """
     known = list(table["metric"].unique())
-    metrics = metrics or [key for _, family in headlines(known) for key in family]
+    if not metrics:
+        metrics = [key for _, family in headlines(known) for key in family]
+        metrics += [key for key in known if re.fullmatch(ALSO, key) and key not in metrics]
     if unknown := sorted(set(metrics) - set(known)):
         raise InputError(f"--metrics {unknown[0]}: no run has it (e.g. {known[0]})")
-    main_ones = [key for key in main_ones if key in known]
-    metrics = [*main_ones, *(key for key in metrics if key not in main_ones)]
+    primary = [key for key in primary if key in known]
+    metrics = [*primary, *(key for key in metrics if key not in primary)]
     methods = sorted(table["method"].unique())
     if unknown := [name for name in references or [] if name not in methods]:
         raise InputError(f"--reference {unknown[0]}: found {', '.join(methods)}; name one of these")
     references = references or [name for name in REFERENCES if name in methods]
     shown = pd.concat([table.loc[table["metric"] == metric, :] for metric in metrics])
-    comparisons, changes = compare(shown, references, main_ones), trends(shown)
-    counts = table.groupby(["alpha", "method"])["seed"].nunique()
-    seeds = f"{'' if counts.min() == counts.max() else 'up to '}{counted(int(counts.max()), 'seed')}"
-    head = (
-        f"{counted(len(set(table['run'])), 'run')}: {table['alpha'].nunique()} α, "
-        f"{counted(len(methods), 'balancing method')}, {seeds} each."
-    )
-    if len(comparisons):
-        head += " Differences: mean over pairs of α and seed [95 % interval]; p: Wilcoxon, Holm."
-    if len(changes):
-        head += " Contamination: slope of a line through all α, an intercept a seed, × their range [95 % interval]."
-    found = [f"- {line}" for line in sentences(comparisons, changes, metrics)]
+    comparisons, changes = compare(shown, references, primary), trends(shown, primary)
+    paragraph = " ".join([head(table, primary), *sentences(comparisons, changes, metrics)])
     charts = panels(table, metrics)
     return {
         "runs.csv": _csv(table),
+        "lines.csv": _csv(lines(shown)),
         "comparisons.csv": _csv(comparisons),
         "trends.csv": _csv(changes),
-        "study.png": png(charts, columns=3, title=f"{profile}: metrics against α; band: ± 1 SD between seeds"),
+        "noise.csv": _csv(pool(table)),
+        "study.png": png(charts, columns=3, title=f"{profile}: metrics against α; band: ± 1 SD between replicates"),
         **{f"figures/{metric}.png": png([chart], columns=1) for metric, chart in zip(metrics, charts, strict=True)},
-        "findings.md": "\n".join([head, "", *found]).encode() + b"\n",
+        "findings.md": "\n\n".join([paragraph, LEGEND, *tables(comparisons, changes, metrics)]).encode() + b"\n",
     }
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a runs.csv."""
+    try:
+        return pd.read_csv(path).loc[:, RUN_COLUMNS]
+    except OSError as error:
+        raise InputError(f"--runs {path}: {error.strerror}; correct the name") from None
+    except (KeyError, ValueError) as error:
+        raise InputError(f"--runs {path}: {error}; expected the columns {', '.join(RUN_COLUMNS)}") from None
 
 
 def _read_run(name: str, revision: str, params: Params) -> Run:
@@ -147,8 +174,7 @@ def _read_run(name: str, revision: str, params: Params) -> Run:
     merged = {**science, **{section: {**science.get(section, {}), **(own or {})} for section, own in scale.items()}}
     with contextlib.suppress(ValidationError):  # of another version of the project: as it is, without defaults
         merged = Params.model_validate(merged).model_dump(mode="json")
-    settings = flatten(merged)
-    return Run(name, {key: value for key, value in settings.items() if key not in ("seeds", "profile")}, values)
+    return Run(name, settings(merged), values)
 
 
 def _sweep(params: Params, all_commits: bool) -> list[Run]:

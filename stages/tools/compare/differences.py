@@ -1,15 +1,17 @@
-"""Differences between methods, and between much and little contamination, paired by seed.
+"""Differences between methods, and between much and little contamination, tested at the level of replicates.
 
-Runs at one α and seed share initial weights and, mixes being nested, most images: their difference has far less noise
-than either. Of the differences: the mean with Student's 95 % interval, and the Wilcoxon signed-rank test,
-Holm-corrected within a family: the metrics that the question hangs on, and all others. Pairs of one seed at several α
-are not independent, which neither knows: a guide, not a proof; the interval over the seeds' means (``seed_lo``,
-``seed_hi``) does without that assumption, and is wide with few seeds. Fewer than six pairs cannot be significant at
-5 % (2 · ½⁶ = .03, 2 · ½⁵ = .06), so they are not tested.
+A replicate is a new model and a new draw of rows; methods at one α are paired by it. An effect is stated for each α,
+with Student's 95 % interval over the replicates. The row ``mean`` averages each replicate over all α first; its p is
+the exact sign-flip permutation test of these replicate means. Only primary metrics are tested: the few that were named
+before the run, Holm-corrected among them for each question (a method against a reference; a method from the lowest to
+the highest α). With n replicates no p is below 2/2ⁿ, so five cannot reject at 5 %. Where effects differ by α
+(``p_differ``, the F test of the two-way layout replicate × α, below 5 %), their mean stands for none of them and is
+left out. Of metrics whose ideal is 0 (or ½) differences are those of the distance from it: from +.5 to −.4 is a gain
+of .1.
 
 References
 ----------
-Wilcoxon, Biometrics Bulletin 1945; Holm, Scandinavian Journal of Statistics 1979.
+Fisher, The Design of Experiments, 1935 (section 21); Holm, Scandinavian Journal of Statistics 1979.
 """
 
 from collections.abc import Sequence
@@ -19,23 +21,23 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-FEWEST = 6  # pairs that are tested
+from stages.results.metric_change import folded
+
 LEVEL = 0.95
+MOST_EXACT = 16  # replicates whose sign flips are all tried: 65,536
+MEAN = "mean"
 COLUMNS = (
-    "metric", "method", "reference", "pairs", "seeds", "alphas", "difference", "lo", "hi", "seed_lo", "seed_hi", "p",
-    "everywhere",
+    "metric", "method", "reference", "alpha", "replicates", "value", "reference_value", "difference", "lo", "hi", "p",
+    "p_holm", "p_differ",
+)  # fmt: skip
+TRENDS = (
+    "metric", "method", "alpha_from", "alpha_to", "replicates", "value_from", "value_to", "difference", "lo", "hi", "p",
+    "p_holm",
 )  # fmt: skip
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """
-    Correct p-values of many tests, Holm's step-down way.
-
-    Parameters
-    ----------
-    p : sequence of float
-        Uncorrected; NaN: not tested, does not count.
-    """
+    """Correct p-values of many tests, Holm's step-down way; NaN: not tested, does not count."""
     values = np.asarray(p, float)
     tested = np.flatnonzero(~np.isnan(values))
     order = tested[np.argsort(values[tested], kind="stable")]
@@ -45,30 +47,70 @@ def holm(p: Sequence[float]) -> list[float]:
     return corrected.tolist()
 
 
-def mean_interval(differences: np.ndarray) -> tuple[float, float, float]:
+def mean_interval(values: np.ndarray) -> tuple[float, float, float]:
+    """Return mean and Student's 95 % interval of n ≥ 1 values; its ends are NaN for n = 1."""
+    mean, n = float(values.mean()), len(values)
+    if n < 2:
+        return mean, float("nan"), float("nan")
+    half = float(stats.t.ppf(0.5 + LEVEL / 2, n - 1)) * float(values.std(ddof=1)) / n**0.5
+    return mean, mean - half, mean + half
+
+
+def sign_flip(differences: np.ndarray) -> float:
     """
-    Take the mean and Student's 95 % interval.
+    Test whether differences are symmetric about 0, by all 2ⁿ changes of their signs; two-sided and exact.
 
     Parameters
     ----------
     differences : ndarray, (n,)
-        Values; n ≥ 1.
+        One per replicate.
 
     Returns
     -------
-    tuple of float
-        Mean, lower and upper end; the ends are NaN for n = 1.
+    float
+        Share of the sign changes whose mean is at least as far from 0 as the one seen, at least 2/2ⁿ; of more than
+        `MOST_EXACT` replicates, that many flips drawn with a fixed seed.
     """
-    mean, n = float(differences.mean()), len(differences)
-    if n < 2:
-        return mean, float("nan"), float("nan")
-    half = float(stats.t.ppf(0.5 + LEVEL / 2, n - 1)) * float(differences.std(ddof=1)) / n**0.5
-    return mean, mean - half, mean + half
+    if len(differences) > MOST_EXACT:
+        flips = np.random.default_rng(0).choice((-1.0, 1.0), (2**MOST_EXACT - 1, len(differences)))
+        sums = np.append(flips @ differences, differences.sum())
+    else:
+        sums = np.zeros(1)
+        for size in np.abs(differences):
+            sums = np.concatenate([sums + size, sums - size])
+    seen = abs(float(differences.sum()))
+    return float(np.mean(np.abs(sums) >= seen - 1e-9 * float(np.abs(differences).sum())))
 
 
-def compare(table: pd.DataFrame, references: Sequence[str], main: Sequence[str] = ()) -> pd.DataFrame:
+def differ(table: np.ndarray) -> float:
     """
-    Compare every method with references, paired by α and seed.
+    Test whether effects differ between columns: the F test of a two-way layout without interaction.
+
+    Parameters
+    ----------
+    table : ndarray, (replicates, α)
+        Differences.
+
+    Returns
+    -------
+    float
+        p; NaN with fewer than two replicates or α, 1 where nothing differs.
+    """
+    rows, columns = table.shape
+    if rows < 2 or columns < 2:
+        return float("nan")
+    left = table - table.mean(0) - table.mean(1, keepdims=True) + table.mean()
+    between = rows * float(np.sum((table.mean(0) - table.mean()) ** 2)) / (columns - 1)
+    within = float(np.sum(left**2)) / ((rows - 1) * (columns - 1))
+    small = 1e-18 * max(1.0, float(np.max(table**2)))  # rounding
+    if within <= small:
+        return 1.0 if between <= small else 0.0
+    return float(stats.f.sf(between / within, columns - 1, (rows - 1) * (columns - 1)))
+
+
+def compare(table: pd.DataFrame, references: Sequence[str], primary: Sequence[str] = ()) -> pd.DataFrame:
+    """
+    Compare every method with references, paired by α and replicate.
 
     Parameters
     ----------
@@ -76,91 +118,104 @@ def compare(table: pd.DataFrame, references: Sequence[str], main: Sequence[str] 
         From `tabulate`.
     references : sequence of str
         Methods (lines) of the table; of two references the later one is compared with the earlier one.
-    main : sequence of str
-        Metrics that are a family of tests of their own.
+    primary : sequence of str
+        Metrics that are tested.
 
     Returns
     -------
     DataFrame
-        metric, method, reference, pairs, seeds, alphas, difference (mean of method − reference), lo, hi, seed_lo,
-        seed_hi (from the seeds' means), p (NaN with fewer than `FEWEST` pairs), p_holm, tests (of its family),
-        everywhere (1: the mean difference has one sign at every α).
+        `COLUMNS`: a row for each α, with the means of both sides, and, where two or more α have the same replicates, a
+        row ``mean``; there ``difference`` is NaN where effects differ by α, and ``p`` is of primary metrics.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     for metric, of in table.groupby("metric", sort=False):
         wide = of.pivot(index=["alpha", "seed"], columns="method", values="value")
         for place, reference in enumerate(references):
             for method in wide.columns:
                 if method in references[: place + 1] or reference not in wide:
                     continue
-                both = (wide[method] - wide[reference]).dropna()
+                both = wide.loc[:, [method, reference]].dropna()
                 if len(both):
-                    rows.append({"metric": metric, "method": method, "reference": reference, **_difference(both)})
+                    named = {"metric": metric, "method": method, "reference": reference}
+                    rows += [{**named, **row} for row in _effects(str(metric), both, metric in primary)]
     found = pd.DataFrame(rows, columns=pd.Index(COLUMNS))
-    tests, corrected = np.zeros(len(found), int), np.full(len(found), np.nan)
-    of_main = found["metric"].isin(main).to_numpy(bool)
-    for family in (of_main, ~of_main):
-        p = found.loc[family, "p"]
-        tests[family], corrected[family] = int(p.notna().sum()), holm(p.tolist())
-    place = list(found).index("p") + 1
-    found.insert(place, "p_holm", corrected)
-    found.insert(place + 1, "tests", tests)
+    return _corrected(found, ["method", "reference"])
+
+
+def _effects(metric: str, both: pd.DataFrame, tested: bool) -> list[dict[str, Any]]:
+    """Sum up the two columns of a comparison, by α and seed."""
+    apart = both.map(lambda value: folded(metric, value))
+    differences = cast(pd.Series, apart.iloc[:, 0] - apart.iloc[:, 1])
+    rows: list[dict[str, Any]] = []
+    for alpha, own in differences.groupby(level="alpha"):
+        difference, low, high = mean_interval(own.to_numpy(float))
+        sides = both.loc[own.index, :].to_numpy(float).mean(0)
+        rows.append({
+            "alpha": f"{alpha:g}", "replicates": len(own), "value": sides[0], "reference_value": sides[1],
+            "difference": difference, "lo": low, "hi": high,
+        })  # fmt: skip
+    by_replicate = differences.unstack("alpha").dropna()
+    if len(rows) == 1:
+        rows[0]["p"] = sign_flip(by_replicate.to_numpy(float)[:, 0]) if tested else np.nan
+    elif len(by_replicate):
+        values = by_replicate.to_numpy(float)
+        difference, low, high = mean_interval(values.mean(1))
+        p_differ = differ(values)
+        row: dict[str, Any] = {"alpha": MEAN, "replicates": len(values), "p_differ": p_differ}
+        if not p_differ < 1 - LEVEL:
+            row |= {"difference": difference, "lo": low, "hi": high}
+        rows.append(row | {"p": sign_flip(values.mean(1)) if tested else np.nan})
+    return rows
+
+
+def _corrected(found: pd.DataFrame, question: list[str]) -> pd.DataFrame:
+    """Add p_holm: Holm's correction over the metrics of each question."""
+    found["p"] = found["p"].astype(float)
+    found["p_holm"] = np.nan
+    for _, own in found.groupby(question, sort=False):
+        found.loc[own.index, "p_holm"] = holm(own["p"].tolist())
     return found
 
 
-def _difference(both: pd.Series) -> dict[str, float]:
-    """Sum up the differences of pairs, by α and seed."""
-    d = both.to_numpy(float)
-    by_seed = both.groupby(level="seed").mean().to_numpy(float)
-    difference, low, high = mean_interval(d)
-    tested = len(d) >= FEWEST
-    return {
-        "pairs": len(d),
-        "seeds": len(by_seed),
-        "alphas": both.index.get_level_values("alpha").nunique(),
-        "difference": difference,
-        "lo": low,
-        "hi": high,
-        "seed_lo": mean_interval(by_seed)[1],
-        "seed_hi": mean_interval(by_seed)[2],
-        "p": (float(cast(Any, stats.wilcoxon(d)).pvalue) if d.any() else 1.0) if tested else float("nan"),
-        "everywhere": int(len(set(np.sign(both.groupby(level="alpha").mean()))) == 1),
-    }
-
-
-def trends(table: pd.DataFrame) -> pd.DataFrame:
+def trends(table: pd.DataFrame, primary: Sequence[str] = ()) -> pd.DataFrame:
     """
-    Measure what contamination changes: each metric's slope on α, with an intercept a seed.
-
-    All α count, and what a seed adds to all of its runs is taken away. With two α this is the mean of the seeds'
-    differences, with the interval of the paired t test.
+    Measure what contamination changes: each α against the lowest one, paired by replicate.
 
     Parameters
     ----------
     table : DataFrame
         From `tabulate`.
+    primary : sequence of str
+        Metrics that are tested, at the highest α.
 
     Returns
     -------
     DataFrame
-        metric, method, alpha_from, alpha_to, seeds, runs, difference (slope × (alpha_to − alpha_from)), lo, hi
-        (Student's 95 %, runs − seeds − 1 degrees of freedom; NaN with none); methods with one α are left out.
+        `TRENDS`; methods with one α are left out.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     for key, of in table.groupby(["metric", "method"], sort=False):
         metric, method = cast(tuple[str, str], key)
-        seeds = of.groupby("seed")
-        x = (of["alpha"] - seeds["alpha"].transform("mean")).to_numpy(float)
-        y = (of["value"] - seeds["value"].transform("mean")).to_numpy(float)
-        if not x.any():
-            continue
-        low, high = of["alpha"].min(), of["alpha"].max()
-        slope, freedom = float(x @ y / (x @ x)), len(of) - seeds.ngroups - 1
-        half = float("nan")
-        if freedom > 0:
-            error = float(np.sum((y - slope * x) ** 2) / freedom / (x @ x)) ** 0.5
-            half = float(stats.t.ppf(0.5 + LEVEL / 2, freedom)) * error
-        span = [(high - low) * value for value in (slope, slope - half, slope + half)]
-        rows.append((metric, method, low, high, seeds.ngroups, len(of), *span))
-    names = ["metric", "method", "alpha_from", "alpha_to", "seeds", "runs", "difference", "lo", "hi"]
-    return pd.DataFrame(rows, columns=pd.Index(names))
+        wide = of.pivot(index="seed", columns="alpha", values="value").sort_index(axis=1)
+        low, *higher = wide.columns
+        for alpha in higher:
+            both = wide[[low, alpha]].dropna()
+            if not len(both):
+                continue
+            apart = both.map(lambda value, metric=metric: folded(metric, value)).to_numpy(float)
+            moved = apart[:, 1] - apart[:, 0]
+            difference, lower, upper = mean_interval(moved)
+            tested = metric in primary and alpha == higher[-1]
+            rows.append({
+                "metric": metric, "method": method, "alpha_from": low, "alpha_to": alpha, "replicates": len(both),
+                "value_from": both[low].mean(), "value_to": both[alpha].mean(), "difference": difference, "lo": lower,
+                "hi": upper, "p": sign_flip(moved) if tested else np.nan,
+            })  # fmt: skip
+    return _corrected(pd.DataFrame(rows, columns=pd.Index(TRENDS)), ["method"])
+
+
+def lines(table: pd.DataFrame) -> pd.DataFrame:
+    """Return mean and standard deviation between replicates of each metric, method and α."""
+    cells = table.groupby(["metric", "method", "alpha"], sort=False)["value"]
+    found = cells.agg(replicates="size", mean="mean", std="std").reset_index()
+    return found.sort_values(["metric", "method", "alpha"], kind="stable", ignore_index=True)

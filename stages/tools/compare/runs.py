@@ -15,6 +15,7 @@ ALPHA = "contamination.alpha"
 METHOD = "balance.method"
 TARGET = "balance.target"
 ETA = "balance.eta"
+DRAW = "contamination.seed"
 SILENT = ("gate.", "plot.", "study.")  # parameters that no score depends on
 
 
@@ -26,7 +27,7 @@ class Run:
     Attributes
     ----------
     settings : mapping of str to str, float, …
-        Its parameters by dotted key, without the seeds.
+        Its parameters by dotted key, without seeds and draw: these tell replicates apart, not lines.
     """
 
     name: str
@@ -50,6 +51,11 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{key}"] = json.dumps(value) if isinstance(value, list) else value
     return flat
+
+
+def settings(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Take the settings of a run from its parameters."""
+    return {key: value for key, value in flatten(params).items() if key not in ("seeds", "profile", DRAW)}
 
 
 def lines(runs: Sequence[Run]) -> list[str]:

@@ -1,4 +1,4 @@
-"""`study`: run the grid of α × balancing method × seeds, a DVC experiment a point, and compare the points.
+"""`study`: run the grid of α × balancing method × replicates, a DVC experiment a point, and compare the points.
 
     make study                          run what is missing, then write data/<profile>/results/study/
     python -m stages.tools.study --status     list the points: finished or missing
@@ -7,32 +7,33 @@
 
 The section `study` of the profile (`stages/profiles/<profile>.yaml`) names the grid. Points run in clones of the last
 commit in the work folder, with the same DVC cache: nothing is downloaded, generated or annotated again, and the
-working tree stays as it is. A study that was stopped or killed goes on where it was; a point that is finished never
-runs again, whatever is committed, unless parameters or code that shape it change.
+working tree stays as it is. A study that was stopped or killed goes on where it was; a point that is finished, as an
+experiment or as rows of the committed runs.csv, never runs again unless parameters or code that shape it change.
 """
 
 import argparse
 import fcntl
+import io
 import os
 import queue
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import yaml
 
 from stages.core.errors import InputError, run
 from stages.core.scratch import VARIABLE, fingerprint, work_folder
-from stages.results.repository import git
+from stages.results.repository import git, show
+from stages.tools.compare.__main__ import RUN_COLUMNS, read_table, write
 from stages.tools.experiment_clone import Workplace, experiments
 from stages.tools.params import Params, load
 from stages.tools.study.grid import Point, overrides, points
 
-PRESENTATION = "plot"  # the stage that only averages and draws
+SHAPES_NOTHING = ("check", "plot")  # stages that validate, and that average and draw
 SHAPING = ("stages/", "data/pretrained/")  # dependencies in git
 
 
@@ -57,36 +58,72 @@ def main() -> None:
     environment = {**os.environ, VARIABLE: str(work_folder("").resolve())}
     threads = max(1, (os.cpu_count() or 1) // arguments.jobs)
     environment.setdefault("OMP_NUM_THREADS", str(threads))
+    kept = params.folder / "results" / "study"
+    committed = (
+        read_table(kept / "runs.csv") if (kept / "runs.csv").is_file() else pd.DataFrame(columns=pd.Index(RUN_COLUMNS))
+    )
+    known = set(committed["run"])
     if arguments.status:  # only looks, at the clones of a running study too, whatever the number of its jobs
         clones = [path for path in folder.glob(f"{params.profile}-*") if (path / ".git").is_dir()]
-        done = {name for root in (Path(), *clones) for name in experiments(root)}
-        print("\n".join(f"{'finished' if p.name in done else 'missing '}  {p.name}" for p in grid))
-        print(f"{sum(point.name in done for point in grid)} of {len(grid)} points finished")
+        here = {name for root in (Path(), *clones) for name in experiments(root)}
+        _print_status(grid, here | known, committed, kept / "runs.csv")
         return
     with (folder / f"{params.profile}.lock").open("a+") as lock:
         _wait(lock)
         places = [Workplace(Path(), folder / f"{params.profile}-{i}", environment) for i in range(arguments.jobs)]
         for place in places:  # a study that was killed may have finished a point without fetching it
             place.collect([point.name for point in grid])
-        done = set(experiments(Path()))
+        done = set(experiments(Path())) | known
         missing = [point for point in grid if point.name not in done]
         failed: list[str] = []
         if not arguments.compare and missing:
             print(f"study: {len(missing)} of {len(grid)} points to run; output in {folder}", flush=True)
             failed = Runner(params, commit, places, folder, lock.fileno()).execute(missing)
-    done = set(experiments(Path()))
-    if finished := [point.name for point in grid if point.name in done]:
-        kept = params.folder / "results" / "study"
-        subprocess.run(
-            [sys.executable, "-m", "stages.tools.compare", "--out", str(kept), "--revs", *finished], check=True
-        )
+    table = _table(grid, committed, params)
+    if len(table):
+        write(table, params, kept)
     if failed:
         raise InputError(
             f"study: {len(failed)} of {len(grid)} points failed: {', '.join(failed)}; see {folder / failed[0]}.log, "
             "then run the same command again"
         )
-    if not finished:
+    if table.empty:
         raise InputError("study: no point is finished; run `make study`")
+
+
+def _print_status(grid: Sequence[Point], done: Set[str], committed: pd.DataFrame, path: Path) -> None:
+    """List the points: finished as code and parameters are now, committed from earlier ones, or missing."""
+    earlier = set(zip(committed["alpha"], committed["method"], committed["seed"], strict=True))
+    states = [
+        "finished"
+        if point.name in done
+        else "earlier"
+        if (point.alpha, point.line, point.seed) in earlier
+        else "missing"
+        for point in grid
+    ]
+    for point, state in zip(grid, states, strict=True):
+        print(f"{state:8}  {point.name}")
+    print(f"{states.count('finished')} of {len(grid)} points finished, with code and parameters as they are")
+    if count := states.count("earlier"):
+        print(f"{count} more in {path.as_posix()}, made with earlier code or parameters")
+
+
+def _table(grid: Sequence[Point], committed: pd.DataFrame, params: Params) -> pd.DataFrame:
+    """Put the finished points into one table of runs: experiments, and else what is committed of them."""
+    here, parts = experiments(Path()), []
+    scores = params.folder / "results" / "tables" / "seeds.csv"
+    for point in grid:
+        if point.name in here:
+            values = pd.read_csv(io.StringIO(show(Path(), point.name, scores)))
+        else:
+            values = committed.loc[committed["run"] == point.name, ["metric", "seed", "value"]]
+        if len(values):
+            parts.append(values.assign(run=point.name, alpha=point.alpha, method=point.line))
+    if not parts:
+        return pd.DataFrame(columns=pd.Index(RUN_COLUMNS))
+    table = pd.concat(parts, ignore_index=True).loc[:, RUN_COLUMNS]
+    return table.sort_values(["metric", "method", "alpha", "seed"], ignore_index=True)
 
 
 class Runner:
@@ -158,7 +195,7 @@ def _committed(params: Params) -> tuple[str, str]:
     if commit is None or (git(Path(), "rev-parse", "--show-prefix") or "").strip():
         raise InputError("study: found no git repository with a commit here; run in the project's folder")
     stages = yaml.safe_load(Path("dvc.yaml").read_text())["stages"]
-    shaping = {name: entry for name, entry in stages.items() if name != PRESENTATION}
+    shaping = {name: entry for name, entry in stages.items() if name not in SHAPES_NOTHING}
     paths = sorted({dep for entry in shaping.values() for dep in entry["deps"] if dep.startswith(SHAPING)})
     files = ["dvc.yaml", "params.yaml", f"stages/profiles/{params.profile}.yaml", *paths]
     if changed := git(Path(), "status", "--porcelain", "--", *files):

@@ -1,5 +1,7 @@
 """The points of a study: what each sets, what it is called, and what shapes it.
 
+A point is one replicate of a cell: a model of its own (its seed) on a draw of rows of its own (`contamination.seed`).
+
 A point's name ends in a hash of everything that shapes its scores: all parameters but those that no score depends on,
 and the code of the stages that make scores. So an experiment of that name, started from whatever commit, *is* the
 point, finished; and a change that shapes it gives it another name.
@@ -9,37 +11,43 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
 from pydantic import ValidationError
 
 from stages.core.errors import InputError
 from stages.core.scratch import fingerprint
 from stages.core.settings import mistake
+from stages.tools.compare.runs import ALPHA, DRAW, METHOD, Run, lines, settings
 from stages.tools.params import Params, Study
 
-ALPHA, METHOD = "contamination.alpha", "balance.method"
 SILENT = {"gate", "plot", "study"}  # sections that no score depends on
 
 
 @dataclass(frozen=True)
 class Point:
     """
-    One point of the grid: all its seeds.
+    One point of the grid.
 
     Attributes
     ----------
     name : str
-        Of the experiment, e.g. ``"study-emoji-a0.3-m4-1f3c9a2b"``.
+        Of the experiment, e.g. ``"study-emoji-a0.3-m4-s0-1f3c9a2b"``.
     settings : mapping of str to Any
         Parameters that it sets, by dotted key.
+    alpha, line, seed : float, str, int
+        Where it stands in the table of runs.
     """
 
     name: str
     settings: Mapping[str, Any]
+    alpha: float
+    line: str
+    seed: int
 
 
 def points(params: Params, study: Study, code: str) -> list[Point]:
     """
-    List the points of a study: every method at every α, then the further ones.
+    List the points of a study: every method at every α, then the further ones, each with all its replicates.
 
     Parameters
     ----------
@@ -51,22 +59,26 @@ def points(params: Params, study: Study, code: str) -> list[Point]:
     InputError
         If the parameters of a point are not valid: one line naming the key.
     """
-    shared = {"seeds": study.seeds, **study.fixed}
     cells: list[Mapping[str, Any]] = [
         {METHOD: method, ALPHA: alpha} for method in study.methods for alpha in study.alphas
     ]
-    found = {}
+    found: dict[str, tuple[Run, Mapping[str, Any], int]] = {}
     for cell in [*cells, *study.further]:
-        settings = {**shared, **cell}
-        changed = change(params, settings)
-        values = changed.model_dump(mode="json", exclude=SILENT)
-        what = f"a{changed.contamination.alpha:g}-{changed.balance.method}"
-        name = f"study-{params.profile}-{what}-{fingerprint({'params': values, 'code': code})[:8]}"
-        found.setdefault(name, Point(name, settings))
-    return list(found.values())
+        for seed in study.seeds:
+            wanted = {DRAW: seed, **study.fixed, **cell, "seeds": [seed]}
+            changed = change(params, wanted)
+            values = changed.model_dump(mode="json", exclude=SILENT)
+            what = f"a{changed.contamination.alpha:g}-{changed.balance.method}-s{seed}"
+            name = f"study-{params.profile}-{what}-{fingerprint({'params': values, 'code': code})[:8]}"
+            found.setdefault(name, (Run(name, settings(values), pd.DataFrame()), wanted, seed))
+    named = lines([run for run, _, _ in found.values()])
+    return [
+        Point(name, wanted, float(run.settings[ALPHA]), line, seed)
+        for (name, (run, wanted, seed)), line in zip(found.items(), named, strict=True)
+    ]
 
 
-def change(params: Params, settings: Mapping[str, Any]) -> Params:
+def change(params: Params, wanted: Mapping[str, Any]) -> Params:
     """
     Set parameters, and validate all of them.
 
@@ -76,7 +88,7 @@ def change(params: Params, settings: Mapping[str, Any]) -> Params:
         If a key is unknown or a value not allowed.
     """
     values = params.model_dump(mode="json")
-    for dotted, value in settings.items():
+    for dotted, value in wanted.items():
         *parents, last = dotted.split(".")
         block = values
         for parent in parents:
@@ -91,7 +103,7 @@ def change(params: Params, settings: Mapping[str, Any]) -> Params:
 
 
 def overrides(
-    settings: Mapping[str, Any], science: Mapping[str, Any], scale: Mapping[str, Any], scale_path: str
+    wanted: Mapping[str, Any], science: Mapping[str, Any], scale: Mapping[str, Any], scale_path: str
 ) -> list[str]:
     """
     Write settings as values of ``dvc exp run --set-param``.
@@ -107,7 +119,7 @@ def overrides(
         ``[file:]++key=value``.
     """
     written = []
-    for dotted, value in settings.items():
+    for dotted, value in wanted.items():
         section, _, rest = dotted.partition(".")
         in_scale = section in scale and (section not in science or rest.split(".")[0] in scale[section])
         written.append(f"{scale_path}:" * in_scale + f"++{dotted}={_literal(value)}")

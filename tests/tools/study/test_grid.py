@@ -24,27 +24,49 @@ def names(params: Params, code: str = "c", **more) -> list[str]:
     return [point.name for point in points(params, study(**more), code)]
 
 
-def test_every_method_meets_every_alpha_in_order(params):
+def test_every_method_meets_every_alpha_in_order_with_all_replicates(params):
     found = points(params, study(), "c")
-    assert [(p.settings["balance.method"], p.settings["contamination.alpha"]) for p in found] == [
-        ("none", 0.0), ("none", 0.6), ("m4", 0.0), ("m4", 0.6),
+    assert [(p.settings["balance.method"], p.settings["contamination.alpha"], p.seed) for p in found] == [
+        (method, alpha, seed) for method in ("none", "m4") for alpha in (0.0, 0.6) for seed in (0, 1, 2)
+    ]
+    assert all(p.settings["balance.target"] == "equal" for p in found)
+    assert [p.name.rsplit("-", 1)[0] for p in found[::3]] == [
+        "study-smoke-a0-none-s0", "study-smoke-a0.6-none-s0", "study-smoke-a0-m4-s0", "study-smoke-a0.6-m4-s0",
     ]  # fmt: skip
-    assert all(p.settings["seeds"] == [0, 1, 2] and p.settings["balance.target"] == "equal" for p in found)
-    assert [p.name.rsplit("-", 1)[0] for p in found] == [
-        "study-smoke-a0-none", "study-smoke-a0.6-none", "study-smoke-a0-m4", "study-smoke-a0.6-m4",
+    assert [(p.alpha, p.line) for p in found[::3]] == [
+        (0, "not balanced"),
+        (0.6, "not balanced"),
+        (0, "m4"),
+        (0.6, "m4"),
+    ]
+
+
+def test_a_replicate_is_a_model_and_a_draw_of_its_own(params):
+    assert [(p.settings["seeds"], p.settings["contamination.seed"]) for p in points(params, study(), "c")[:3]] == [
+        ([0], 0), ([1], 1), ([2], 2),
     ]  # fmt: skip
+    fixed = points(params, study(fixed={"contamination.seed": 7}), "c")
+    assert {p.settings["contamination.seed"] for p in fixed} == {7}  # as stated: another model on the same rows
 
 
 def test_further_points_come_last_and_once(params):
     proxies = {"balance.method": "m4", "contamination.alpha": 0.6, "balance.proxies": True}
     known = {"balance.method": "m4", "contamination.alpha": 0.6}
     found = names(params, further=[proxies, known])
-    assert len(found) == len(set(found)) == 5 and found[:4] == names(params)
+    assert len(found) == len(set(found)) == 15 and found[:12] == names(params)
 
 
-@pytest.mark.parametrize(
-    "more", [{"seeds": [0, 1]}, {"fixed": {"balance.target": "none"}}, {"fixed": {"train.epochs": 1}}, {"code": "d"}]
-)
+def test_random_at_a_fixed_share_of_rows_is_a_line_of_its_own(params):
+    further = [{"balance.method": "random", "contamination.alpha": alpha, "balance.eta": 0.25} for alpha in (0.0, 0.6)]
+    found = points(params, study(methods=["none", "random"], further=further), "c")
+    assert {p.line for p in found[-6:]} == {"random, eta 0.25"} and {p.line for p in found[6:12]} == {"random"}
+
+
+def test_more_replicates_leave_the_names_of_those_that_are_there(params):
+    assert set(names(params, seeds=[0, 1])) < set(names(params))
+
+
+@pytest.mark.parametrize("more", [{"fixed": {"balance.target": "none"}}, {"fixed": {"train.epochs": 1}}, {"code": "d"}])
 def test_what_shapes_a_point_changes_its_name(params, more):
     assert not set(names(params)) & set(names(params, **more))
 
@@ -52,7 +74,7 @@ def test_what_shapes_a_point_changes_its_name(params, more):
 def test_what_no_score_depends_on_leaves_the_name(project):
     first = names(load(project(profile="smoke")))
     assert names(load(project(profile="smoke", gate={"metrics": {}}))) == first
-    assert names(load(project(profile="smoke")), alphas=[0.0, 0.6, 1.0])[:2] == first[:2]
+    assert names(load(project(profile="smoke")), alphas=[0.0, 0.6, 1.0])[:6] == first[:6]
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ class Studied(Project):
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Studied:
-    """Return a project whose study was killed with all its processes in the second seed of the third point."""
+    """Return a project whose study was killed with all its processes in the second replicate of the third cell."""
     made = Studied(tmp_path_factory.mktemp("study"))
     running = made.slow("m4 0 1", 600)
     os.killpg(running.pid, signal.SIGKILL)
@@ -63,7 +63,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Studied:
     assert made.started == ALL[:6]
     code, said, error = made.finish()
     assert code == 0, error
-    assert "2 of 4 points to run" in said
+    assert "3 of 8 points to run" in said
     return made
 
 
@@ -78,7 +78,7 @@ def test_the_points_are_compared(project):
     assert found.loc[("m4", 0.6)].tolist() == pytest.approx([0.11, 0.12])
     assert found.loc[("not balanced", 0.0)].tolist() == pytest.approx([0.2, 0.21])
     said = (project.folder / RESULTS / "study" / "findings.md").read_text()
-    assert "Against not balanced: m4 lowers it by 0.150 [0.150, 0.150] at every α" in said
+    assert "Against not balanced, m4 lowers representation bias · gender by 0.150 [0.150, 0.150]." in said
 
 
 def test_the_working_tree_stays_as_it_is(project):
@@ -97,20 +97,44 @@ def test_finished_points_never_run_again_whatever_is_committed(project):
     assert project.started == before
 
 
+FINISHED = "8 of 8 points finished, with code and parameters as they are"
+
+
 def test_status_lists_the_points(project):
     code, said, _ = project.finish("--status")
-    assert code == 0 and said.splitlines()[-1] == "4 of 4 points finished"
+    assert code == 0 and said.splitlines()[-1] == FINISHED
+    runs = project.folder / RESULTS / "study" / "runs.csv"
     name, ref = next(iter(experiments(project.folder).items()))
     project.do("git", "update-ref", "-d", ref)
+    runs.rename(runs.with_suffix(".kept"))
     _, said, _ = project.finish("--status")  # finds it in the clone, and fetches nothing: a study may be at work
-    assert said.splitlines()[-1] == "4 of 4 points finished" and name not in experiments(project.folder)
+    assert said.splitlines()[-1] == FINISHED and name not in experiments(project.folder)
+    runs.with_suffix(".kept").rename(runs)
     project.write("stages/score.py", SCORE + "\n# measured otherwise\n")
     project.commit("another measure")
     _, said, _ = project.finish("--status")
-    assert said.splitlines()[-1] == "0 of 4 points finished"
+    assert said.splitlines()[-2:] == [
+        "0 of 8 points finished, with code and parameters as they are",
+        f"8 more in {RESULTS}/study/runs.csv, made with earlier code or parameters",
+    ]
+    assert said.startswith("earlier   study-smoke-a0-none-s0-")
     project.do("git", "revert", "--no-edit", "HEAD")
     _, said, _ = project.finish("--status")
-    assert said.splitlines()[-1] == "4 of 4 points finished"
+    assert said.splitlines()[-1] == FINISHED
+
+
+def test_what_is_committed_of_a_study_needs_no_experiment(project, tmp_path):
+    project.commit("the study")
+    project.do("git", "clone", "--quiet", project.folder, tmp_path / "clone")
+    kept = tmp_path / "clone" / RESULTS / "study"
+    before = (kept / "comparisons.csv").read_bytes(), (kept / "runs.csv").read_bytes()
+    (kept / "comparisons.csv").unlink()
+    done = subprocess.run(
+        [sys.executable, "-m", "stages.tools.study"], cwd=tmp_path / "clone", capture_output=True, text=True,
+        env=project.environment | {"COUNTERWEIGHT_WORK": str(tmp_path / "work")},
+    )  # fmt: skip
+    assert done.returncode == 0 and "to run" not in done.stdout, done.stderr
+    assert ((kept / "comparisons.csv").read_bytes(), (kept / "runs.csv").read_bytes()) == before
 
 
 def test_what_is_not_committed_is_refused(project):
@@ -141,7 +165,7 @@ def test_a_point_that_fails_is_named_and_the_others_run(project):
     project.write("stages/score.py", SCORE.replace("value =", "assert p['contamination']['alpha'] != 0.2\nvalue ="))
     project.commit("a measure that fails at .2")
     code, said, error = project.finish("--jobs", "2")
-    assert code == 2 and "1 of 2 points failed: study-smoke-a0.2-none-" in error
-    assert "1 run: 1 α" in said
+    assert code == 2 and "2 of 4 points failed: study-smoke-a0.2-none-s" in error
+    assert "2 runs: 1 α" in said
     log = error.split("see ")[1].split(".log")[0] + ".log"
     assert "AssertionError" in Path(log).read_text()

@@ -12,8 +12,10 @@ import yaml
 from tests.helpers.small_project import ROOT, SCORE, Project
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
-KEPT = Path("data/emoji/results/metrics.json")
+KEPT = Path("data/emoji/results")
 EMOJI = Path("stages/profiles/emoji.yaml")
+FLAT = SCORE.replace("[2.0, 1.0]", "[2.0, 2.0]")
+NOISE = "metric,cells,sd,df,sd_paired,df_paired\nrb.gender,16,0.01,32,0.01,30\n"
 
 
 def check(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -26,15 +28,21 @@ def check(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]
     )
 
 
+def keep(project: Project, value: float) -> None:
+    project.write(str(KEPT / "details.json"), json.dumps({"rb.gender": {"value": value, "n": 2}}))
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Return a project with committed results of its default profile, and three branches."""
+    """Return a project with committed results of its default profile, and four branches."""
     made = Project(tmp_path_factory.mktemp("pull_request"))
     params = yaml.safe_load((made.folder / "params.yaml").read_text())
     params |= {"profile": "emoji", "gate": {"metrics": {"rb.gender": 0.01}}}
     made.write("params.yaml", yaml.safe_dump(params))
-    (made.folder / KEPT.parent).mkdir(parents=True)
-    made.write(str(KEPT), json.dumps({"rb.gender": 0.2, "seeds": 2}))
+    (made.folder / KEPT / "study").mkdir(parents=True)
+    made.write(str(KEPT / "study" / "noise.csv"), NOISE)
+    keep(made, 0.2)
+    made.do(sys.executable, "-m", "dvc", "repro", "--quiet")
     made.commit("results")
     made.do("git", "branch", "main-line")
 
@@ -42,15 +50,16 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     made.write("NOTES.md", "unrelated\n")
     made.commit("notes")
 
-    made.do("git", "checkout", "-q", "-b", "worse", "main-line")
-    made.write("stages/score.py", SCORE.replace("value = 0.2", "value = 0.35"))
-    made.commit("a worse model")
+    made.do("git", "checkout", "-q", "-b", "flat", "main-line")
+    made.write("stages/score.py", FLAT)
+    made.commit("a rate of 0")
 
     made.do("git", "checkout", "-q", "-b", "results", "main-line")
     made.write("params.yaml", yaml.safe_dump(params | {"contamination": {"alpha": 0.3}}))
     scale = yaml.safe_load((made.folder / EMOJI).read_text())
     made.write(str(EMOJI), yaml.safe_dump(scale | {"download": scale["download"] | {"resolution": 96}}))
-    made.write(str(KEPT), json.dumps({"rb.gender": 0.3, "seeds": 2}))
+    keep(made, 0.3)
+    made.do(sys.executable, "-m", "dvc", "repro", "--quiet")
     made.commit("contaminated")
 
     made.do("git", "checkout", "-q", "main-line")
@@ -63,44 +72,41 @@ def started(project: Project) -> int:
     return len((project.work / "started").read_text().splitlines())
 
 
-def test_a_change_without_effect_passes(project):
-    project.do("git", "checkout", "-q", "notes")
-    done = check(project, "--against", "main-line")
-    assert done.returncode == 0, done.stderr
-    assert re.match(r"## `\w{8}` \(notes\) against `\w{8}` \(results\)\n", done.stdout)
-    assert "### Parameters\n\nNo parameter changes." in done.stdout
-    assert done.stdout.count("**Gate: passed.**") == 2 and done.stdout.count("No metric changes.") == 2
-    assert started(project) == 2  # the second side comes from the cache
-
-
-def test_a_second_time_runs_nothing(project):
+def test_a_change_without_effect_passes_and_a_second_time_runs_nothing(project):
     project.do("git", "checkout", "-q", "notes")
     first = check(project, "--against", "main-line")
-    before = started(project)
-    again = check(project, "--against", "main-line", "--out", str(project.work / "out" / "it.md"))
-    assert (again.stdout, again.stderr) == (first.stdout, "") and started(project) == before
-    assert (project.work / "out" / "it.md").read_text() == again.stdout
+    assert first.returncode == 0, first.stderr
+    assert first.stdout.startswith("## ✓ Gate: passed: none of 1 guarded metrics is worse than is let through\n")
+    assert re.search(r"\n`\w{8}` \(notes\) against `\w{8}` \(results\)\n", first.stdout)
+    assert "No parameter changes." in first.stdout
+    assert "✓ Profile smoke ran on both sides; after the change the loss falls (2.00 to 1.00" in first.stdout
+    before, out = started(project), project.work / "out"
+    again = check(project, "--against", "main-line", "--out", str(out), "--artifact", "https://example.org/run/1")
+    assert (again.returncode, again.stderr) == (0, "") and started(project) == before
+    assert (out / "comment.md").read_text() == again.stdout
+    assert again.stdout.endswith("Everything: [the whole report](https://example.org/run/1).\n")
+    assert json.loads((out / "gate.json").read_text())["verdict"] == "passed"
+    assert (out / "gate.xml").read_text().startswith("<?xml")
+    assert "## Every metric that differs" in (out / "full.md").read_text()
 
 
-def test_a_change_that_makes_a_run_worse_fails(project):
-    project.do("git", "checkout", "-q", "worse")
+def test_a_change_that_stops_learning_fails_stale_results_first(project):
+    project.do("git", "checkout", "-q", "flat")
     done = check(project, "--against", "main-line")
-    assert done.returncode == 1
-    committed, run = done.stdout.split("### Run on this machine, profile smoke")
-    assert "**Gate: passed.**" in committed and "**Gate: failed.** Worse than noise allows" in run
-    assert re.search(r"metrics.json +\| rb.gender +\| 0.055 +\| 0.205 +\| 0.15 ", run)
-    assert "<summary>1 metric changed</summary>" in run
+    assert done.returncode == 1, done.stderr
+    assert done.stdout.startswith("## ✗ Gate: failed: the results are stale\n\n> [!CAUTION]\n")
+    assert "evaluate&#64;0 (stages/score.py)" in done.stdout
+    assert "✗ Profile smoke ran on both sides; after the change the loss does not fall by 20%" in done.stdout
 
 
 def test_committed_results_that_are_worse_fail(project):
     project.do("git", "checkout", "-q", "results")
     done = check(project, "--against", "main-line")
-    assert done.returncode == 1
-    committed = done.stdout.split("### Run on")[0]
-    assert re.search(r"Param +\| before +\| after", committed)
-    assert re.search(r"contamination.alpha +\| 0.0 +\| 0.3", committed)
-    assert re.search(r"emoji.yaml +\| download.resolution +\| 64 +\| 96", committed)  # nothing that the small run reads
-    assert "### Committed results, profile emoji\n\n**Gate: failed.**" in committed
+    assert done.returncode == 1, done.stderr
+    assert done.stdout.startswith("## ✗ Gate: failed: representation bias · gender\n")
+    assert "| `contamination.alpha` | 0.0 | 0.3 |" in done.stdout
+    assert "| `download.resolution` | 64 | 96 |" in done.stdout
+    assert re.search(r"\| 0\.200 \| 0\.300 \| ▆█ \| \+0\.100 \| ± 0\.020 \| 0\.010 \| ✗ failed \|", done.stdout)
 
 
 def test_the_working_tree_stays_as_it_is(project):

@@ -1,0 +1,1 @@
+"""`gate`: what a change must not make worse."""

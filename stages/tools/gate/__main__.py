@@ -1,0 +1,84 @@
+"""Fails where a change makes a metric worse than noise allows: the check of a pull request.
+
+    python -m stages.tools.gate --against origin/main    results in the working tree against those of a revision
+    python -m stages.tools.gate old.json new.json        two details.json, of runs with the seeds of params.yaml
+
+`gate.metrics` in params.yaml names the metrics and the worsening that each is let through; the noise comes from the
+committed study (`stages.tools.gate.checks`). Prints Markdown; exit code 0: passed, 1: failed, 2: cannot be judged (bad
+input), 3: cannot tell, where `gate.cannot_tell` says that this fails.
+"""
+
+import argparse
+from pathlib import Path
+
+import yaml
+
+from stages.core.errors import InputError, run
+from stages.results import details, noise
+from stages.results.repository import show
+from stages.tools.check_lock import outdated
+from stages.tools.gate import documents
+from stages.tools.gate.checks import Side, Verdict, judge, outcome
+from stages.tools.params import Gate, load
+
+CANNOT_TELL = 3
+
+
+def main() -> None:
+    """Judge the metrics that params.yaml names."""
+    parser = argparse.ArgumentParser(
+        prog="python -m stages.tools.gate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("files", nargs="*", type=Path, metavar="METRICS", help="two details.json: old and new")
+    parser.add_argument("--against", metavar="REVISION", help="git revision that holds the old results")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the outcome there, too")
+    parser.add_argument("--junit", type=Path, metavar="FILE", help="write the outcome there, too, as JUnit XML")
+    arguments = parser.parse_args()
+    params = load()
+    if not params.gate.metrics:
+        raise InputError("params.yaml: gate.metrics: empty, so nothing is guarded; name at least one metric")
+    if bool(arguments.files) == bool(arguments.against) or len(arguments.files) not in (0, 2):
+        raise InputError("gate: expected two details.json, old and new, or --against REVISION; see --help")
+    if arguments.files:
+        old, new = (Side(details.read(file), tuple(params.seeds)) for file in arguments.files)
+        stale = {}
+    else:
+        old = of_revision(Path(), arguments.against, params.folder)
+        new = Side(details.read(params.folder / "results" / "details.json"), tuple(params.seeds))
+        stale = outdated(Path())
+    spread = noise.read(params.folder / "results" / "study" / "noise.csv")
+    checks = judge(params.gate.metrics, old, new, spread, params.gate.quality_drop)
+    lenient = params.gate.cannot_tell == "pass"
+    if arguments.json:
+        arguments.json.write_text(documents.as_json(checks, stale))
+    if arguments.junit:
+        arguments.junit.write_text(documents.junit(checks, stale, lenient))
+    print(documents.markdown(checks, stale), end="")
+    if code := exit_code(Verdict.FAILED if stale else outcome(checks), params.gate):
+        raise SystemExit(code)
+
+
+def exit_code(verdict: Verdict, gate: Gate) -> int:
+    """Return the exit code of a verdict."""
+    if verdict == Verdict.CANNOT_TELL:
+        return CANNOT_TELL if gate.cannot_tell == "fail" else 0
+    return int(verdict == Verdict.FAILED)
+
+
+def of_revision(root: Path, revision: str, folder: Path) -> Side:
+    """
+    Read the results of a revision.
+
+    Raises
+    ------
+    InputError
+        If there is no such revision, it has no results, or they are not metrics.
+    """
+    path = folder / "results" / "details.json"
+    found = details.read(show(root, revision, path), f"{revision}:{path.as_posix()}")
+    seeds = (yaml.safe_load(show(root, revision, Path("params.yaml"))) or {}).get("seeds")
+    return Side(found, tuple(seeds) if isinstance(seeds, list) and seeds else (0,))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,142 @@
+"""The comment of a pull request: its parts, and its length with the largest profile."""
+
+import re
+
+import pandas as pd
+import pytest
+import yaml
+
+from stages.results.details import Estimate, fold
+from stages.results.noise import Noise
+from stages.results.registry import CATALOGUE
+from stages.tools.gate.checks import Side, judge
+from stages.tools.pull_request.comment import FURTHER, LIMIT, assemble, blocks, loss, parameters, ten
+from tests.helpers.small_project import ROOT
+
+GITHUB = 65_536  # characters that a comment may have
+GUARDED = {"people.t2i.r5": 1.5, "rb.gender": 0.1}
+OLD = fold({"n.people": 1000, "people.t2i.r5": 8.0, "people.i2t.r5": 8.0, "rb.gender": 0.1, "people.acc5": 5.0})
+NOISE = {key: Noise(0.3, 30, 0.3, 30) for key in ("people.t2i.r5", "people.i2t.r5", "people.acc5")}
+NOISE["rb.gender"] = Noise(0.01, 30, 0.01, 30)
+HEADING = {"commits": "`b` (new) against `a` (old)", "profile": "emoji", "scale": "smoke"}
+GOOD = (True, "the loss falls (2.00 to 1.00)")
+
+
+def made(new=OLD, stale=None, changed=(), trial=GOOD, old=OLD):
+    sides = Side(old, (0, 1)), Side(new, (0, 1))
+    checks = judge(GUARDED, *sides, NOISE, 0.25)
+    return assemble(blocks(HEADING, stale or {}, changed, sides, checks, NOISE, trial), "")
+
+
+def test_the_verdict_is_the_heading_and_all_that_led_to_it_follows():
+    text = made(
+        OLD | {"people.t2i.r5": Estimate(3.0), "people.acc5": Estimate(9.0)}, changed=["| `train.epochs` | 6 | 1 |"]
+    )
+    lines = text.splitlines()
+    assert lines[0] == "## ✗ Gate: failed: text→image R@5 · people"
+    assert "`b` (new) against `a` (old)" in lines
+    assert "✓ Profile smoke ran on both sides; after the change the loss falls (2.00 to 1.00)." in lines
+    assert "| `train.epochs` | 6 | 1 |" in lines and "### Committed results, profile emoji" in lines
+    assert "- text→image R@5 · people `people.t2i.r5`: failed: it fell by 62%, more than 25%." in lines
+    assert "1 further change beyond noise:" in lines
+    assert "- zero-shot top-5 · people: 5.0 % → 9.0 %, better (noise ± 0.6 points)" in lines
+    assert lines[-1] == "Everything: the file full.md of this run."
+
+
+def test_stale_results_are_the_first_line_after_the_heading():
+    lines = made(stale={"train@0": ["stages/train"]}).splitlines()
+    assert lines[0] == "## ✗ Gate: failed: the results are stale"
+    assert lines[2] == "> [!CAUTION]" and lines[3].startswith("> **The results are stale**: train&#64;0")
+
+
+def test_a_change_without_effect_says_so():
+    text = made()
+    assert text.startswith("## ✓ Gate: passed") and "No parameter changes." in text and "further change" not in text
+
+
+def test_training_that_does_not_learn_fails():
+    text = made(trial=(False, "the loss does not fall by 20% (2.77 to 2.78)"))
+    assert text.startswith("## ✗ Gate: failed: training does not learn")
+    assert "✗ Profile smoke ran on both sides; after the change the loss does not fall" in text
+
+
+def test_without_results_on_a_side_nothing_is_told():
+    text = assemble(blocks(HEADING, {}, (), None, [], {}, GOOD), "https://example.org/1")
+    assert text.startswith("## ? Gate: cannot tell: no results are committed on both sides")
+    assert text.endswith("Everything: [the whole report](https://example.org/1).\n")
+
+
+def test_ten_metrics_are_shown_the_guarded_first():
+    sides = Side(OLD, (0, 1)), Side(OLD, (0, 1))
+    shown = ten(judge(GUARDED, *sides, NOISE, 0.25), *sides, NOISE)
+    assert [check.key for check in shown] == ["people.t2i.r5", "rb.gender", "people.i2t.r5"]
+    assert [check.verdict is None for check in shown] == [False, False, True]
+
+
+def test_parameters_are_few_short_and_plain_text():
+    diff = {"params.yaml": {f"key.{i}": {"old": None, "new": "<b>|x|</b>" + "y" * 100} for i in range(20)}}
+    rows = parameters(diff)
+    assert len(rows) == 2 + 12 + 1 and rows[-1] == "| and 8 more parameters | | |"
+    assert rows[2].startswith("| `key.0` | – | &#60;b&#62;&#124;x&#124;&#60;/b&#62;y") and "…" in rows[2]
+    assert parameters({}) == []
+
+
+def curve(*values, seed=0):
+    return pd.DataFrame(
+        [(seed, i, "loss", v) for i, v in enumerate(values)], columns=["seed", "step", "metric", "value"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("curves", "falls"),
+    [
+        (curve(2.0, 1.9, 1.0), True),
+        (curve(2.0, 2.0), False),
+        (curve(2.77, 2.76, 2.78), False),
+        (curve(2.0, float("nan")), False),
+        (curve(2.0), False),
+        (pd.concat([curve(2.0, 1.0), curve(2.0, 2.0, seed=1)]), False),
+        (curve().assign(metric="r5"), False),
+    ],
+)
+def test_the_loss_of_every_seed_has_to_fall(curves, falls):
+    assert loss(curves)[0] is falls
+
+
+def everything(value):
+    """Return every metric of the registry on every set and attribute of the largest profile."""
+    sets = yaml.safe_load((ROOT / "stages" / "profiles" / "cc3m.yaml").read_text())["evaluate"]["sets"]
+    names = [*sets, *(f"{name}.{part}" for name in sets for part in ("seen", "unseen"))]
+    fields = {
+        "attribute": ("gender", "skin_tone", "age", "ethnicity"), "marked": ("gender", "age", "ethnicity"),
+        "captioner": ("clipcap", "transformer"), "k": ("1", "5", "10"), "when": ("before", "solved", "realised"),
+        "kind": ("non_human", "crime"), "gender": ("woman", "man"), "set": names,
+    }  # fmt: skip
+    keys = [re.sub(r"[\[\]]", "", entry.key) for entry in CATALOGUE]
+    for field, choices in fields.items():
+        keys = [
+            key.replace(f"{{{field}}}", one) for key in keys for one in (choices if f"{{{field}}}" in key else [""])
+        ]
+    return dict.fromkeys(keys, Estimate(value, n=3))
+
+
+def test_the_largest_profile_fits_whatever_changes():
+    old, new = everything(0.2), everything(0.9)
+    assert len(old) > 1000
+    noise = dict.fromkeys(old, Noise(0.001, 30, 0.001, 30))
+    sides = Side(old, (0, 1, 2)), Side(new, (0, 1, 2))
+    guarded = {key: 0.0 for key in list(old) if key.endswith((".r5", ".ab.max", "drift"))}
+    diff = {
+        f"file{j}.yaml": {f"a.long.key.of.a.parameter.{i}": {"old": "x" * 500, "new": None} for i in range(200)}
+        for j in range(3)
+    }
+    stale = {f"train@{i}": ["stages/train"] * 50 for i in range(100)}
+    for tolerances in (guarded, dict(list(guarded.items())[:5])):
+        checks = judge(tolerances, *sides, noise, 0.25)
+        heading = HEADING | {"commits": "`b` (" + "s" * 100 + ") against `a` (" + "s" * 100 + ")"}
+        parts = blocks(heading, stale, parameters(diff), sides, checks, noise, GOOD)
+        text = assemble(parts, "https://example.org/" + "r" * 100)
+        assert len(text) <= LIMIT < GITHUB
+        assert text.startswith("## ✗ Gate: failed: the results are stale") and text.endswith(").\n")
+        assert text.count("\n- ") <= len(checks) + FURTHER + 1
+        assert ("… cut here for length." in text) == (tolerances is guarded)  # of five guarded metrics all is said
