@@ -31,7 +31,7 @@ def cluster(machines: Machines) -> Iterator[Slurm]:
 def undisturbed(machines: Machines) -> Clone:
     """A machine that does it all itself, two processes per training, before any other has pushed anything."""
     alone = machines.clone("undisturbed")
-    alone.do("dvc", "pull", "--quiet", "download")
+    alone.do("dvc", "pull", "--quiet", "check", "download")
     assert alone.executed("repro", "balance") == {*(f"generate@{shard}" for shard in SHARDS), "annotate", "balance"}
     alone.environment["LAUNCH"] = "torchrun --standalone --nproc-per-node 2 -m"
     assert alone.executed("repro", "--single-item", "train@0", "train@1") == {"train@0", "train@1"}

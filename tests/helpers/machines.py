@@ -4,9 +4,11 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -39,11 +41,15 @@ class Machines:
         The machine that downloaded, and the folder that tasks are started from.
     """
 
-    def __init__(self, folder: Path, remote: Path | None = None) -> None:
+    def __init__(self, folder: Path, url: str = "", secrets: Mapping[str, str] | None = None, **remote: str) -> None:
+        """Take the remote's address, its settings, and those that git does not get; by default it is a folder."""
         self.folder = folder
         self.first = Clone(folder / "first", folder / "no packages")
         self._configure()
-        self.first.do("dvc", "remote", "add", "--default", "shared", str(remote or folder / "remote"))
+        self.first.do("dvc", "remote", "add", "--default", "shared", url or str(folder / "remote"))
+        for option, settings in (("--project", remote), ("--local", secrets or {})):
+            for name, value in settings.items():
+                self.first.do("dvc", "remote", "modify", option, "shared", name, value)
         assert self.first.executed("repro", "download") == {"check", "download"}
         self.first.do("dvc", "push", "--quiet", "--run-cache")
         self.first.commit("the corpus")
@@ -119,9 +125,31 @@ def weights(clone: Clone, seed: int = 0) -> bytes:
     return (clone.folder / f"data/smoke/models/{seed}/clip/model.safetensors").read_bytes()
 
 
-def missing(*commands: str) -> str:
-    """Say which of some commands this machine lacks; nothing where it has all of them."""
+def free_ports(count: int) -> list[int]:
+    """Return ports of the loopback device that nobody listens on."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+def missing_commands(*commands: str) -> str:
+    """Name the commands that this machine lacks."""
     return ", ".join(command for command in commands if shutil.which(command) is None)
 
 
-__all__ = ["CLUSTER", "ROOT", "SHARDS", "Clone", "Machines", "kill", "missing", "ran", "tars", "wait", "weights"]
+__all__ = [
+    "CLUSTER",
+    "ROOT",
+    "SHARDS",
+    "Clone",
+    "Machines",
+    "free_ports",
+    "kill",
+    "missing_commands",
+    "ran",
+    "tars",
+    "wait",
+    "weights",
+]

@@ -5,10 +5,9 @@ import shutil
 import signal
 import socket
 import subprocess
-from contextlib import ExitStack
 from pathlib import Path
 
-from tests.helpers.machines import Clone, wait
+from tests.helpers.machines import Clone, free_ports, wait
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scontrol", "squeue", "scancel")
 NODES, GPUS = 2, 16
@@ -67,7 +66,7 @@ class Slurm:
         (folder / "gres.conf").write_text(f"NodeName=node[1-{NODES}] Name=gpu File={folder}/gpu[0-{GPUS - 1}]\n")
         host = socket.gethostname().split(".")[0]
         (folder / "slurm.conf").write_text(
-            CONFIGURATION.format(host=host, folder=folder, ports=_free_ports(1 + NODES), gpus=GPUS)
+            CONFIGURATION.format(host=host, folder=folder, ports=free_ports(1 + NODES), gpus=GPUS)
         )
         files = {name: folder / name for name in ("munge.socket", "munged.pid", "munged.log", "seed")}
         self.do(
@@ -91,7 +90,12 @@ class Slurm:
     def do(self, *words: str, **variables: str) -> str:
         """Run a command in the project's folder; return what it said."""
         done = subprocess.run(
-            words, cwd=self.project.folder, env=self.environment | variables, capture_output=True, text=True, check=False
+            words,
+            cwd=self.project.folder,
+            env=self.environment | variables,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, f"{' '.join(words)}\n{done.stdout}\n{done.stderr}\n{self.logs()}"
         return done.stdout
@@ -121,11 +125,3 @@ class Slurm:
     def logs(self) -> str:
         files = [*self.folder.glob("*.log"), *self.project.folder.glob("*.log")]
         return "\n".join(f"{path.name}:\n{path.read_text()[-2000:]}" for path in files)
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
