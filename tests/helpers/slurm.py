@@ -80,12 +80,12 @@ class Slurm:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End the jobs, the daemons, and munge."""
-        self.do("scancel", "--user=root")
+        """End the jobs, then the daemons, whatever state they are in."""
+        subprocess.run(["scancel", "--user=root"], env=self.environment, check=False, timeout=60)
         wait("the jobs' end", lambda: not self.queue())
-        self.do("scontrol", "shutdown")
-        os.kill(int((self.folder / "munged.pid").read_text()), signal.SIGTERM)
-        wait("the daemons' end", lambda: not list(self.folder.glob("*.pid")), 60)
+        for file in [*self.folder.glob("slurm*.pid"), *self.folder.glob("munged.pid")]:
+            os.kill(int(file.read_text()), signal.SIGTERM)
+            wait(f"the end of {file.stem}", lambda file=file: not file.exists())
 
     def do(self, *words: str, **variables: str) -> str:
         """Run a command in the project's folder; return what it said."""
