@@ -41,6 +41,14 @@ class Clone:
         self.do("git", "init", "--quiet", "--initial-branch=main")
         self.commit("start")
 
+    @classmethod
+    def of(cls, folder: Path, environment: dict[str, str]) -> "Clone":
+        """A clone that git made already, with a work folder of its own."""
+        clone = object.__new__(cls)
+        clone.folder = folder
+        clone.environment = environment | {"COUNTERWEIGHT_WORK": str(folder.with_name(f"{folder.name}-work"))}
+        return clone
+
     def _run(self, words: list[str], folder: Path) -> str:
         environment = getattr(self, "environment", None)
         done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False)

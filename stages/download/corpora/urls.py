@@ -11,12 +11,14 @@ References
 Sharma et al.: Conceptual Captions, ACL 2018. Beaumont: img2dataset, github.com/rom1504/img2dataset.
 """
 
-import importlib.util
+import importlib
 import json
 import os
 import re
 import signal
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -170,43 +172,39 @@ def fetch(urls: Path, rows: int, names: tuple[str, ...], settings: CC3M, folder:
     Raises
     ------
     InputError
-        If the distributor is not installed, or shards are left unfinished.
+        If the distributor cannot be imported or started, or shards are left unfinished.
     KeyboardInterrupt
         If interrupted.
     """
-    if settings.distributor != "multiprocessing" and importlib.util.find_spec(settings.distributor) is None:
-        raise missing(
-            f"download.cc3m.distributor: {settings.distributor} is not installed",
-            f"`pip install {settings.distributor}`, or use multiprocessing",
-        )
     if not _unfinished(rows, names, folder):
         return
-    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # img2dataset imports it; it would ask for its own version
-    from img2dataset import download  # heavy; only this source needs it
-
     interrupt = signal.getsignal(signal.SIGINT)
     try:
-        download(
-            url_list=str(urls),
-            output_folder=str(folder),
-            input_format="parquet",
-            url_col="url",
-            caption_col="caption",
-            save_additional_columns=["row"],
-            output_format="webdataset",
-            number_sample_per_shard=max(stop - start for start, stop in _spans(rows, names)),
-            oom_shard_count=len(names[0]),
-            disable_all_reencoding=True,
-            extract_exif=False,
-            compute_hash="sha256",
-            processes_count=settings.processes,
-            thread_count=settings.threads,
-            timeout=settings.timeout,
-            retries=settings.retries,
-            max_shard_retry=settings.shard_retries,
-            incremental_mode="incremental",
-            distributor=settings.distributor,
-        )
+        with _engine(settings):
+            os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # img2dataset imports it; it would look for updates
+            from img2dataset import download  # heavy; only this source needs it
+
+            download(
+                url_list=str(urls),
+                output_folder=str(folder),
+                input_format="parquet",
+                url_col="url",
+                caption_col="caption",
+                save_additional_columns=["row"],
+                output_format="webdataset",
+                number_sample_per_shard=max(stop - start for start, stop in _spans(rows, names)),
+                oom_shard_count=len(names[0]),
+                disable_all_reencoding=True,
+                extract_exif=False,
+                compute_hash="sha256",
+                processes_count=settings.processes,
+                thread_count=settings.threads,
+                timeout=settings.timeout,
+                retries=settings.retries,
+                max_shard_retry=settings.shard_retries,
+                incremental_mode="incremental",
+                distributor=settings.distributor,
+            )
     except SystemExit:  # its answer to an interrupt, with exit code 0
         raise KeyboardInterrupt from None
     finally:
@@ -216,6 +214,36 @@ def fetch(urls: Path, rows: int, names: tuple[str, ...], settings: CC3M, folder:
             f"{folder}: img2dataset left {len(unfinished)} of {len(names)} shards unfinished, e.g. {unfinished[0]} "
             "(it says above why); run the same command again, it fetches only those"
         )
+
+
+@contextmanager
+def _engine(settings: CC3M) -> Iterator[None]:
+    """
+    Have the engine ready that spreads the shards: Ray finds its cluster by itself (RAY_ADDRESS), Spark by a session.
+
+    img2dataset takes the session that it finds, and makes one of this machine alone where it finds none.
+    """
+    name = settings.distributor
+    try:
+        engine = importlib.import_module({"pyspark": "pyspark.sql"}.get(name, name))
+    except ImportError as error:
+        raise missing(
+            f"download.cc3m.distributor: {name} cannot be imported: {error}",
+            "`pip install '.[engines]'`, or use multiprocessing",
+        ) from None
+    if name != "pyspark":
+        yield
+        return
+    os.environ.setdefault("MASTER", f"local[{settings.processes}]")  # the last place where Spark looks for a master
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # on the workers, too
+    try:
+        session = engine.SparkSession.builder.appName("download").getOrCreate()
+    except RuntimeError as error:
+        raise missing(
+            f"download.cc3m.distributor: Spark does not start: {str(error)[:300]}", "it needs Java 17"
+        ) from None
+    with session:
+        yield
 
 
 def _spans(rows: int, names: tuple[str, ...]) -> list[tuple[int, int]]:

@@ -20,7 +20,7 @@ from stages.core.seeds import uniform
 from stages.corpus.images import square
 from stages.corpus.shards import Shard, decode_image
 from stages.download.corpora import urls
-from tests.helpers.own_corpus import COUNT, Drawing, Project
+from tests.helpers.own_corpus import COUNT, ROOT, Drawing, Project
 
 SHARDS = 3
 NAMES = tuple(f"{shard:05d}" for shard in range(SHARDS))
@@ -218,13 +218,16 @@ def test_fewer_rows_than_shards_are_refused(tmp_path: Path) -> None:
         urls.cut(tmp_path / "list.tsv", 1, ("00000", "00001"), tmp_path / "urls")
 
 
-def test_a_distributor_that_is_not_installed_is_named(project: Project, web: Web) -> None:
+@pytest.mark.parametrize("reason", ["No module named 'ray'", "libarrow.so: cannot open shared object file"])
+def test_a_distributor_that_cannot_be_imported_is_named(project: Project, web: Web, reason: str) -> None:
     prepare(project, web)
+    (project.folder / "broken").mkdir()
+    (project.folder / "broken/ray.py").write_text(f"raise ImportError({reason!r})\n")
     settings = {"list": "list.tsv", "processes": 1, "threads": 4, "distributor": "ray"}
     project.configure(SHARDS, source="cc3m", cc3m=settings)
-    line = project.refused()
-    assert "download.cc3m.distributor: ray is not installed" in line
-    assert "pip install ray" in line
+    line = project.refused(PYTHONPATH=f"{project.folder / 'broken'}{os.pathsep}{ROOT}")
+    assert f"download.cc3m.distributor: ray cannot be imported: {reason}" in line
+    assert "pip install '.[engines]'" in line
 
 
 @pytest.mark.parametrize(
