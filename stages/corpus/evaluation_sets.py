@@ -75,9 +75,9 @@ def read_set(folder: Path, name: str) -> EvalSet:
         ) from None
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not a readable parquet file ({error}); write the set again") from None
-    for name in GROUPED:
-        if name in table:
-            table[name] = table[name].map(_known)
+    for attribute in GROUPED:
+        if attribute in table:
+            table[attribute] = table[attribute].map(_known)
     check(table, str(path))
     images = Shard(folder / f"{name}.tar")
     lost = [key for key in table["key"] if key not in images]

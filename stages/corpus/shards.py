@@ -133,8 +133,8 @@ def list_members(path: Path, tolerant: bool = False) -> Iterator[Member]:
                     start = _following(file, tar.offset)
     except (tarfile.TarError, ValueError, OverflowError, EOFError) as error:  # of damaged headers
         if not (tolerant and last):
-            where = f", after {last}" if last else ", expected an uncompressed tar"
-            raise InputError(f"{path}: not a readable tar ({error}{where}); obtain or make it again") from None
+            where = f", after {last}" if last else "; expected an uncompressed tar"
+            raise InputError(f"{path}: not a readable tar: {error}{where}; obtain or make it again") from None
 
 
 def _following(file: BinaryIO, end: int) -> int | None:

@@ -11,7 +11,7 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -140,39 +140,47 @@ def order(path: Path, image: str, caption: str, key: str | None, ordered: Path, 
         reserved name, a value is not what its column means, or a key is missing, illegal or twice; names the row.
     """
     names = tables.columns(path)
-    _check_columns(path, names, {"image": image, "caption": caption, "key": key, "numbers": None}, numbers)
+    _check_columns(path, names, {"image": image, "caption": caption, "key": key}, numbers)
     others = {name: _Column(path, name, name in numbers) for name in names if name not in (image, caption, key)}
+    unordered = ordered.with_name("rows.parquet")
+    try:
+        with written(ordered) as partial, written(ordered.with_name(BYTES)) as blob:
+            _write_rows(path, image, caption, key, others, unordered, blob)
+            if not (rows := pq.read_metadata(unordered).num_rows):
+                raise InputError(f"{path}: no rows; expected one per image")
+            _sort(path, key, others, unordered, partial)
+    finally:
+        unordered.unlink(missing_ok=True)
+    return rows
+
+
+def _write_rows(
+    path: Path, image: str, caption: str, key: str | None, others: Mapping[str, "_Column"], out: Path, blob: Path
+) -> None:
+    """Write the rows as they come, the other columns as text, and image bytes into a file of their own."""
     layout = pa.schema(
         [("row", pa.int64()), ("key", pa.string()), ("image", IMAGE), ("captions", pa.list_(pa.string()))]
         + [(f"of {name}", pa.string()) for name in others]  # no name of the user's is one of ours
     )
-    unordered = ordered.with_name("rows.parquet")
-    with written(ordered) as partial, written(ordered.with_name(BYTES)) as blob:
-        with blob.open("wb") as file, pq.ParquetWriter(unordered, layout, compression="zstd") as writer:
-            batch: list[dict[str, Any]] = []
-            for number, row in enumerate(tables.rows(path), 1):
-                where = f"{path}: row {number}"
-                name, data = fields.image(row[image], f"{where}: column {image}")
-                place = {"path": name, "offset": file.tell(), "size": None if data is None else file.write(data)}
-                batch.append(
-                    {
-                        "row": number,
-                        "key": fields.key(row[key], f"{where}: column {key}") if key else f"{number - 1:09d}",
-                        "image": place,
-                        "captions": fields.captions(row[caption], f"{where}: column {caption}"),
-                        **{f"of {name}": column.text(row[name], where) for name, column in others.items()},
-                    }
-                )
-                if len(batch) == ROWS:
-                    writer.write_table(pa.Table.from_pylist(batch, layout))
-                    batch = []
-            writer.write_table(pa.Table.from_pylist(batch, layout))
-        rows = pq.read_metadata(unordered).num_rows
-        if not rows:
-            raise InputError(f"{path}: no rows; expected one per image")
-        _sort(path, key, others, unordered, partial)
-    unordered.unlink()
-    return rows
+    batch: list[dict[str, Any]] = []
+    with blob.open("wb") as file, pq.ParquetWriter(out, layout, compression="zstd") as writer:
+        for number, row in enumerate(tables.rows(path), 1):
+            where = f"{path}: row {number}"
+            name, data = fields.image(row[image], f"{where}: column {image}")
+            place = {"path": name, "offset": file.tell(), "size": None if data is None else file.write(data)}
+            batch.append(
+                {
+                    "row": number,
+                    "key": fields.key(row[key], f"{where}: column {key}") if key else f"{number - 1:09d}",
+                    "image": place,
+                    "captions": fields.captions(row[caption], f"{where}: column {caption}"),
+                    **{f"of {name}": column.text(row[name], where) for name, column in others.items()},
+                }
+            )
+            if len(batch) == ROWS:
+                writer.write_table(pa.Table.from_pylist(batch, layout))
+                batch = []
+        writer.write_table(pa.Table.from_pylist(batch, layout))
 
 
 class _Column:
@@ -246,7 +254,7 @@ def _kind(text: str) -> str:
     return "BOOLEAN" if text.casefold() in ("true", "false") else "VARCHAR"
 
 
-def _sort(path: Path, key: str | None, others: dict[str, _Column], rows: Path, ordered: Path) -> None:
+def _sort(path: Path, key: str | None, others: Mapping[str, _Column], rows: Path, ordered: Path) -> None:
     config: dict[str, Any] = {"memory_limit": MEMORY, "temp_directory": str(ordered.with_name("spill"))}
     given = f"read_parquet({_literal(rows)})"
     try:
