@@ -14,6 +14,7 @@ from stages.corpus.attributes import (
     OCCUPATIONS,
     caption_group,
     caption_occupations,
+    known_value,
     occupation_column,
     proxy_column,
     sensitive_column,
@@ -44,11 +45,12 @@ def groups_of_metadata(samples: pd.DataFrame) -> dict[str, list[str]]:
                 f"samples.parquet: no column {attribute}: the attributes of this corpus are not known; "
                 "set annotate.source to caption or zero_shot"
             )
-        if other := sorted(set(samples[attribute]) - known):
+        if other := sorted(set(samples[attribute].map(known_value)) - known):
             raise InputError(
                 f"samples.parquet: column {attribute}: found {other[0]!r}, expected one of {sorted(known)}"
             )
-    return {"gender": samples["gender"].tolist(), "skin_tone": [tone_group(tone) for tone in samples["skin_tone"]]}
+    gender, skin_tone = (samples[name].map(known_value).tolist() for name in ("gender", "skin_tone"))
+    return {"gender": gender, "skin_tone": [tone_group(tone) for tone in skin_tone]}
 
 
 def groups_of_captions(captions: Sequence[str]) -> dict[str, list[str]]:

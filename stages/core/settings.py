@@ -2,9 +2,13 @@
 
 Each stage declares what it reads in its own `settings.py`: typed fields with meaning, unit and range; unknown keys are
 refused. `stages.tools.params` validates all of them together. A number that YAML reads as a string (``1e-4``, and the
-``1e-05`` that ``dvc exp run -S`` writes) is understood as the number.
+``1e-05`` that ``dvc exp run -S`` writes) is understood as the number; no other value changes its type: ``true`` is no
+number, and ``1.0`` no count. DVC reads the same files by rules of its own (YAML 1.2), so what the two would read
+differently is refused.
 """
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
@@ -56,15 +60,16 @@ class Merged:
         known = sorted(path.stem for path in (root / "stages" / "profiles").glob("*.yaml"))
         if self.profile not in known:
             raise InputError(
-                f"{self.science_path}: profile: found {self.profile!r}, expected one of {', '.join(known)}"
+                f"{self.science_path}: profile: found {_short(self.profile)}, expected one of {', '.join(known)}"
             )
         self.scale_path = root / "stages" / "profiles" / f"{self.profile}.yaml"
         self.scale = read_yaml(self.scale_path)
         self.values: dict[str, Any] = {**self.science, "profile": self.profile}
         for section, values in self.scale.items():
-            ours, theirs = self.science.get(section, {}), values or {}
-            if not isinstance(ours, dict) or not isinstance(theirs, dict):
-                raise InputError(f"{self.scale_path}: {section}: found {values!r}, expected keys and values")
+            ours, theirs = self.science.get(section) or {}, values or {}
+            for path, found in ((self.science_path, ours), (self.scale_path, theirs)):
+                if not isinstance(found, dict):
+                    raise InputError(f"{path}: {section}: found {_short(found)}, expected keys and values")
             if twice := sorted(ours.keys() & theirs.keys()):
                 raise InputError(
                     f"{self.scale_path}: {section}.{twice[0]}: also set in {self.science_path}; keep one of the two"
@@ -80,10 +85,9 @@ class Merged:
     def validate(self, model: type[Settings]) -> Settings:
         """Make settings of the values, or refuse the first mistake in one line."""
         try:
-            return model.model_validate(self.values)
-        except ValidationError as error:
-            location, text = mistake(error, model)
-            raise InputError(f"{self.file(location)}: {text}") from None
+            return _validated(model, self.values)
+        except _MistakeError as error:
+            raise InputError(f"{self.file(error.location)}: {error.text}") from None
 
 
 def load(model: type[Settings], root: Path = Path(), profile: str | None = None) -> Settings:
@@ -111,9 +115,44 @@ def load_section(path: Path, name: str, section: type[Settings]) -> Settings:
     if name not in values:
         raise InputError(f"{path}: {name}: missing")
     try:
-        return section.model_validate(values[name])
+        return _validated(section, values[name])
+    except _MistakeError as error:
+        raise InputError(f"{path}: {name}.{error.text}") from None
+
+
+class _MistakeError(Exception):
+    """A mistake in the parameters: where it is, part by part, and the line that says it."""
+
+    def __init__(self, location: list[str], text: str) -> None:
+        super().__init__(text)
+        self.location, self.text = location, text
+
+
+def _validated(model: type[Settings], values: Any) -> Settings:
+    try:
+        made = model.model_validate(values)
     except ValidationError as error:
-        raise InputError(f"{path}: {name}.{mistake(error, section)[1]}") from None
+        raise _MistakeError(*mistake(error, model, values)) from None
+    if changed := _retyped(values, made.model_dump()):
+        location, given, became = changed
+        kind = {bool: "true or false", int: "a whole number", float: "a number"}[type(became)]
+        description = _describe(location, model)[1]
+        expected = f" ({description})" if description else ""
+        raise _MistakeError(location, f"{'.'.join(location)}: found {_short(given)}, expected {kind}{expected}")
+    return made
+
+
+def _retyped(given: Any, made: Any, location: tuple[str, ...] = ()) -> tuple[list[str], Any, Any] | None:
+    """Find a value whose type changed on the way, but for numbers that were written as text, or whole."""
+    if isinstance(given, dict) and isinstance(made, dict):
+        pairs = [(str(key), value, made[key]) for key, value in given.items() if key in made]
+    elif isinstance(given, (list, tuple)) and isinstance(made, (list, tuple)):
+        pairs = [(str(place), *pair) for place, pair in enumerate(zip(given, made, strict=False))]
+    else:
+        kept = type(given) is type(made) or type(made) not in (bool, int, float)
+        return None if kept or (type(made) is float and type(given) in (int, str)) else (list(location), given, made)
+    found = (_retyped(value, other, (*location, name)) for name, value, other in pairs)
+    return next((mistake for mistake in found if mistake), None)
 
 
 def check_member(option: str, value: object, known: list[Any], key: str) -> None:
@@ -127,40 +166,66 @@ def check_member(option: str, value: object, known: list[Any], key: str) -> None
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML file of keys and values; a key that comes twice is refused."""
     try:
-        values = yaml.load(path.read_text(), _Loader)
+        values = yaml.load(path.read_bytes(), _Loader)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run in the project's folder") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({(error.strerror or str(error)).lower()})") from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         raise InputError(
             f"{path}: {f'line {mark.line + 1}: ' if mark else ''}{error.problem or error.context}"
         ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    except yaml.reader.ReaderError as error:
+        raise InputError(f"{path}: not UTF-8 text ({error.reason}); save the file as UTF-8") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # e.g. a date that is none
+        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())[:200]}") from None
+    if values is None:
+        raise InputError(f"{path}: the file is empty, expected keys and values")
     if not isinstance(values, dict):
-        raise InputError(f"{path}: found {type(values).__name__}, expected keys and values")
+        raise InputError(f"{path}: found {_short(values)}, expected keys and values")
     return values
 
 
+TEXT_TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
+AMBIGUOUS = re.compile(
+    r"[-+]?(0[0-9_]+|0b[01_]+|0o[0-7_]+|[0-9][0-9_]*_[0-9_]*(\.[0-9_]*)?|[0-9]+(:[0-5]?[0-9])+(\.[0-9_]*)?)"
+)
+
+
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that comes twice in a block, of which YAML would keep the last and say nothing."""
+    """Refuses what would change without a word: a key that comes twice, and numbers that DVC reads as others."""
+
+    def compose_scalar_node(self, anchor: Any) -> yaml.ScalarNode:
+        node = super().compose_scalar_node(anchor)
+        if node.style is None and AMBIGUOUS.fullmatch(node.value):
+            raise yaml.constructor.ConstructorError(
+                problem=f"found {node.value}, which readers of YAML take for different numbers; write it in plain "
+                "decimal digits, or in quotes if it is a text",
+                problem_mark=node.start_mark,
+            )
+        return node
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
         lines: dict[Any, int] = {}
         for key, _ in node.value:
             line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode) or key.tag not in TEXT_TAGS:
+                found = key.value if isinstance(key, yaml.ScalarNode) else "a list or a block"
+                raise yaml.constructor.ConstructorError(
+                    problem=f"found {found} as a key, expected text; write it in quotes", problem_mark=key.start_mark
+                )
             if key.value in lines:
                 raise yaml.constructor.ConstructorError(
                     problem=f"{key.value}: set in line {lines[key.value]} already; keep one of the two",
                     problem_mark=key.start_mark,
                 )
-            if isinstance(key, yaml.ScalarNode):
-                lines[key.value] = line
+            lines[key.value] = line
         return node
 
 
-def mistake(error: ValidationError, model: type[BaseModel]) -> tuple[list[str], str]:
+def mistake(error: ValidationError, model: type[BaseModel], values: Any = None) -> tuple[list[str], str]:
     """
     Say the first mistake in one line.
 
@@ -168,6 +233,8 @@ def mistake(error: ValidationError, model: type[BaseModel]) -> tuple[list[str], 
     ----------
     error : ValidationError
         Of the model. Its own validators say ``"key: what is wrong"``.
+    values : object
+        What was validated: where a value may be of several kinds, only these tell keys from names of kinds.
 
     Returns
     -------
@@ -175,7 +242,7 @@ def mistake(error: ValidationError, model: type[BaseModel]) -> tuple[list[str], 
         Where, part by part; and the line: dotted key, what was found, what is expected.
     """
     errors = error.errors()
-    first = errors[0]
+    first = _closest(errors, model)
     location = [str(part) for part in first["loc"]]
     if first["type"] == "value_error":
         keys, _, said = first["msg"].removeprefix("Value error, ").partition(": ")
@@ -187,6 +254,9 @@ def mistake(error: ValidationError, model: type[BaseModel]) -> tuple[list[str], 
     expected = f" ({description})" if description else ""
     if first["type"] != "missing":
         message = str(first["msg"])
+        if first["type"] == "list_type" and isinstance(first["input"], (str, int, float)):
+            message = f"Expected a list: [{first['input']}]"
+        key = max(key, ".".join(_followed(values, first["loc"])), key=len)
         return location, f"{key}: found {_short(first['input'])}: {message[0].lower()}{message[1:]}{expected}"
     missing = f"{key}: missing{expected}"
     for other in errors:  # a misspelt key is missing under its right name
@@ -196,13 +266,30 @@ def mistake(error: ValidationError, model: type[BaseModel]) -> tuple[list[str], 
     return location, missing
 
 
+def _followed(values: Any, location: Iterable[Any]) -> list[str]:
+    """Keep the parts of a location that are keys and places of the values."""
+    kept = []
+    for part in location:
+        if (isinstance(values, dict) and part in values) or (isinstance(values, list) and isinstance(part, int)):
+            values = values[part]
+            kept.append(str(part))
+    return kept
+
+
+def _closest(errors: list[Any], model: type[BaseModel]) -> Any:
+    """Choose the mistake to say: where a value may be of several kinds, that of the kind which it fits best."""
+    field = _describe([str(part) for part in errors[0]["loc"]], model)[0].split(".")
+    within = [e for e in errors if _describe([str(p) for p in e["loc"]], model)[0].split(".")[: len(field)] == field]
+    return max(within, key=lambda e: len(e["loc"]))
+
+
 def _unknown(location: list[str], model: type[BaseModel]) -> str:
     known = ", ".join(_section(location, model).model_fields)
     return f"{'.'.join(location)}: unknown key; remove it or correct its spelling (known: {known})"
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    text = {"True": "true", "False": "false", "None": "null"}.get(repr(value), repr(value))  # as YAML writes them
     return text if len(text) <= 100 else f"{text[:97]}..."
 
 

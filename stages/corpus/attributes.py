@@ -18,6 +18,10 @@ OCCUPATIONS = (
     "guard", "construction worker",
 )  # fmt: skip
 LIGHTER_TONES = ("1", "2")
+UNKNOWN = frozenset({  # what stands for no value, in any case: as pandas reads it, and as annotators write it
+    "", "#n/a", "#n/a n/a", "#na", "-1.#ind", "-1.#qnan", "-nan", "1.#ind", "1.#qnan", "<na>", "n/a", "na", "nan",
+    "nat", "none", "null", "unknown", "unsure", "?", "-",
+})  # fmt: skip
 
 # Words of a caption that say a group; the forms follow Zhao et al. (EMNLP 2017) and Hendricks et al. (ECCV 2018) [S].
 WORDS = {
@@ -125,6 +129,27 @@ def proxy_column(word: str) -> str:
         E.g. ``"y_proxy_headscarf"``; anything but letters and digits becomes an underscore.
     """
     return f"y_proxy_{re.sub(r'[^0-9a-z]+', '_', word.lower()).strip('_')}"
+
+
+def is_unknown(value: object) -> bool:
+    """Tell whether a value, of any type, stands for none: one of `UNKNOWN`, whatever its case, or blanks."""
+    return value is None or str(value).strip().casefold() in UNKNOWN
+
+
+def known_value(value: object) -> str:
+    """
+    Write a value of an attribute as text.
+
+    Returns
+    -------
+    str
+        Without blanks around it; empty where it is unknown; ``"1"`` for 1.0, which is what gaps make of 1 in pandas.
+    """
+    if is_unknown(value):
+        return ""
+    text = str(value).strip()
+    whole = re.fullmatch(r"([+-]?\d+)\.0*", text)
+    return whole[1] if whole else text
 
 
 def tone_group(skin_tone: str) -> str:

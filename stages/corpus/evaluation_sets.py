@@ -16,11 +16,14 @@ import pandas as pd
 
 from stages.core.atomic import merged
 from stages.core.errors import InputError, missing
+from stages.corpus.attributes import known_value
 from stages.corpus.shards import Shard, write_shard
 
 ATTRIBUTES = ("gender", "skin_tone", "age", "ethnicity")
 TEXT_COLUMNS = ("key", "label", *ATTRIBUTES, "occupation", "part", "style")
 COLUMNS = ("key", "captions", *TEXT_COLUMNS[1:])
+GROUPED = (*ATTRIBUTES, "occupation")  # whose unknown values are `stages.corpus.attributes.UNKNOWN`
+CAPTIONED = ("people", "phase", "coco_gender", "coco")  # sets that are measured by their captions
 VALUES = {"gender": {"", "woman", "man"}, "skin_tone": {"", "1", "2", "3", "4", "5", "lighter", "darker"}}
 
 
@@ -72,6 +75,9 @@ def read_set(folder: Path, name: str) -> EvalSet:
         ) from None
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not a readable parquet file ({error}); write the set again") from None
+    for attribute in GROUPED:
+        if attribute in table:
+            table[attribute] = table[attribute].map(_known)
     check(table, str(path))
     images = Shard(folder / f"{name}.tar")
     lost = [key for key in table["key"] if key not in images]
@@ -87,7 +93,7 @@ def check(table: pd.DataFrame, where: str) -> None:
     Raises
     ------
     InputError
-        If a column is missing, a value is not known, or keys repeat.
+        If a column is missing, a value is not known, keys repeat, or only some rows have captions.
     """
     if absent := [name for name in COLUMNS if name not in table]:
         raise InputError(f"{where}: column {absent[0]} is missing (found: {', '.join(table.columns)})")
@@ -98,9 +104,21 @@ def check(table: pd.DataFrame, where: str) -> None:
     for name in TEXT_COLUMNS:
         if table[name].isna().to_numpy().any():
             raise InputError(f"{where}: column {name} holds nulls; a missing value is the empty string")
+    empty = [key for key, captions in zip(table["key"], table["captions"], strict=True) if not _said(captions)]
+    if empty and len(empty) < len(table):
+        raise InputError(
+            f"{where}: no caption, or an empty one, for {len(empty)} of {len(table)} keys, e.g. {empty[0]}; fill it "
+            "in, leave the row out, or give no row a caption"
+        )
     for name in VALUES:
         for value in sorted(set(table[name])):
             check_group(name, value, f"{where}: column {name}")
+
+
+def _said(captions: Iterable[str]) -> bool:
+    """Tell whether there are captions, none of them empty."""
+    texts = list(captions)
+    return bool(texts) and all(text.strip() for text in texts)
 
 
 def check_group(attribute: str, value: str, where: str) -> None:
@@ -140,7 +158,8 @@ def write_set(folder: Path, name: str, rows: Iterable[tuple[dict[str, Any], str,
 
     def samples() -> Iterable[tuple[str, dict[str, bytes | str | dict]]]:
         for row, suffix, image in rows:
-            records.append({**dict.fromkeys(TEXT_COLUMNS, ""), "captions": [], **row})
+            known = {name: _known(row[name]) for name in GROUPED if name in row}
+            records.append({**dict.fromkeys(TEXT_COLUMNS, ""), "captions": [], **row, **known})
             yield row["key"], {suffix: image}
 
     with merged(folder) as staging:
@@ -149,6 +168,10 @@ def write_set(folder: Path, name: str, rows: Iterable[tuple[dict[str, Any], str,
         check(table, name)
         table.to_parquet(staging / f"{name}.parquet", index=False)
     return count
+
+
+def _known(value: Any) -> Any:
+    return known_value(value) if isinstance(value, str) else value
 
 
 def _extra(records: list[dict[str, Any]]) -> list[str]:

@@ -7,32 +7,20 @@ A shard is an uncompressed tar. The members of a sample share the name before th
 import io
 import json
 import os
+import re
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO, cast
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from stages.core.atomic import written
 from stages.core.errors import InputError, missing
+from stages.corpus.images import IMAGE_SUFFIXES, UnreadableError, pixels
 
-IMAGE_SUFFIXES = ("png", "jpg", "jpeg", "webp")
-
-
-def encode_png(image: np.ndarray) -> bytes:
-    """
-    Encode one image, the same way for real and for synthetic ones.
-
-    Parameters
-    ----------
-    image : np.ndarray
-        uint8, (height, width, 3).
-    """
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, format="PNG", compress_level=1)
-    return buffer.getvalue()
+KEY = re.compile(r"[A-Za-z0-9_-]+")  # what a key of the user's may be
 
 
 def decode_image(data: bytes, name: str) -> np.ndarray:
@@ -55,10 +43,9 @@ def decode_image(data: bytes, name: str) -> np.ndarray:
         If the bytes are no image or are cut off.
     """
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            return np.asarray(image.convert("RGB"))
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{name}: not a readable image ({error}); write the shard again") from None
+        return pixels(data)
+    except UnreadableError as reason:
+        raise InputError(f"{name}: not a readable image ({reason}); write the shard again") from None
 
 
 def write_shard(path: Path, samples: Iterable[tuple[str, Mapping[str, bytes | str | dict]]]) -> int:
@@ -79,10 +66,11 @@ def write_shard(path: Path, samples: Iterable[tuple[str, Mapping[str, bytes | st
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     count = 0
-    with written(path) as partial, tarfile.open(partial, "w", format=tarfile.USTAR_FORMAT) as tar:
+    # a name that fits in a header gets one of the ustar format, a longer one an extended header
+    with written(path) as partial, tarfile.open(partial, "w", format=tarfile.PAX_FORMAT) as tar:
         for key, members in samples:
             if "." in key or "/" in key:
-                raise InputError(f"{path}: key {key!r} holds a dot or a slash; WebDataset keys must not")
+                raise InputError(f"{path.name}: key {key!r} holds a dot or a slash; WebDataset keys must not")
             for suffix, value in members.items():
                 data = _encode(value)
                 info = tarfile.TarInfo(f"{key}.{suffix}")
@@ -108,6 +96,63 @@ class Member:
     size: int
 
 
+def list_members(path: Path, tolerant: bool = False) -> Iterator[Member]:
+    """
+    List the files in a tar, from its headers. Tars that were joined one behind the other are read as one.
+
+    Parameters
+    ----------
+    tolerant : bool
+        Whether a tar that is cut off or damaged counts as what comes before; else it is refused.
+
+    Raises
+    ------
+    InputError
+        If it is no tar, cut off or damaged, or holds a link or a sparse file, whose content is elsewhere.
+    """
+    last, size = "", path.stat().st_size
+    try:
+        with path.open("rb") as file:
+            start: int | None = 0
+            while start is not None:
+                file.seek(start)
+                with tarfile.open(fileobj=file, mode="r:") as tar:
+                    while (info := tar.next()) is not None:
+                        cast(Any, tar).members.clear()  # tarfile would remember every header
+                        if info.issym() or info.islnk() or info.issparse():
+                            kind = "a sparse file" if info.issparse() else "a link"
+                            raise InputError(
+                                f"{path}: member {info.name} is {kind}; write the tar with its content "
+                                "(tar --dereference --hard-dereference)"
+                            )
+                        if info.size < 0 or info.offset_data + info.size > size:
+                            raise tarfile.ReadError(f"cut off inside member {info.name}")
+                        if info.isfile():
+                            last = info.name
+                            yield Member(last, info.offset_data, info.size)
+                    start = _following(file, tar.offset)
+    except (tarfile.TarError, ValueError, OverflowError, EOFError) as error:  # of damaged headers
+        if not (tolerant and last):
+            where = f", after {last}" if last else "; expected an uncompressed tar"
+            raise InputError(f"{path}: not a readable tar: {error}{where}; obtain or make it again") from None
+
+
+def _following(file: BinaryIO, end: int) -> int | None:
+    """Find the tar that follows the one whose members end at a place; tarfile takes any damage for the end."""
+    file.seek(end)
+    block = file.read(tarfile.BLOCKSIZE)
+    if block != bytes(tarfile.BLOCKSIZE):
+        found = "damaged" if len(block) == tarfile.BLOCKSIZE else "cut off"
+        raise tarfile.ReadError(f"{found}: no end-of-archive block")
+    while block and not any(block):
+        end += len(block)
+        block = file.read(2048 * tarfile.BLOCKSIZE)
+    if not block:
+        return None
+    first = next(place for place in range(0, len(block), tarfile.BLOCKSIZE) if any(block[place : place + 512]))
+    return end + first
+
+
 class Shard:
     """
     Random access to the samples of one tar, by key.
@@ -128,25 +173,14 @@ class Shard:
         self.path = Path(path)
         self._members: dict[str, dict[str, Member]] = {}
         try:
-            size = self.path.stat().st_size
-            with tarfile.open(self.path, "r:") as tar:
-                for info in tar:
-                    if not info.isfile():
-                        continue
-                    if info.offset_data + info.size > size:
-                        if tolerant:
-                            break
-                        raise InputError(f"{self.path}: cut off inside member {info.name}; make the shard again")
-                    key, _, suffix = info.name.rpartition("/")[2].partition(".")
-                    self._members.setdefault(key, {})[suffix] = Member(info.name, info.offset_data, info.size)
+            for member in list_members(self.path, tolerant):
+                key, suffix = member.name.rpartition("/")[2].partition(".")[0], self.suffix(member)
+                parts = self._members.setdefault(key, {})
+                if suffix in parts:
+                    raise InputError(f"{self.path}: member {key}.{suffix} comes twice; make the shard again")
+                parts[suffix] = member
         except FileNotFoundError:
             raise missing(f"{self.path}: no such shard", "run the stage that writes it (`dvc repro`)") from None
-        except tarfile.TarError as error:
-            if tolerant and self._members:
-                return
-            last = next(reversed(self._members), None)
-            where = f", after the members of {last}" if last else ""
-            raise InputError(f"{self.path}: not a readable tar ({error}{where}); make the shard again") from None
 
     @property
     def keys(self) -> list[str]:
@@ -195,8 +229,13 @@ class Shard:
         InputError
             If there is no image, or it cannot be decoded (shard and member are named).
         """
-        suffix = self.image_member(key).name.rpartition("/")[2].partition(".")[2]
+        suffix = self.suffix(self.image_member(key))
         return decode_image(self.read(key, suffix), f"{self.path}: member {key}.{suffix}")
+
+    @staticmethod
+    def suffix(member: Member) -> str:
+        """Name a member in its sample: what follows the first dot, in lower case."""
+        return member.name.rpartition("/")[2].partition(".")[2].lower()
 
     def image_member(self, key: str) -> Member:
         """

@@ -8,6 +8,7 @@ packed in the work folder, where a killed run goes on.
 
 import argparse
 import json
+import math
 import multiprocessing
 import os
 import shutil
@@ -25,7 +26,9 @@ from stages.core.errors import InputError, run
 from stages.core.scratch import digest, work_folder
 from stages.core.seeds import uniform
 from stages.core.settings import load, load_section
-from stages.corpus.evaluation_sets import write_set
+from stages.corpus import tables
+from stages.corpus.attributes import is_unknown, known_value
+from stages.corpus.evaluation_sets import CAPTIONED, write_set
 from stages.corpus.shards import write_shard
 from stages.download.corpora import evaluation as own_evaluation
 from stages.download.corpora import packing, paths, table, urls, wds
@@ -70,7 +73,7 @@ def _write_own(corpus: Corpus, folder: Path) -> None:
     download = corpus.download
     sets = {name: paths.find(place, f"download.evaluation.{name}") for name, place in download.evaluation.items()}
     shares = _shares(download)
-    source, skip, min_side, shape = _source(download, corpus.shards)
+    source, how, shape = _source(download, corpus.shards)
     shares.to_csv(folder / "occupations.csv", index=False)
     (folder / "eval").mkdir()
     for name, path in sets.items():
@@ -79,12 +82,11 @@ def _write_own(corpus: Corpus, folder: Path) -> None:
 
             print(registry.write(name, path, folder / "eval"))
         else:
-            rows = tqdm(own_evaluation.read(path), desc=name, unit="image", disable=None)
+            rows = tqdm(own_evaluation.read(path, name in CAPTIONED), desc=name, unit="image", disable=None)
             print(f"{name}: {write_set(folder / 'eval', name, rows)} images")
-    how = packing.Packing(download.resolution, min_side, download.seed, skip)
     work = work_folder("pack", {**shape, "shards": corpus.shards, "how": vars(how)})
     _pack(source, how, corpus.shards, work)
-    found = packing.gather(work, corpus.shards, packing.schema(source), folder / "samples.parquet")
+    found = packing.gather(work, corpus.shards, packing.schema(source), folder / "samples.parquet", shape["source"])
     (folder / "download.json").write_text(json.dumps(found, indent=2) + "\n")
     (folder / "real").mkdir()
     for name in corpus.shards:
@@ -96,20 +98,23 @@ def _write_own(corpus: Corpus, folder: Path) -> None:
     print(f"{found['samples']} of {found['rows']} rows stored; lost: {found['lost']}{reasons}")
 
 
-def _source(download: Download, shards: list[str]) -> tuple[packing.Source, bool, int, dict[str, Any]]:
-    """Open the source; return it, whether bad samples are skipped, the least side, and what shapes its samples."""
+def _source(download: Download, shards: list[str]) -> tuple[packing.Source, packing.Packing, dict[str, Any]]:
+    """Open the source; return it, how its samples are stored, and what shapes them beside their content."""
+    side, seed = download.resolution, download.seed
     if download.table is not None:
         given = download.table
-        path = paths.find(given.path, "download.table.path")
-        shape = {"table": digest([path]), "path": str(path.resolve()), "given": given.model_dump()}
+        path = paths.find(given.path, "download.table.path", file=True)
+        shape = {"table": digest([path]), "source": str(path.resolve()), "given": given.model_dump()}
         ordered = work_folder("table", shape) / "ordered.parquet"
         if not ordered.exists():
-            table.order(path, given.image, given.caption, given.key, ordered)
-        return table.TableSource(path, ordered, len(shards)), given.on_bad_sample == "skip", 1, shape
+            table.order(path, given.image, given.caption, given.key, ordered, given.numbers)
+        source = table.TableSource(path, ordered, len(shards))
+        packing.check_cut(path, source.rows, shards)
+        return source, packing.Packing(side, 1, seed, given.on_bad_sample == "skip", given.captions == "draw"), shape
     if download.wds is not None:
         given = download.wds
-        tars = wds.tars(paths.find(given.folder, "download.wds.folder"))
-        stamps = [(str(tar), tar.stat().st_size, tar.stat().st_mtime_ns) for tar in tars]
+        folder = paths.find(given.folder, "download.wds.folder")
+        tars = wds.tars(folder)
         keys = [wds.keys(tar, given.prefix_keys) for tar in tqdm(tars, desc="list", unit="tar", disable=None)]
         wds.check_unique(keys, tars, given.prefix_keys)
         source = wds.WdsSource(
@@ -121,30 +126,33 @@ def _source(download: Download, shards: list[str]) -> tuple[packing.Source, bool
             given.prefix_keys,
             len(shards),
         )
-        return source, given.on_bad_sample == "skip", 1, {"tars": stamps, "given": given.model_dump()}
+        packing.check_cut(f"{folder}: {len(tars)} tars", sum(source.counts), shards)
+        shape = {"source": str(folder), "tars": [(tar.name, tar.stat().st_size) for tar in tars]}
+        how = packing.Packing(side, 1, seed, given.on_bad_sample == "skip", given.captions == "draw")
+        return source, how, {**shape, "given": given.model_dump()}
     assert download.cc3m is not None
     given = download.cc3m
-    path = paths.find(given.list, "download.cc3m.list")
+    path = paths.find(given.list, "download.cc3m.list", file=True)
     rows = urls.count(path)
-    shape = {"list": digest([path]), "shards": shards}
-    work = work_folder("cc3m", shape)  # stays: another resolution needs no second download
+    shape = {"list": digest([path]), "source": str(path), "shards": shards}
+    work = work_folder("cc3m", {"list": shape["list"], "shards": shards})  # stays for another resolution
     urls.cut(path, rows, tuple(shards), work / "urls")
     urls.fetch(work / "urls", rows, tuple(shards), given, work / "files")
-    return urls.UrlSource(path, work / "files", tuple(shards), rows), True, given.min_side, shape
+    source = urls.UrlSource(path, work / "files", tuple(shards), rows)
+    return source, packing.Packing(side, given.min_side, seed, skip=True), shape
 
 
 def _pack(source: packing.Source, how: packing.Packing, names: list[str], work: Path) -> None:
-    """Pack the shards that are not there yet, on all cores."""
-    todo = [(shard, name) for shard, name in enumerate(names) if not packing.finished(work, name)]
-    processes = min(os.cpu_count() or 1, len(todo))
-    with tqdm(total=len(names), initial=len(names) - len(todo), desc="pack", unit="shard", disable=None) as bar:
+    """Pack the shards that are not there yet, or whose content changed, on all cores."""
+    processes = min(os.cpu_count() or 1, len(names))
+    with tqdm(total=len(names), desc="pack", unit="shard", disable=None) as bar:
         if processes <= 1:
-            for shard, name in todo:
+            for shard, name in enumerate(names):
                 packing.pack(source, how, shard, name, work)
                 bar.update()
             return
         with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
-            tasks = [pool.submit(packing.pack, source, how, shard, name, work) for shard, name in todo]
+            tasks = [pool.submit(packing.pack, source, how, shard, name, work) for shard, name in enumerate(names)]
             try:
                 for task in as_completed(tasks):
                     task.result()
@@ -157,15 +165,30 @@ def _shares(download: Download) -> pd.DataFrame:
     """Read the known shares of women; none are known where the user gives none."""
     if download.occupations is None:
         return pd.DataFrame(columns=pd.Index(SHARES))
-    path = paths.find(download.occupations, "download.occupations")
-    shares = pd.read_csv(path)
-    if absent := [name for name in SHARES if name not in shares]:
-        raise InputError(f"{path}: no column {absent[0]} (found: {', '.join(shares.columns)})")
-    for name in SHARES[1:]:
-        values = pd.Series(pd.to_numeric(shares[name], errors="coerce"))
-        if (values.isna() & shares[name].notna()).any() or not values.dropna().between(0, 1).all():
-            raise InputError(f"{path}: column {name}: expected shares in [0, 1], empty where unknown")
-    return shares.loc[:, list(SHARES)]
+    path = paths.find(download.occupations, "download.occupations", file=True)
+    names = tables.columns(path)
+    if absent := [name for name in SHARES if name not in names]:
+        raise InputError(f"{path}: no column {absent[0]} (found: {tables.shown(names)}); add it, empty where unknown")
+    shares: list[dict[str, Any]] = []
+    for number, row in enumerate(tables.rows(path), 1):
+        occupation = known_value(row["occupation"])
+        if not occupation or any(occupation == other["occupation"] for other in shares):
+            raise InputError(f"{path}: row {number}: occupation: found {occupation!r}, expected each occupation once")
+        known = {name: _share(row[name], f"{path}: row {number}: column {name}") for name in SHARES[1:]}
+        shares.append({"occupation": occupation, **known})
+    return pd.DataFrame(shares, columns=pd.Index(SHARES))
+
+
+def _share(value: Any, where: str) -> float | None:
+    if is_unknown(value):
+        return None
+    try:
+        share = float(value)
+    except (TypeError, ValueError):
+        share = math.nan
+    if not 0 <= share <= 1:
+        raise InputError(f"{where}: found {value!r}, expected a share in [0, 1], empty where it is unknown")
+    return share
 
 
 def _write_emoji(corpus: Corpus, emoji: Emoji, folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Settings of `download`: where the corpus and the evaluation sets come from, and their size."""
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -7,6 +8,9 @@ from pydantic import Field, model_validator
 from stages.core.settings import Count, NonNegative, Profile, Section, Seed, Share
 
 Style = Literal["noto", "twemoji", "openmoji", "noto-v1", "fluent-emoji-flat"]
+Captions = Literal["first", "draw"]
+OF_SEVERAL = "which caption of a list is stored: the first, or one drawn by download.seed and the key"
+OURS = ("key", "shard", "caption", "captions", "u", "image")  # columns that no attribute may be named after
 Place = Annotated[str, Field(min_length=1)]  # path of a file or folder outside the pipeline
 
 
@@ -70,10 +74,14 @@ class CC3M(Section):
 class Table(Section):
     """Pairs of a table of the user's own (`download.source: table`); further columns are known attributes."""
 
-    path: Place = Field(description="csv, tsv (with header) or parquet file; may name $VARIABLES")
-    image: str = Field(default="image", description="column of the image files, relative to the table's folder")
-    caption: str = Field(default="caption", description="column of the captions")
+    path: Place = Field(description="csv, tsv (with header), jsonl or parquet file; may name $VARIABLES")
+    image: str = Field(
+        default="image", description="column of image files, relative to the table's folder, or of image bytes"
+    )
+    caption: str = Field(default="caption", description="column of the captions: a text, or a list of texts")
+    captions: Captions = Field(default="first", description=OF_SEVERAL)
     key: str | None = Field(default=None, description="column of unique keys; null: the number of the row")
+    numbers: list[str] = Field(default=[], description="columns that must be numbers, e.g. a utility")
     on_bad_sample: Literal["fail", "skip"] = Field(
         default="fail", description="an unreadable image or an empty caption: stop, or leave it out and count it"
     )
@@ -85,11 +93,21 @@ class Wds(Section):
     folder: Place = Field(description="folder of .tar shards; may name $VARIABLES")
     caption: str = Field(default="txt", description="member that is the caption; `json.name`: a field of the json one")
     attributes: list[str] = Field(default=[], description="text fields of the json member that are known attributes")
+    captions: Captions = Field(default="first", description=OF_SEVERAL)
     numbers: list[str] = Field(default=[], description="numeric fields of the json member, e.g. a utility")
     prefix_keys: bool = Field(default=False, description="put the tar's name before each key: where keys repeat")
     on_bad_sample: Literal["fail", "skip"] = Field(
         default="fail", description="an unreadable image or an empty caption: stop, or leave it out and count it"
     )
+
+    @model_validator(mode="after")
+    def _names_are_free(self) -> "Wds":
+        every = [*self.attributes, *self.numbers]
+        if ours := [name for name in every if name in OURS]:
+            raise ValueError(f"attributes: found {ours[0]!r}, a name of this project's; rename the field")
+        if twice := [name for place, name in enumerate(every) if name in every[:place]]:
+            raise ValueError(f"attributes, numbers: found {twice[0]!r} twice, expected each field once")
+        return self
 
 
 class Download(Section):
@@ -118,6 +136,9 @@ class Download(Section):
                     f"source: found {self.source!r} and the block {name} {there}; it belongs to source {name!r}, and "
                     "to that one only"
                 )
+        for name in self.evaluation:
+            if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+                raise ValueError(f"evaluation: found the name {name!r}, expected letters, digits, _ and -")
         if self.emoji and (self.evaluation or self.occupations):
             raise ValueError("evaluation, occupations: source 'emoji' brings its own; expected neither")
         return self

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from stages.corpus import prompts
-from stages.corpus.evaluation_sets import ATTRIBUTES
+from stages.corpus.evaluation_sets import ATTRIBUTES, CAPTIONED
 from stages.evaluate import (
     association,
     bootstrap,
@@ -33,7 +33,7 @@ from stages.evaluate.features import mean_direction, unit
 from stages.evaluate.groups import CONTRASTS, Group, GroupFigures, contrast, means, partition
 from stages.evaluate.scores import Scores
 
-RETRIEVAL = ("people", "phase", "coco_gender", "coco")
+RETRIEVAL = CAPTIONED
 PERSONS = ("portraits", "fairface", "utkface", "miap")
 OBJECTS = ("objects", "imagenet")
 KNOWN_SETS = (*RETRIEVAL, *PERSONS, *OBJECTS)

@@ -22,8 +22,8 @@ from stages.core.errors import run
 from stages.core.scratch import work_folder
 from stages.core.seeds import derive, uniform
 from stages.core.settings import check_member, load
-from stages.corpus.images import square
-from stages.corpus.shards import Shard, encode_png, write_shard
+from stages.corpus.images import encode_png, square
+from stages.corpus.shards import Shard, write_shard
 from stages.generate.sampler import Sampler, Sampling, load_pipeline
 from stages.generate.settings import Settings
 

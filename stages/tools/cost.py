@@ -29,7 +29,7 @@ from stages.tools.params import Generate, Params, Train, load
 RATES = {"float16": 989.4e12, "bfloat16": 989.4e12, "float32": 494.7e12}  # FLOP/s; float32 as TF32
 REACHED = 0.4  # share of the stated rate: an assumption
 ROWS = 2_905_954  # CC3M as the first study could download it, of 3,318,333 [P]
-PNG = 122_000  # bytes of a 256 px photograph: mean of the two in scikit-learn, as `corpus.shards.encode_png` writes it
+PNG = 122_000  # bytes of a 256 px photograph: mean of the two in scikit-learn, as `corpus.images.encode_png` writes it
 FETCHED = 90_000  # bytes of a file from the web, at the least: of a public copy whose sides are at most 1024 px [S]
 HEADERS = 1536  # bytes of the three members of a sample in a tar, beside their contents and padding
 

@@ -12,7 +12,8 @@ import yaml
 
 from stages.core.scratch import VARIABLE, work_folder
 from stages.corpus.attributes import sensitive_columns
-from stages.corpus.shards import Shard, encode_png, write_shard
+from stages.corpus.images import encode_png
+from stages.corpus.shards import Shard, write_shard
 from tests.helpers import tiny_clip
 
 ROOT = Path(__file__).resolve().parents[2]

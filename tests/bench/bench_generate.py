@@ -21,7 +21,7 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 from stages.core.seeds import derive
-from stages.corpus.shards import encode_png
+from stages.corpus.images import encode_png
 from stages.generate.sampler import Sampler, Sampling, load_pipeline
 from stages.pretrain import autoencoder
 from stages.pretrain.quality.__main__ import load_recogniser

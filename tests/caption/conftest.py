@@ -20,7 +20,8 @@ from stages.caption.captioner import Captioner, Ends, Standardise
 from stages.caption.clipcap import ClipCap, small_gpt2
 from stages.caption.transformer import TransformerCaptioner
 from stages.corpus.evaluation_sets import write_set
-from stages.corpus.shards import encode_png, write_shard
+from stages.corpus.images import encode_png
+from stages.corpus.shards import write_shard
 
 ENDS = Ends(pad=0, start=2, end=3, never=(0, 1, 2))
 WORDS, WIDTH, PLACES, MAX_TOKENS = 12, 8, 4, 6

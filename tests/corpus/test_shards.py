@@ -10,7 +10,8 @@ import pytest
 import webdataset
 
 from stages.core.errors import InputError
-from stages.corpus.shards import Shard, encode_png, read_images, write_shard
+from stages.corpus.images import encode_png
+from stages.corpus.shards import Shard, read_images, write_shard
 
 
 def picture(seed: int, side: int = 12) -> np.ndarray:

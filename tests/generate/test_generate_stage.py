@@ -14,8 +14,8 @@ import torch
 import yaml
 
 from stages.core.seeds import derive, uniform
-from stages.corpus.images import square
-from stages.corpus.shards import Shard, encode_png, write_shard
+from stages.corpus.images import encode_png, square
+from stages.corpus.shards import Shard, write_shard
 from stages.generate.sampler import Sampler, Sampling, load_pipeline
 
 ROOT = Path(__file__).parents[2]

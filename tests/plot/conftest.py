@@ -25,7 +25,8 @@ from stages.balance.__main__ import main as balance
 from stages.core.errors import run
 from stages.core.seeds import uniform
 from stages.corpus.evaluation_sets import read_set, write_set
-from stages.corpus.shards import encode_png, write_shard
+from stages.corpus.images import encode_png
+from stages.corpus.shards import write_shard
 from stages.evaluate import amplification, captioning
 from stages.evaluate.__main__ import _write as write_scores
 from stages.evaluate.suite import SetFeatures, Settings, Suite

@@ -17,7 +17,8 @@ from diffusers import StableDiffusionPipeline
 from safetensors.torch import save_file
 
 from stages.core.errors import InputError
-from stages.corpus.shards import encode_png, write_shard
+from stages.corpus.images import encode_png
+from stages.corpus.shards import write_shard
 from stages.generate.sampler import Sampler, Settings, load_pipeline
 from stages.pretrain.__main__ import settling
 from stages.pretrain.corpus import held_out

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from stages.corpus.evaluation_sets import write_set
-from stages.corpus.shards import encode_png, write_shard
+from stages.corpus.images import encode_png
+from stages.corpus.shards import write_shard
 from tests.helpers.shapes import COLOURS, SHAPES, Project, draw
 
 

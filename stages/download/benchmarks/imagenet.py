@@ -13,7 +13,6 @@ References
 Russakovsky et al., IJCV 2015, arXiv 1409.0575; names: Radford et al., ICML 2021, arXiv 2103.00020.
 """
 
-import contextlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,8 +20,9 @@ from pathlib import Path
 from open_clip import IMAGENET_CLASSNAMES
 
 from stages.core.errors import InputError
-from stages.corpus.shards import IMAGE_SUFFIXES, Shard
-from stages.download.benchmarks.layout import Benchmark, Row, load_image, require
+from stages.corpus.images import UnreadableError, kept
+from stages.corpus.shards import Shard
+from stages.download.benchmarks.layout import Benchmark, Row, load_image, read_text, require
 
 SOURCE = "image-net.org (ILSVRC2012 validation images, sorted into class folders, or as WebDataset tars)"
 
@@ -51,7 +51,7 @@ def _from_folders(root: Path) -> Iterator[Row]:
 def _names(root: Path, wnids: list[str]) -> dict[str, str]:
     table = root / "classnames.tsv"
     if table.is_file():
-        rows = [line.split("\t") for line in table.read_text().splitlines() if line.strip()]
+        rows = [line.split("\t") for line in read_text(table).splitlines() if line.strip()]
         if any(len(row) != 2 for row in rows):
             raise InputError(f"{table}: expected lines of wnid, tab, name")
         names = {wnid: name.strip() for wnid, name in rows}
@@ -70,17 +70,18 @@ def _from_tars(tars: list[Path]) -> Iterator[Row]:
     for path in tars:
         with Shard(path) as shard:
             for key in shard.keys:
-                number = shard.read(key, "cls").decode().strip()
-                if not number.isdigit() or int(number) >= len(IMAGENET_CLASSNAMES):
+                number = shard.read(key, "cls").decode(errors="replace").strip()
+                if not number.isdecimal() or int(number) >= len(IMAGENET_CLASSNAMES):
                     raise InputError(f"{path}: {key}.cls: found {number!r}, expected 0…{len(IMAGENET_CLASSNAMES) - 1}")
                 yield {"key": f"{path.stem}_{key}", "label": IMAGENET_CLASSNAMES[int(number)]}, *_image(shard, key)
 
 
 def _image(shard: Shard, key: str) -> tuple[str, bytes]:
-    for suffix in IMAGE_SUFFIXES:
-        with contextlib.suppress(InputError):
-            return ("jpg" if suffix == "jpeg" else suffix), shard.read(key, suffix)
-    raise InputError(f"{shard.path}: {key} has no image ({', '.join(IMAGE_SUFFIXES)})")
+    suffix = shard.suffix(shard.image_member(key))
+    try:
+        return kept(shard.read(key, suffix))
+    except UnreadableError as reason:
+        raise InputError(f"{shard.path}: member {key}.{suffix}: {reason}; obtain the tar again") from None
 
 
 IMAGENET = Benchmark("imagenet", SOURCE, read)

@@ -1,7 +1,5 @@
 """What all benchmarks share: files under a root, one row an image, and what was left out."""
 
-import csv
-import io
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -9,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
-
 from stages.core.errors import InputError, missing
+from stages.corpus import tables
+from stages.corpus.images import UnreadableError, kept
+from stages.corpus.text import EncodingError, decode
 
 Row = tuple[dict[str, Any], str, bytes]  # columns of `stages.corpus.evaluation_sets`, suffix and content of the image
 Reader = Callable[[Path, Counter[str]], Iterator[Row]]
@@ -60,15 +59,19 @@ def read_csv(path: Path, columns: Iterable[str]) -> Iterator[dict[str, str]]:
     InputError
         If a column is missing, or a row is cut off.
     """
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        for column in columns:
-            if column not in (reader.fieldnames or ()):
-                raise InputError(f"{path}: column {column} is missing (found: {', '.join(reader.fieldnames or ())})")
-        for row in reader:
-            if None in row.values():
-                raise InputError(f"{path}: line {reader.line_num} has fewer fields than the header; download it again")
-            yield row
+    found = tables.columns(path)
+    for column in columns:
+        if column not in found:
+            raise InputError(f"{path}: column {column} is missing (found: {tables.shown(found)}); download it again")
+    yield from tables.rows(path)
+
+
+def read_text(path: Path) -> str:
+    """Read a text file."""
+    try:
+        return decode(path.read_bytes())
+    except EncodingError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 def read_json(path: Path) -> Any:
@@ -81,8 +84,8 @@ def read_json(path: Path) -> Any:
         If it is not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+        return json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not valid JSON ({error}); download it again") from None
 
 
@@ -139,9 +142,14 @@ def find_image(folder: Path, stem: str) -> Path | None:
     return next((path for suffix in SUFFIXES if (path := folder / f"{stem}{suffix}").is_file()), None)
 
 
-def load_image(path: Path) -> tuple[str, bytes]:
+def load_image(path: Path, where: str = "") -> tuple[str, bytes]:
     """
-    Read an image file as it is.
+    Read an image file: as it is, or as PNG of its pixels where they must be turned, laid on white or scaled.
+
+    Parameters
+    ----------
+    where : str
+        The row that names it, for the error.
 
     Returns
     -------
@@ -151,12 +159,12 @@ def load_image(path: Path) -> tuple[str, bytes]:
     Raises
     ------
     InputError
-        If Pillow does not know the format.
+        If it is not there, or cannot be read as an image.
     """
-    data = path.read_bytes()
+    where = f"{where}: image {path}" if where else str(path)
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            kind = (image.format or "").lower()
-    except UnidentifiedImageError:
-        raise InputError(f"{path}: not an image; download it again") from None
-    return ("jpg" if kind in ("jpeg", "mpo") else kind), data
+        return kept(path.read_bytes())
+    except (OSError, ValueError) as error:  # not there, another user's, or a name that no file has
+        raise InputError(f"{where}: {(getattr(error, 'strerror', None) or 'no such file').lower()}") from None
+    except UnreadableError as reason:
+        raise InputError(f"{where}: {reason}; correct or replace it, or leave it out") from None

@@ -1,45 +1,87 @@
-"""Rows of a csv or tsv file that have more or fewer fields than its header: where they are."""
+"""Fields of a row of the user's tables, each read as what its column means: image, captions, key."""
 
-import csv
-from pathlib import Path
+import re
+from typing import Any
 
 from stages.core.errors import InputError
+from stages.corpus.attributes import is_unknown
+from stages.corpus.shards import KEY
 
-DELIMITERS = {".csv": ",", ".tsv": "\t"}
-NAMES = {",": "comma", "\t": "tab"}
+LISTED = re.compile(r"\[\s*(['\"]).*\1\s*\]", re.DOTALL)  # what pandas writes of a list into a csv file
 
 
-def check(path: Path) -> None:
+def image(value: Any, where: str) -> tuple[str, bytes | None]:
     """
-    Refuse a file whose rows differ in length.
+    Read an image: the path of a file, or bytes.
 
     Parameters
     ----------
-    path : Path
-        csv or tsv with header: fields may be in double quotes, and then hold anything, a quote being written twice.
+    value : object
+        Text, bytes, or Hugging Face's ``{bytes, path}``, of which the bytes go first.
+
+    Returns
+    -------
+    tuple of str and (bytes or None)
+        Path, empty where there is none; None where the image is a file.
 
     Raises
     ------
     InputError
-        If a row has another number of fields than the header, or a quoted field does not end; names its first line.
+        If it is anything else.
     """
-    delimiter = DELIMITERS[path.suffix.lower()]
-    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-        rows = csv.reader(file, delimiter=delimiter, strict=True)
-        line, expected = 1, 0
-        try:
-            for row in rows:
-                expected = expected or len(row)
-                if row and len(row) != expected:
-                    remedy = (
-                        f"quote a caption that holds a {NAMES[delimiter]}"
-                        if len(row) > expected
-                        else "give every row all fields, empty where nothing is known"
-                    )
-                    raise InputError(f"{path}: line {line}: {len(row)} fields, expected {expected}; {remedy}")
-                line = rows.line_num + 1
-        except csv.Error as error:
+    if isinstance(value, dict) and value.keys() >= {"bytes", "path"}:
+        return image(value["path"], where)[0], value["bytes"]
+    if isinstance(value, bytes):
+        return "", value
+    if value is None or value != value or (isinstance(value, str) and is_unknown(value)):
+        return "", None
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        raise InputError(f"{where}: found {shown(value)}, expected a path, the bytes of a file, or {{bytes, path}}")
+    return str(value), None
+
+
+def captions(value: Any, where: str) -> list[str]:
+    """
+    Read captions: a text, or a list of texts.
+
+    Returns
+    -------
+    list of str
+        As they were written, without empty ones.
+
+    Raises
+    ------
+    InputError
+        If it is anything else, or a list that was written as text.
+    """
+    texts = value if isinstance(value, list) else [value]
+    for text in texts:
+        if text is not None and text == text and not isinstance(text, str):  # nan differs from itself
+            raise InputError(f"{where}: found {shown(text)}, expected a text or a list of texts")
+        if isinstance(text, str) and LISTED.fullmatch(text):
             raise InputError(
-                f"{path}: line {line}: a quoted field that does not end before the next field ({error}); "
-                "write a quote inside a quoted field twice"
-            ) from None
+                f"{where}: found {shown(text)}, a list that was written as text; write the table as .parquet or "
+                ".jsonl, which hold lists, or with one caption per row"
+            )
+    return [text for text in texts if isinstance(text, str) and text.strip()]
+
+
+def key(value: Any, where: str) -> str:
+    """
+    Read a key.
+
+    Raises
+    ------
+    InputError
+        If it holds anything but letters, digits, ``_`` and ``-``.
+    """
+    text = "" if value is None else str(value)
+    if not KEY.fullmatch(text):
+        raise InputError(f"{where}: found {text or None!r}, expected letters, digits, _ and -; rename the key")
+    return text
+
+
+def shown(value: Any) -> str:
+    """Show a value in a message, shortened."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

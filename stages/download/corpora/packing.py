@@ -1,12 +1,14 @@
 """A source's samples → shards of the corpus, one shard a task: any number of processes, resumable, streaming.
 
-A shard is finished when its summary is there. What a sample becomes depends on the sample alone, and the shard a row
-belongs to on its number among the rows read, whatever was lost: so losses, kills and processes change nothing else.
+A shard is finished when its summary is there, made of the content that the source has now. What a sample becomes
+depends on the sample alone, and the shard a row belongs to on its number among the rows read, whatever was lost: so
+losses, kills and processes change nothing else.
 """
 
+import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,12 +18,11 @@ import pyarrow.parquet as pq
 
 from stages.core.atomic import written
 from stages.core.errors import InputError
-from stages.core.seeds import uniform
+from stages.core.seeds import derive, uniform
+from stages.corpus.images import UnreadableError, stored
 from stages.corpus.shards import write_shard
-from stages.download.corpora.pictures import UnreadableError, stored
 
 COLUMNS = (("key", pa.string()), ("shard", pa.string()), ("caption", pa.string()), ("u", pa.float64()))
-RESERVED = frozenset(name for name, _ in COLUMNS)
 NO_CAPTION, NO_FILE = "no caption", "no such file"
 
 
@@ -32,6 +33,8 @@ class Entry:
 
     Attributes
     ----------
+    captions : tuple of str
+        None of them empty; one is stored.
     image : bytes or None
         The image file; None: it could not be had, for the reason of `lost`.
     lost : str
@@ -40,7 +43,7 @@ class Entry:
 
     key: str
     where: str
-    caption: str = ""
+    captions: tuple[str, ...] = ()
     image: bytes | None = None
     known: Mapping[str, Any] = field(default_factory=dict)
     lost: str = ""
@@ -74,12 +77,15 @@ class Packing:
         Of the fixed uniform number of each sample.
     skip : bool
         Whether a bad sample is left out and counted; else it is an error.
+    draw : bool
+        Whether one of several captions is drawn, by seed and key; else it is the first.
     """
 
     side: int
     min_side: int
     seed: int
     skip: bool
+    draw: bool = False
 
 
 def bounds(rows: int, shards: int, shard: int) -> tuple[int, int]:
@@ -94,21 +100,17 @@ def bounds(rows: int, shards: int, shard: int) -> tuple[int, int]:
     return rows * shard // shards, rows * (shard + 1) // shards
 
 
-def finished(folder: Path, name: str) -> bool:
-    """
-    Tell whether a shard is packed.
-
-    Returns
-    -------
-    bool
-        True where all its files are complete.
-    """
-    return (folder / f"{name}.json").is_file()
+def check_cut(where: object, rows: int, shards: Sequence[str]) -> None:
+    """Refuse more shards than rows."""
+    if rows < len(shards):
+        raise InputError(f"{where}: {rows} rows for {len(shards)} shards (params.yaml: shards); name fewer shards")
 
 
 def pack(source: Source, packing: Packing, shard: int, name: str, folder: Path) -> str:
     """
     Pack one shard: `<name>.tar`, `<name>.parquet` and, last, its summary `<name>.json`.
+
+    One that is there already stays if it was made of the same content, images included.
 
     Raises
     ------
@@ -116,13 +118,18 @@ def pack(source: Source, packing: Packing, shard: int, name: str, folder: Path) 
         If a sample is bad and none may be; names it.
     """
     names = [column for column, _ in source.columns]
+    summary_path = folder / f"{name}.json"
+    if summary_path.is_file() and json.loads(summary_path.read_text()).get("content") == _content(source, shard):
+        return name
+    state = hashlib.blake2b(digest_size=8)
     rows: list[dict[str, Any]] = []
     lost: Counter[str] = Counter()
 
     def samples() -> Iterator[tuple[str, dict[str, Any]]]:
         for entry in source.entries(shard):
+            _update(state, entry)
             try:
-                image = _image(entry, packing)
+                image, caption = _made(entry, packing)
             except UnreadableError as reason:
                 if not packing.skip:
                     raise InputError(
@@ -132,15 +139,16 @@ def pack(source: Source, packing: Packing, shard: int, name: str, folder: Path) 
                 continue
             known = {column: entry.known.get(column) for column in names}
             u = uniform(packing.seed, entry.key)
-            rows.append({"key": entry.key, "shard": name, "caption": entry.caption, "u": u, **known})
-            yield entry.key, {"png": image, "txt": entry.caption, "json": known}
+            rows.append({"key": entry.key, "shard": name, "caption": caption, "u": u, **known})
+            yield entry.key, {"png": image, "txt": caption, "json": known}
 
     write_shard(folder / f"{name}.tar", samples())
     table = pa.Table.from_pylist(rows, schema(source))
     with written(folder / f"{name}.parquet") as file:
         pq.write_table(table, file)
     summary = {"rows": len(rows) + lost.total(), "samples": len(rows), "lost": dict(sorted(lost.items()))}
-    with written(folder / f"{name}.json") as file:
+    summary["content"] = state.hexdigest()
+    with written(summary_path) as file:
         file.write_text(json.dumps(summary))
     return name
 
@@ -157,9 +165,14 @@ def schema(source: Source) -> pa.Schema:
     return pa.schema([pa.field(column, kind) for column, kind in (*COLUMNS, *source.columns)])
 
 
-def gather(folder: Path, names: list[str], layout: pa.Schema, path: Path) -> dict[str, Any]:
+def gather(folder: Path, names: list[str], layout: pa.Schema, path: Path, where: object) -> dict[str, Any]:
     """
     Write the table of all samples, shard by shard, and sum up what was lost.
+
+    Parameters
+    ----------
+    where : object
+        The source, for errors.
 
     Returns
     -------
@@ -169,19 +182,27 @@ def gather(folder: Path, names: list[str], layout: pa.Schema, path: Path) -> dic
     Raises
     ------
     InputError
-        If no sample is left.
+        If no sample is left, or none in one of the shards.
     """
     rows = samples = 0
     lost: Counter[str] = Counter()
+    empty: list[str] = []
     with pq.ParquetWriter(path, layout) as writer:
         for name in names:
             summary = json.loads((folder / f"{name}.json").read_text())
             rows, samples = rows + summary["rows"], samples + summary["samples"]
             lost.update(summary["lost"])
             writer.write_table(pq.read_table(folder / f"{name}.parquet"))
+            if not summary["samples"]:
+                empty.append(name)
+    worst = f" (most often: {lost.most_common(1)[0][0]})" if lost else ""
     if not samples:
-        worst = f" (most often: {lost.most_common(1)[0][0]})" if lost else ""
-        raise InputError(f"download: none of {rows} rows gave a sample{worst}; correct the source")
+        raise InputError(f"{where}: none of {rows} rows gave a sample{worst}; correct the source")
+    if empty:
+        raise InputError(
+            f"{where}: no row of shard {empty[0]} gave a sample{worst}; correct the source, or name fewer shards "
+            "(params.yaml: shards)"
+        )
     return {
         "rows": rows,
         "samples": samples,
@@ -191,9 +212,22 @@ def gather(folder: Path, names: list[str], layout: pa.Schema, path: Path) -> dic
     }
 
 
-def _image(entry: Entry, packing: Packing) -> bytes:
+def _made(entry: Entry, packing: Packing) -> tuple[bytes, str]:
     if entry.image is None:
         raise UnreadableError(entry.lost)
-    if not entry.caption.strip():
+    if not entry.captions:
         raise UnreadableError(NO_CAPTION)
-    return stored(entry.image, packing.side, packing.min_side)
+    place = derive(packing.seed, entry.key, "caption") % len(entry.captions) if packing.draw else 0
+    return stored(entry.image, packing.side, packing.min_side), entry.captions[place]
+
+
+def _content(source: Source, shard: int) -> str:
+    state = hashlib.blake2b(digest_size=8)
+    for entry in source.entries(shard):
+        _update(state, entry)
+    return state.hexdigest()
+
+
+def _update(state: hashlib.blake2b, entry: Entry) -> None:
+    state.update(repr((entry.key, entry.captions, sorted(entry.known.items()), entry.lost)).encode())
+    state.update(hashlib.blake2b(entry.image).digest() if entry.image is not None else b"none")

@@ -4,10 +4,10 @@ import os
 import re
 from pathlib import Path
 
-from stages.core.errors import missing
+from stages.core.errors import InputError, missing
 
 
-def find(place: str, key: str) -> Path:
+def find(place: str, key: str, file: bool = False) -> Path:
     """
     Find a file or folder of the user's.
 
@@ -15,6 +15,9 @@ def find(place: str, key: str) -> Path:
     ----------
     place : str
         Path; ``$NAME`` and ``${NAME}`` stand for environment variables, relative paths start at the project's folder.
+
+    file : bool
+        Whether a folder will not do.
 
     Raises
     ------
@@ -26,6 +29,12 @@ def find(place: str, key: str) -> Path:
         raise missing(
             f"{key}: {place}: the environment variable {unset[1]} is not set", "set it to the folder of these files"
         )
-    if not path.exists():
+    try:
+        there = path.exists()
+    except (OSError, ValueError):  # a name that no file has
+        there = False
+    if not there:
         raise missing(f"{key}: {path}: no such file or folder", "obtain it, or correct the path in the profile")
+    if file and path.is_dir():
+        raise InputError(f"{key}: {path}: found a folder, expected a file; name the file in it")
     return path

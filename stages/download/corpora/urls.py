@@ -27,8 +27,8 @@ import pyarrow.parquet as pq
 from pyarrow import csv
 
 from stages.core.errors import InputError, missing
-from stages.corpus.shards import IMAGE_SUFFIXES, Shard
-from stages.download.corpora.packing import Entry, bounds
+from stages.corpus.shards import Shard
+from stages.download.corpora.packing import Entry, bounds, check_cut
 from stages.download.settings import CC3M
 
 LAYOUT = pa.schema([("url", pa.string()), ("caption", pa.string()), ("row", pa.int64())])
@@ -85,9 +85,9 @@ class UrlSource:
                     yield Entry(key, where, lost=reason(row["error_message"] if row else ""))
                     continue
                 member = tar.image_member(row["key"]).name.rpartition(".")[2]
-                assert member in IMAGE_SUFFIXES
+                captions = (row["caption"],) if (row["caption"] or "").strip() else ()
                 known = {"url": row["url"], "sha256": row["sha256"]}
-                yield Entry(key, where, row["caption"] or "", tar.read(row["key"], member), known)
+                yield Entry(key, where, captions, tar.read(row["key"], member), known)
 
 
 def reason(message: str | None) -> str:
@@ -140,8 +140,7 @@ def cut(path: Path, rows: int, names: tuple[str, ...], folder: Path) -> None:
     InputError
         If there are more shards than rows.
     """
-    if rows < len(names):
-        raise InputError(f"{path}: {rows} rows for {len(names)} shards (params.yaml: shards); name fewer shards")
+    check_cut(path, rows, names)
     folder.mkdir(parents=True, exist_ok=True)
     pending = pa.table({name: [] for name in LAYOUT.names}, LAYOUT)
     first, shard = 0, 0
@@ -276,4 +275,8 @@ def _batches(path: Path) -> Iterator[pa.RecordBatch]:
         ) as reader:
             yield from reader
     except pa.ArrowInvalid as error:
+        if "UTF8" in str(error):
+            raise InputError(f"{path}: not all of it is UTF-8 ({str(error)[:80]}); save the list as UTF-8") from None
         raise InputError(f"{path}: {str(error)[:200]}; expected two columns, caption and url, and no header") from None
+    except (OSError, UnicodeError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); expected a file of this user") from None

@@ -1,17 +1,19 @@
 """`source: wds`: a folder of WebDataset tars, from whatever tool.
 
-The tars are listed first, headers only; a shard of the corpus then reads its own samples from those that hold them, as
-the webdataset library groups them. An image, its caption and its attributes belong together by their key.
+The tars are listed first, headers only; a shard of the corpus then reads its own samples from those that hold them. The
+members of a sample share the name before the first dot, WebDataset's rule, and may lie anywhere in their tar. An image,
+its caption and its attributes belong together by their key.
 """
 
+import hashlib
 import json
+import math
 import re
-import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -19,9 +21,18 @@ from numpy.typing import NDArray
 
 from stages.core.errors import InputError
 from stages.core.seeds import derive
+from stages.corpus.attributes import is_unknown, known_value
 from stages.corpus.evaluation_sets import check_group
-from stages.corpus.shards import IMAGE_SUFFIXES
+from stages.corpus.images import IMAGE_SUFFIXES
+from stages.corpus.shards import Member, list_members
+from stages.corpus.text import EncodingError, decode
+from stages.download.corpora import fields
 from stages.download.corpora.packing import Entry, bounds
+
+SUFFIXES = (*IMAGE_SUFFIXES, "gif", "bmp", "tif", "tiff")  # of images; what they hold is stored as any other image
+NO_IMAGE = f"no image member ({', '.join(SUFFIXES)})"
+
+Sample = Mapping[str, Member]  # by suffix, lower case
 
 
 @dataclass(frozen=True)
@@ -65,30 +76,97 @@ class WdsSource:
         start = 0
         for tar, count in zip(self.tars, self.counts, strict=True):
             if start < last and first < start + count:
-                for sample in islice(_samples(tar), max(0, first - start), last - start):
-                    yield self._entry(tar, sample)
+                with tar.open("rb") as file:
+                    for key, sample in islice(samples(tar).items(), max(0, first - start), last - start):
+                        yield self._entry(tar, file, key, sample)
             start += count
 
-    def _entry(self, tar: Path, sample: Mapping[str, Any]) -> Entry:
-        given = sample["__key__"]
+    def _entry(self, tar: Path, file: BinaryIO, given: str, sample: Sample) -> Entry:
         where = f"{tar}: sample {given}"
-        fields = _fields(sample, where) if self.attributes or self.numbers or self.caption.startswith("json.") else {}
-        if self.caption.startswith("json."):
-            caption = str(fields.get(self.caption.removeprefix("json.")) or "")
-        else:
-            caption = sample.get(self.caption, b"").decode(errors="replace")
-        suffix = next((name for name in IMAGE_SUFFIXES if name in sample), None)
+        known: dict[str, Any] = {}
+        if self.attributes or self.numbers or self.caption.startswith("json."):
+            known = _fields(file, sample, where)
+        try:
+            captions, bad = self._captions(file, sample, known, where), ""
+        except EncodingError:
+            captions, bad = [], "caption that is not UTF-8"
+        suffix = next((name for name in SUFFIXES if name in sample), None)
         return Entry(
-            key=_key(tar, given, self.prefix),
+            key=key_of(tar, given, self.prefix),
             where=where,
-            caption=caption,
-            image=sample[suffix] if suffix else None,
+            captions=tuple(captions),
+            image=read(file, sample[suffix]) if suffix and not bad else None,
             known={
-                **{name: _group(name, fields.get(name), where) for name in self.attributes},
-                **{name: _number(fields.get(name), f"{where}: {name}") for name in self.numbers},
+                **{name: _group(name, known.get(name), where) for name in self.attributes},
+                **{name: _number(known.get(name), f"{where}: {name}") for name in self.numbers},
             },
-            lost=f"no image member ({', '.join(IMAGE_SUFFIXES)})",
+            lost=bad or NO_IMAGE,
         )
+
+    def _captions(self, file: BinaryIO, sample: Sample, known: Mapping[str, Any], where: str) -> list[str]:
+        if self.caption.startswith("json."):
+            name = self.caption.removeprefix("json.")
+            return fields.captions(known.get(name), f"{where}: member json: {name}")
+        return lines(read(file, sample[self.caption])) if self.caption in sample else []
+
+
+def lines(data: bytes) -> list[str]:
+    """
+    Read the caption of a text member.
+
+    Returns
+    -------
+    list of str
+        One caption or none: without the mark and the line end that editors add, and inner line ends as they are on
+        Unix.
+    """
+    text = decode(data).replace("\r\n", "\n").replace("\r", "\n").strip()
+    return [text] if text else []
+
+
+def read(file: BinaryIO, member: Member) -> bytes:
+    """Read one member."""
+    file.seek(member.offset)
+    return file.read(member.size)
+
+
+def samples(tar: Path) -> dict[str, dict[str, Member]]:
+    """
+    List the samples of a tar, from its headers.
+
+    Returns
+    -------
+    dict of str to dict of str to Member
+        Members by suffix, by key; in the order in which the keys come first.
+
+    Raises
+    ------
+    InputError
+        If the tar is unreadable, a member comes twice, or dots in the names join what are several samples.
+    """
+    found: dict[str, dict[str, Member]] = {}
+    for member in list_members(tar):
+        folder, slash, name = member.name.removeprefix("./").rpartition("/")
+        stem, dot, suffix = name.partition(".")
+        if not stem or not dot or (member.name.startswith("__") and member.name.endswith("__")):
+            continue  # no sample in WebDataset either
+        parts = found.setdefault(f"{folder}{slash}{stem}", {})
+        if suffix.lower() in parts:
+            first = parts[suffix.lower()].name
+            raise InputError(
+                f"{tar}: members {first} and {member.name} are the same member {suffix.lower()} of one sample; "
+                "expected each once, in any case; make the shard again"
+            )
+        parts[suffix.lower()] = member
+    for parts in found.values():
+        if not any(suffix in parts for suffix in SUFFIXES):
+            for suffix, member in parts.items():
+                if suffix.rpartition(".")[2] in SUFFIXES:
+                    raise InputError(
+                        f"{tar}: member {member.name}: the key ends at the first dot, WebDataset's rule, so this is "
+                        f"member {suffix} of its sample, and no image; rename the files, without dots before the suffix"
+                    )
+    return found
 
 
 def tars(folder: Path) -> tuple[Path, ...]:
@@ -107,7 +185,7 @@ def tars(folder: Path) -> tuple[Path, ...]:
     """
     found = tuple(sorted(folder.glob("*.tar")))
     if not found:
-        raise InputError(f"{folder}: no .tar file; expected WebDataset shards (uncompressed)")
+        raise InputError(f"{folder}: no .tar file; expected a folder of WebDataset shards (uncompressed)")
     return found
 
 
@@ -130,30 +208,7 @@ def keys(tar: Path, prefix: bool) -> NDArray[np.int64]:
     InputError
         If the tar is unreadable or cut off.
     """
-    from webdataset.tariterators import base_plus_ext  # brings torch, which no other source needs
-
-    found: list[int] = []
-    last: str | None = None
-    size = tar.stat().st_size
-    try:
-        with tarfile.open(tar, "r:") as file:
-            while (member := file.next()) is not None:
-                cast(Any, file).members.clear()  # tarfile would remember every header
-                if member.isfile() and member.offset_data + member.size > size:
-                    raise InputError(f"{tar}: cut off inside member {member.name}; obtain the shard again")
-                base = base_plus_ext(member.name)[0] if member.isfile() else None
-                if base is None or base == last or _is_meta(member.name):
-                    continue
-                last = base
-                found.append(derive(0, _key(tar, base, prefix)))
-            end = file.offset
-    except tarfile.TarError as error:
-        raise InputError(f"{tar}: not a readable tar ({error}); obtain the shard again") from None
-    with tar.open("rb") as raw:  # tarfile takes a cut inside a header for the end
-        raw.seek(end)
-        if raw.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-            raise InputError(f"{tar}: cut off after {last}: no end-of-archive block; obtain the shard again")
-    return np.asarray(found, np.int64)
+    return np.asarray([derive(0, key_of(tar, given, prefix)) for given in samples(tar)], np.int64)
 
 
 def check_unique(listed: Sequence[NDArray[np.int64]], names: Sequence[Path], prefixed: bool) -> None:
@@ -178,46 +233,62 @@ def check_unique(listed: Sequence[NDArray[np.int64]], names: Sequence[Path], pre
     if len(twice):
         tar_of = np.repeat(np.arange(len(names)), [len(part) for part in listed])
         first, second = (names[int(tar_of[order[twice[0] + i]])] for i in (0, 1))
-        remedy = "make the shards again" if prefixed else "set download.wds.prefix_keys: true"
+        remedy = "make the shards again" if prefixed or first == second else "set download.wds.prefix_keys: true"
         raise InputError(f"{len(twice)} keys come twice, e.g. one of {first} in {second}; {remedy}")
 
 
-def _samples(tar: Path) -> Iterator[Mapping[str, Any]]:
-    from webdataset.tariterators import group_by_keys, tar_file_iterator  # brings torch, which no other source needs
+def key_of(tar: Path, given: str, prefix: bool) -> str:
+    """
+    Write a key of letters, digits, ``_`` and ``-``.
 
-    with tar.open("rb") as file:
-        yield from group_by_keys({**member, "__url__": str(tar)} for member in tar_file_iterator(cast(Any, file)))
+    Parameters
+    ----------
+    prefix : bool
+        Whether the tar's name precedes it.
+
+    Returns
+    -------
+    str
+        Folders are joined by ``_``; a name with any other character gets a hash of itself, so that it stays unique.
+    """
+    return f"{_legal(tar.stem)}_{_legal(given)}" if prefix else _legal(given)
 
 
-def _is_meta(name: str) -> bool:
-    return name.startswith("__") and name.endswith("__")  # the library leaves these out
+def _legal(name: str) -> str:
+    plain = name.replace("/", "_")
+    legal = re.sub(r"[^A-Za-z0-9_-]+", "_", plain)
+    if legal == plain:
+        return legal
+    return f"{legal}-{hashlib.blake2b(name.encode(errors='surrogateescape'), digest_size=4).hexdigest()}"
 
 
-def _key(tar: Path, given: str, prefix: bool) -> str:
-    legal = re.sub(r"[^A-Za-z0-9_-]+", "_", given)
-    return f"{re.sub(r'[^A-Za-z0-9_-]+', '_', tar.stem)}_{legal}" if prefix else legal
-
-
-def _fields(sample: Mapping[str, Any], where: str) -> dict[str, Any]:
+def _fields(file: BinaryIO, sample: Sample, where: str) -> dict[str, Any]:
+    if "json" not in sample:
+        raise InputError(f"{where}: no member json, whose fields download.wds names (found: {', '.join(sample)})")
     try:
-        fields = json.loads(sample["json"])
-    except (KeyError, ValueError):
-        raise InputError(f"{where}: no readable member json, which download.wds names") from None
-    if not isinstance(fields, dict):
-        raise InputError(f"{where}: member json: found {type(fields).__name__}, expected fields")
-    return fields
+        found = json.loads(decode(read(file, sample["json"])))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where}: member json: not valid JSON ({error}); make the shard again") from None
+    if not isinstance(found, dict):
+        raise InputError(f"{where}: member json: found {fields.shown(found)}, expected an object {{…}}")
+    return found
 
 
 def _group(name: str, value: object, where: str) -> str:
-    text = "" if value is None else str(value)
+    if isinstance(value, (list, dict)):
+        raise InputError(f"{where}: member json: {name}: found {fields.shown(value)}, expected one text")
+    text = known_value(value)
     check_group(name, text, f"{where}: member json: {name}")
     return text
 
 
 def _number(value: object, where: str) -> float | None:
-    if value is None:
+    if is_unknown(value):
         return None
     try:
-        return float(str(value))
+        number = float(str(value))
     except ValueError:
-        raise InputError(f"{where}: found {value!r}, expected a number") from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise InputError(f"{where}: found {fields.shown(value)}, expected a finite number, or null where it is unknown")
+    return number

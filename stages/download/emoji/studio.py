@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
-from stages.corpus.shards import encode_png
+from stages.corpus.images import encode_png
 from stages.download.emoji.duplicates import twins
 from stages.download.emoji.icons import Art
 from stages.download.emoji.people import Emoji, catalog

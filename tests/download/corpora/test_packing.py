@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from stages.core.errors import InputError
-from stages.corpus.shards import Shard, encode_png
+from stages.corpus.images import encode_png
+from stages.corpus.shards import Shard
 from stages.download.corpora import packing, table
 
 ROWS = 60  # of a shard
@@ -63,7 +64,7 @@ def test_gathering_sums_up_and_keeps_the_order(tmp_path: Path, picture: Path) ->
     (tmp_path / "out" / "00001.json").write_text(
         json.dumps({"rows": ROWS + 2, "samples": ROWS, "lost": {"HTTP 404": 2}})
     )
-    found = packing.gather(tmp_path / "out", names, packing.schema(of), tmp_path / "samples.parquet")
+    found = packing.gather(tmp_path / "out", names, packing.schema(of), tmp_path / "samples.parquet", "t.csv")
     assert found["rows"] == 3 * ROWS + 2
     assert found["lost_by_reason"] == {"HTTP 404": 2}
     samples = pd.read_parquet(tmp_path / "samples.parquet")
@@ -87,5 +88,5 @@ def test_nothing_left_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "00000.json").write_text('{"rows": 2, "samples": 0, "lost": {"HTTP 404": 2}}')
     layout = pa.schema(packing.COLUMNS)
     pq.write_table(layout.empty_table(), tmp_path / "00000.parquet")
-    with pytest.raises(InputError, match=r"none of 2 rows gave a sample \(most often: HTTP 404\)"):
-        packing.gather(tmp_path, ["00000"], layout, tmp_path / "samples.parquet")
+    with pytest.raises(InputError, match=r"^t\.csv: none of 2 rows gave a sample \(most often: HTTP 404\)"):
+        packing.gather(tmp_path, ["00000"], layout, tmp_path / "samples.parquet", "t.csv")

@@ -154,7 +154,7 @@ def test_a_bad_sample_is_named_else_and_a_second_run_goes_on(project: Project, d
         ({"skin_tone": [None, 2, 6, *[1] * 7]}, {}, "row 3: column skin_tone: found '6', expected one of 1, 2, 3, 4"),
         ({}, {"path": "mine/pairs.xlsx"}, "download.table.path: mine/pairs.xlsx: no such file or folder"),
         ({}, {"path": "$NOWHERE/pairs.csv"}, "the environment variable NOWHERE is not set"),
-        ({}, {"path": "mine/pictures/0.img"}, "expected .csv, .tsv or .parquet"),
+        ({}, {"path": "mine/pictures/0.img"}, "found a .img file, expected .csv, .tsv, .jsonl, .parquet"),
     ],
 )
 def test_a_mistake_is_one_line(
@@ -173,7 +173,7 @@ HEAD = "image,caption,gender\np/1.jpg,a judge,woman\n"
 @pytest.mark.parametrize(
     ("rows", "says"),
     [
-        ("p/2.jpg,a man, a farmer,man\n", "line 3: 4 fields, expected 3; quote a caption that holds a comma"),
+        ("p/2.jpg,a man, a farmer,man\n", "line 3: 4 fields, expected 3; quote a field that holds a comma"),
         ("p/2.jpg,a man\n", "line 3: 2 fields, expected 3; give every row all fields"),
         ('p/2.jpg,"two\nlines",man\n\np/3.jpg,a man\n', "line 6: 2 fields, expected 3"),
         ('p/2.jpg,"a man" with a hat,man\n', "line 3: a quoted field that does not end before the next field"),
@@ -194,7 +194,7 @@ def test_a_row_of_another_length_is_named_by_its_line(tmp_path: Path, rows: str,
 def test_a_header_that_is_shorter_than_all_rows_is_no_header_of_other_names(tmp_path: Path) -> None:
     path = tmp_path / "pairs.tsv"
     path.write_text("image\tcaption\np/1.jpg\ta\tb\np/2.jpg\ta\tc\n")
-    with pytest.raises(InputError, match=r"pairs\.tsv: line 2: 3 fields, expected 2; quote a caption that holds a tab"):
+    with pytest.raises(InputError, match=r"pairs\.tsv: line 2: 3 fields, expected 2; quote a field that holds a tab"):
         order(path, "image", "caption", None, tmp_path / "o.parquet")
 
 
@@ -203,7 +203,7 @@ def test_quoted_fields_may_hold_commas_quotes_and_newlines(tmp_path: Path) -> No
     path.write_text(HEAD + 'p/2.jpg,"a ""tall"" man,\na farmer",man\n\np/3.jpg,5" of rain,\n')
     assert order(path, "image", "caption", None, tmp_path / "o.parquet") == 3
     written = pd.read_parquet(tmp_path / "o.parquet")
-    assert written["caption"].tolist() == ["a judge", 'a "tall" man,\na farmer', '5" of rain']
+    assert written["captions"].map(list).tolist() == [["a judge"], ['a "tall" man,\na farmer'], ['5" of rain']]
     assert written["gender"].tolist() == ["woman", "man", ""]
 
 
@@ -257,5 +257,5 @@ def test_row_groups_are_small_so_that_a_shard_reads_its_own_rows(tmp_path: Path)
     assert pq.read_metadata(tmp_path / "o.parquet").num_row_groups == 3
     source = TableSource(tmp_path / "t.csv", tmp_path / "o.parquet", 7)
     entries = [entry for shard in range(7) for entry in source.entries(shard)]
-    assert [entry.caption for entry in entries] == [f"c{i}" for i in range(9000)]
+    assert [entry.captions for entry in entries] == [(f"c{i}",) for i in range(9000)]
     assert entries[-1].key == "000008999"

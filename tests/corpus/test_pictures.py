@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stages.corpus.images import square
+from stages.corpus.images import UnreadableError, square, stored
 from stages.corpus.shards import decode_image
-from stages.download.corpora.pictures import UnreadableError, stored
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
