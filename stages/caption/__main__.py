@@ -125,7 +125,8 @@ def main() -> None:
             batch_size=settings.decode_batch,
             device=device,
         )
-        table = pd.DataFrame({"key": keys, "caption": list(progress(said, f"{name}: caption", len(keys), unit="image"))})
+        captions = list(progress(said, f"{name}: caption", len(keys), unit="image"))
+        table = pd.DataFrame({"key": keys, "caption": captions})
         with written(output / f"{name}.parquet") as file:
             table.to_parquet(file, index=False)
         scratch.append(work)

@@ -44,9 +44,8 @@ def progress(
     **named
         Of tqdm: ``unit``, ``initial``.
     """
+    named |= {"delay": AFTER, "disable": silent}
     if sys.stderr.isatty():
-        return tqdm(items, what, total, delay=AFTER, disable=silent, **named)
+        return tqdm(items, what, total, **named)
     layout = "{desc}: {n_fmt} of {total_fmt} {unit}s, {elapsed}, left {remaining}"
-    return _Lines(
-        items, what, total, delay=AFTER, mininterval=EVERY, maxinterval=EVERY, bar_format=layout, disable=silent, **named
-    )
+    return _Lines(items, what, total, mininterval=EVERY, maxinterval=EVERY, bar_format=layout, **named)

@@ -9,17 +9,17 @@ from them at the end, so its bytes do not depend on either. Without a GPU, a pro
 import argparse
 import hashlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 from accelerate import PartialState
 from safetensors.numpy import load_file, save_file
-from torch.multiprocessing.spawn import ProcessExitedException, start_processes
 
 from stages.core.atomic import written
-from stages.core.errors import InputError, run
+from stages.core.errors import run
+from stages.core.forks import in_forks
 from stages.core.progress import progress
 from stages.core.scratch import work_folder
 from stages.core.seeds import derive, uniform
@@ -88,8 +88,9 @@ def main() -> None:
         device = state.device or torch.device("cpu")
         forks = 1
         if device.type == "cpu":
-            forks = min(torch.get_num_threads(), len(mine)) if sys.platform == "linux" else 1  # elsewhere, forks crash
-            torch.set_num_threads(1)  # before OpenMP starts a pool, which a fork would not have; sums do not depend on it
+            if sys.platform == "linux":  # elsewhere forks are unsafe
+                forks = min(torch.get_num_threads(), len(mine))
+            torch.set_num_threads(1)  # before OpenMP starts a pool, which a fork would lack
         pipeline = load_pipeline(
             ours.model, ours.revision, ours.scheduler, ours.safety_checker, getattr(torch, ours.dtype), device
         )
@@ -112,7 +113,7 @@ def main() -> None:
         def done() -> int:
             return sum(len(part) for part, file in zip(parts, files, strict=True) if file.exists())
 
-        steps = draw(0) if forks == 1 else _forked(draw, forks)
+        steps = draw(0) if forks == 1 else in_forks(draw, forks)
         with progress(
             what=f"generate {shard}", total=len(keys), initial=done(), unit="image", silent=not state.is_main_process
         ) as bar:
@@ -124,29 +125,6 @@ def main() -> None:
         flagged = sum(int(load_file(file)["flagged"].sum()) for file in files)
         note = f", {flagged} blanked by the safety checker" if flagged else ""
         print(f"generate {shard}: {count} images{note}")
-
-
-def _forked(draw: Callable[[int], Iterator[None]], forks: int) -> Iterator[None]:
-    """Exhaust `draw` of each number in a process of its own, and yield now and then while they work."""
-
-    def work(fork: int) -> None:
-        try:
-            for _ in draw(fork):
-                pass
-        except InputError as error:
-            print(f"error: {error}", file=sys.stderr)
-            raise SystemExit(2) from None
-
-    context = start_processes(work, nprocs=forks, join=False, start_method="fork")
-    assert context is not None
-    try:
-        while not context.join(timeout=1):
-            yield
-    except ProcessExitedException as error:
-        if error.exit_code == 2:  # it has said why
-            raise SystemExit(2) from None
-        raise InputError(f"generate: {error}; if memory ran out, set OMP_NUM_THREADS to fewer processes") from None
-    yield
 
 
 def _members(parts: list[list[str]], files: list[Path]) -> Iterator[tuple[str, dict[str, bytes]]]:
