@@ -233,8 +233,8 @@ def _features(
     """Compute features into memory maps of the work folder, from where an earlier run stopped; or find them there."""
     folder = work_folder("features", shape)
     paths = {part: folder / f"{part}.npy" for part in ("pooled", "spatial")}
-    progress = folder / "done"
-    done = int(progress.read_text()) if progress.is_file() else 0
+    counter = folder / "done"
+    done = int(counter.read_text()) if counter.is_file() else 0
     maps: dict[str, np.memmap] = {}
     if done:
         maps = {part: np.lib.format.open_memmap(path, mode="r+") for part, path in paths.items()}
@@ -253,7 +253,7 @@ def _features(
                 bar.update(len(parts[0]))
                 for array in maps.values():
                     array.flush()
-                with written(progress) as file:
+                with written(counter) as file:
                     file.write_text(str(done))
     return Features(folder, maps["pooled"], maps["spatial"])
 

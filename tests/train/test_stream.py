@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from stages.core.errors import InputError
-from stages.tools.params import Augmentation
 from stages.train import data, rows, schedule
+from stages.train.settings import Augmentation
 
 COPIES = np.array([1, 0, 2, 3, 1], np.int32)
 
