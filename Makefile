@@ -8,10 +8,10 @@ export COUNTERWEIGHT_WORK ?= $(abspath .work)
 AGAINST ?= origin/main
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro study verify pr-check hooks test test-fast lint format bench pretrain quality clean
+.PHONY: help install repro study verify pr-check hooks test test-fast test-numerics lint format bench pretrain quality clean
 
 help: ## This list.
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -43,6 +43,9 @@ test: install lint ## Everything that guards the project: lint, types, tests, th
 
 test-fast: install ## The tests without the end-to-end run.
 	OMP_NUM_THREADS=1 python -m pytest --numprocesses 2 --dist loadfile --ignore tests/test_pipeline.py
+
+test-numerics: install ## The numeric tests on kernels that round otherwise, as another processor would. SETTINGS=--reduced
+	python tests/numerics.py $(SETTINGS)
 
 lint: install ## ruff, numpydoc and pyright.
 	ruff check .

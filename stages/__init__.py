@@ -9,3 +9,9 @@ measures quality and bias; ``plot`` shows them. `dvc.yaml` has the graph, `param
 
 Stages meet only in files and never import each other; what two of them need stands one level up, here.
 """
+
+import os
+
+# OpenMP reads this when torch is loaded: a thread that spins while it waits for the others takes the core from whatever
+# else runs (ten times slower beside a busy process, no faster on free cores). A user's own setting stays.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -17,7 +17,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from torch import Tensor, cat, channels_last
-from tqdm import tqdm
 
 from stages.annotate import classifier, proxies
 from stages.annotate.agreement import Agreement
@@ -34,6 +33,7 @@ from stages.annotate.table import (
 )
 from stages.core.atomic import merged, written
 from stages.core.errors import InputError, missing, run
+from stages.core.progress import progress
 from stages.core.scratch import work_folder
 from stages.core.seeds import uniform
 from stages.core.settings import load
@@ -83,7 +83,7 @@ class Annotation:
         if self.settings.source == "metadata":
             self._learn()
         groups: dict[tuple[str, str], Codes] = {}
-        for name, rows in tqdm(self._by_shard(), "groups", len(self.shards), unit="shard", disable=None):
+        for name, rows in progress(self._by_shard(), "groups", len(self.shards), unit="shard"):
             for source, part, shard in self._sources(name, rows):
                 found = self._groups(source, part, shard)
                 groups[source, name] = encode(found)
@@ -154,7 +154,7 @@ class Annotation:
         shape |= {"shard": str(shard.path.resolve()), "size": stat.st_size, "time": stat.st_mtime_ns}
         kept = work_folder("annotate", shape) / "seen.json"
         if not kept.exists():
-            bar = tqdm(shard.keys, str(shard.path), unit="image", disable=None, leave=False)
+            bar = progress(shard.keys, str(shard.path), unit="image", leave=False)
             seen = self._decide(self.recogniser.probabilities(shard.read_image(key) for key in bar))
             with written(kept) as file:
                 file.write_text(json.dumps(seen))
@@ -185,7 +185,7 @@ class Annotation:
         settings = self.settings
         share = settings.max_images / max(1, self.samples.metadata.num_rows)
         parts: list[tuple[Tensor, NDArray[np.int64], NDArray[np.bool_]]] = []
-        for name, every in tqdm(self._by_shard(), "read real", len(self.shards), unit="shard", disable=None):
+        for name, every in progress(self._by_shard(), "read real", len(self.shards), unit="shard"):
             drawn = [share >= 1 or uniform(settings.seed, key, "annotate images") < share for key in every["key"]]
             rows = every.loc[drawn, :]
             groups = groups_of_metadata(rows)
@@ -196,7 +196,7 @@ class Annotation:
             parts.append((images, targets(groups, nobody), np.asarray(held_out, bool)))
         images = cat([part[0] for part in parts]).contiguous(memory_format=channels_last)
         goal, held_out = (np.concatenate([part[i] for part in parts]) for i in (1, 2))
-        with tqdm(total=settings.epochs, desc="classifier", unit="epoch", disable=None) as bar:
+        with progress(what="classifier", total=settings.epochs, unit="epoch") as bar:
             self.network = classifier.fit(
                 images[~held_out], goal[~held_out], settings.epochs, settings.seed, bar.update
             )

@@ -45,6 +45,7 @@ from stages.core.settings import load
 from stages.corpus.attributes import GROUPS, sensitive_column
 
 MEMORY = "2GB"  # what DuckDB may hold; it spills the rest
+DIGITS = 9  # of weights: linear algebra differs between processors from the 12th on, and the mix shall not
 
 
 def main() -> None:
@@ -71,6 +72,7 @@ def main() -> None:
             )
         except UncertifiedError as error:
             raise InputError(f"{folder}: {error}") from None
+        solution = replace(solution, q=solution.q.round(DIGITS))
         allotment = allot(problem, solution.q, settings.compensate)
         if not allotment.total.sum():
             raise InputError(f"balance.eta: {problem.eta:g} of {rows} rows leaves none; raise eta, eps_d or eps_r")

@@ -17,7 +17,6 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from stages.caption.captioner import Captioner, Standardise, count_parameters
 from stages.caption.clipcap import ClipCap, pretrained_gpt2, small_gpt2
@@ -30,6 +29,7 @@ from stages.caption.transformer import TransformerCaptioner
 from stages.caption.vocabulary import Vocabulary, words_of, words_of_model
 from stages.core.atomic import written
 from stages.core.errors import InputError, missing, run
+from stages.core.progress import progress
 from stages.core.scratch import digest, work_folder
 from stages.core.settings import check_member, load
 from stages.corpus.evaluation_sets import read_set
@@ -126,7 +126,8 @@ def main() -> None:
             batch_size=settings.decode_batch,
             device=device,
         )
-        table = pd.DataFrame({"key": keys, "caption": list(tqdm(said, f"{name}: caption", len(keys), disable=None))})
+        captions = list(progress(said, f"{name}: caption", len(keys), unit="image"))
+        table = pd.DataFrame({"key": keys, "caption": captions})
         with written(output / f"{name}.parquet") as file:
             table.to_parquet(file, index=False)
         scratch.append(work)
@@ -194,7 +195,7 @@ def _train(name: str, captioner: Captioner, vocabulary: Vocabulary, job: Job, wo
         losses = state["losses"]
     features = job.features.read(captioner)
     copies = {data: rows[data].to_numpy() for data in ("mixed", "balanced")}
-    with tqdm(total=steps, initial=trainer.done, desc=f"{name}: train", unit="step", disable=None) as bar:
+    with progress(what=f"{name}: train", total=steps, initial=trainer.done, unit="step") as bar:
         for step, batch in enumerate(batches(copies, plan, fitting.batch_size, job.seed)):
             if step < trainer.done:
                 continue
@@ -233,14 +234,14 @@ def _features(
     """Compute features into memory maps of the work folder, from where an earlier run stopped; or find them there."""
     folder = work_folder("features", shape)
     paths = {part: folder / f"{part}.npy" for part in ("pooled", "spatial")}
-    progress = folder / "done"
-    done = int(progress.read_text()) if progress.is_file() else 0
+    counter = folder / "done"
+    done = int(counter.read_text()) if counter.is_file() else 0
     maps: dict[str, np.memmap] = {}
     if done:
         maps = {part: np.lib.format.open_memmap(path, mode="r+") for part, path in paths.items()}
     if done < count:
         tower = load_tower(clip, device)
-        with tqdm(total=count, initial=done, desc="features", unit="image", disable=None) as bar:
+        with progress(what="features", total=count, initial=done, unit="image") as bar:
             for parts in extract(tower, images(done), batch_size):
                 if not maps:
                     for (part, path), values in zip(paths.items(), parts, strict=True):
@@ -253,7 +254,7 @@ def _features(
                 bar.update(len(parts[0]))
                 for array in maps.values():
                     array.flush()
-                with written(progress) as file:
+                with written(counter) as file:
                     file.write_text(str(done))
     return Features(folder, maps["pooled"], maps["spatial"])
 

@@ -25,10 +25,10 @@ from accelerate.utils import gather_object
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
-from tqdm import tqdm
 
 from stages.core.atomic import replaced, written
 from stages.core.errors import InputError, missing, run
+from stages.core.progress import progress
 from stages.core.scratch import work_folder
 from stages.core.settings import check_member, load
 from stages.corpus.evaluation_sets import EvalSet, read_set
@@ -216,7 +216,7 @@ def _features(
     def images(as_published: bool) -> Features:
         def encode() -> Features:
             with state.split_between_processes(keys) as own:
-                bar = tqdm([str(key) for key in own], desc=evalset.name, unit="image", disable=None)
+                bar = progress([str(key) for key in own], evalset.name, unit="image", silent=not state.is_main_process)
                 pictures = (evalset.images.read_image(key) for key in bar)
                 part = embed.image_features(encoder, pictures, batch_size, as_published)
             return np.concatenate([rows for rows in gather_object([part]) if len(rows)])

@@ -2,7 +2,8 @@
 
 Resumes after a kill and runs on any number of processes (LAUNCH="accelerate launch -m"): the shard is cut into parts of
 `batch_size` samples whatever the number of processes; finished parts lie in the work folder, and the tar is written
-from them at the end, so its bytes do not depend on either.
+from them at the end, so its bytes do not depend on either. Without a GPU, a process with several threads
+(`OMP_NUM_THREADS`) forks into as many with one, which share the weights and are faster than threads that share a batch.
 """
 
 import argparse
@@ -15,10 +16,11 @@ import numpy as np
 import torch
 from accelerate import PartialState
 from safetensors.numpy import load_file, save_file
-from tqdm import tqdm
 
 from stages.core.atomic import written
 from stages.core.errors import run
+from stages.core.forks import in_forks
+from stages.core.progress import progress
 from stages.core.scratch import work_folder
 from stages.core.seeds import derive, uniform
 from stages.core.settings import check_member, load
@@ -83,31 +85,40 @@ def main() -> None:
     files = [work / f"{index:06d}.safetensors" for index in range(len(parts))]
     mine = [index for index in range(state.process_index, len(parts), state.num_processes) if not files[index].exists()]
     if mine:
+        device = state.device or torch.device("cpu")
+        forks = 1
+        if device.type == "cpu":
+            if sys.platform == "linux":  # elsewhere forks are unsafe
+                forks = min(torch.get_num_threads(), len(mine))
+            torch.set_num_threads(1)  # before OpenMP starts a pool, which a fork would lack
         pipeline = load_pipeline(
-            ours.model,
-            ours.revision,
-            ours.scheduler,
-            ours.safety_checker,
-            getattr(torch, ours.dtype),
-            state.device or torch.device("cpu"),
+            ours.model, ours.revision, ours.scheduler, ours.safety_checker, getattr(torch, ours.dtype), device
         )
         sampler = Sampler(
             pipeline, Sampling(ours.steps, ours.guidance, ours.guidance_stop, ours.negative_prompt, ours.resolution)
         )
         if state.is_main_process:
             _say_odd_captions(source, sampler, captions)
-        done = sum(len(parts[i]) for i in range(len(parts)) if i not in mine)
-        with tqdm(
-            total=len(keys), initial=done, desc=f"generate {shard}", unit="image", disable=not state.is_main_process
-        ) as bar:
-            for index in mine:
+
+        def draw(fork: int) -> Iterator[None]:
+            for index in mine[fork::forks]:
                 texts = [captions[key] for key in parts[index]]
                 images, flagged = sampler.images(texts, [derive(ours.seed, key, "noise") for key in parts[index]])
                 side = settings.download.resolution
                 images = np.ascontiguousarray([square(image, side) for image in images])  # safetensors ignores strides
                 with written(files[index]) as file:
                     save_file({"images": images, "flagged": flagged}, file)
-                bar.update(len(texts))
+                yield
+
+        def done() -> int:
+            return sum(len(part) for part, file in zip(parts, files, strict=True) if file.exists())
+
+        steps = draw(0) if forks == 1 else in_forks(draw, forks)
+        with progress(
+            what=f"generate {shard}", total=len(keys), initial=done(), unit="image", silent=not state.is_main_process
+        ) as bar:
+            for _ in steps:
+                bar.update(done() - bar.n)
     state.wait_for_everyone()
     if state.is_main_process:
         count = write_shard(settings.folder / "synthetic" / f"{shard}.tar", _members(parts, files))

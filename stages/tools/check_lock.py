@@ -10,8 +10,8 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from stages.core.errors import InputError, run
@@ -34,6 +34,8 @@ def stale(status: Mapping[str, Sequence[Any]]) -> dict[str, list[str]]:
         Dependencies, outputs, parameters (or ``command``) by stage; stages without any are left out.
     """
     found = {}
+    absent = {path for path, state in _paths(status) if state in ABSENT}
+    absent |= {str(folder) for path in absent for folder in PurePosixPath(path).parents}  # what is left says nothing
     for stage, changes in status.items():
         names: list[str] = []
         for change in changes:
@@ -43,7 +45,7 @@ def stale(status: Mapping[str, Sequence[Any]]) -> dict[str, list[str]]:
             for paths in change.values():
                 for path, state in paths.items():
                     keys = list(state) if isinstance(state, Mapping) else []
-                    if keys or state not in ABSENT:
+                    if keys or path not in absent:
                         names += [f"{path}: {key}" for key in keys] or [path]
         if names:
             found[stage] = names
@@ -59,6 +61,13 @@ def outdated(root: Path) -> dict[str, list[str]]:
         reason = done.stderr.strip().splitlines()[-1:] or ["no message"]
         raise InputError(f"dvc status: {reason[0]}")
     return stale(json.loads(done.stdout))
+
+
+def _paths(status: Mapping[str, Sequence[Any]]) -> Iterator[tuple[str, Any]]:
+    """Read the state of each dependency and output."""
+    for change in (change for changes in status.values() for change in changes if not isinstance(change, str)):
+        for paths in change.values():
+            yield from ((path, state) for path, state in paths.items() if isinstance(state, str))
 
 
 def main() -> None:

@@ -14,17 +14,13 @@ Tensor Core GPU data sheet [S]: 989.4 TFLOP/s in float16 and bfloat16, 494.7 in 
 import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import open_clip
-import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
-from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
-from transformers import CLIPTextConfig, CLIPTextModel
+from typing import TYPE_CHECKING, Any
 
 from stages.core.errors import InputError, run
 from stages.tools.params import Generate, Params, Train, load
+
+if TYPE_CHECKING:  # ten seconds, which neither a list of options nor the refusal of one needs
+    from torch import Tensor, nn
 
 RATES = {"float16": 989.4e12, "bfloat16": 989.4e12, "float32": 494.7e12}  # FLOP/s; float32 as TF32
 REACHED = 0.4  # share of the stated rate: an assumption
@@ -59,7 +55,7 @@ class Work:
         return self.items * self.flops / self.rate / 3600
 
 
-def stable_diffusion() -> dict[str, nn.Module]:
+def stable_diffusion() -> "dict[str, nn.Module]":
     """
     Build the parts of Stable Diffusion v1.5 without weights.
 
@@ -68,6 +64,10 @@ def stable_diffusion() -> dict[str, nn.Module]:
     dict of str to Module
         ``denoiser``, ``decoder`` (the autoencoder) and ``text``, on the meta device.
     """
+    import torch
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTextModel
+
     autoencoder: Any = AutoencoderKL  # its signature has tuples of one
     with torch.device("meta"):
         return {
@@ -99,6 +99,8 @@ def stable_diffusion() -> dict[str, nn.Module]:
 
 def flops(work: Callable[[], object]) -> float:
     """Count the FLOPs of a computation."""
+    from torch.utils.flop_counter import FlopCounterMode
+
     with FlopCounterMode(display=False) as counter:
         work()
     return float(counter.get_total_flops())
@@ -126,6 +128,8 @@ def image_flops(generate: Generate) -> dict[str, float]:
     dict of str to float
         By part: ``denoiser`` (all forwards), ``decoder``, ``text``.
     """
+    import torch
+
     parts, side = stable_diffusion(), generate.resolution // 8
     denoiser, decoder, text = (part.eval() for part in parts.values())
     with torch.device("meta"), torch.no_grad():
@@ -152,6 +156,9 @@ def training_flops(train: Train) -> tuple[float, int]:
     InputError
         If open_clip has no such model.
     """
+    import open_clip
+    import torch
+
     config: Any = open_clip.get_model_config(train.model) if isinstance(train.model, str) else dict(train.model)
     if config is None or "text_cfg" not in config:
         raise InputError(f"train.model: found {train.model!r}, expected a name of open_clip.list_models()")
@@ -238,7 +245,7 @@ def tables(params: Params, rows: int) -> str:
     return "\n".join(lines)
 
 
-def _call(module: nn.Module, method: str, *arguments: Tensor) -> object:
+def _call(module: "nn.Module", method: str, *arguments: "Tensor") -> object:
     return getattr(module, method)(*arguments)
 
 

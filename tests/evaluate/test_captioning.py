@@ -8,9 +8,9 @@ from stages.core.errors import InputError
 from stages.corpus.attributes import GROUPS, OCCUPATIONS
 from stages.evaluate import captioning
 from stages.evaluate.amplification import Corpus
+from stages.evaluate.settings import Leakage
 from stages.results.details import fold
 from stages.results.registry import describe
-from stages.tools.params import Leakage
 
 N = 48
 SETTINGS = Leakage(attributes=["gender"], seeds=[0, 1], classifier="lstm", embedding=8, hidden=8, layers=1, epochs=2)

@@ -38,19 +38,20 @@ def corpus(project: Callable[..., Path], tiny_model: Path) -> Path:
     return root
 
 
-def command(root: Path, work: str, *launcher: str) -> tuple[list[str], dict[str, str]]:
-    environment = os.environ | {"COUNTERWEIGHT_WORK": str(root / work), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+def command(root: Path, work: str, *launcher: str, threads: int = 1) -> tuple[list[str], dict[str, str]]:
+    variables = {"COUNTERWEIGHT_WORK": str(root / work), "OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(ROOT)}
+    environment = os.environ | variables
     return [*(launcher or (sys.executable, "-m")), "stages.generate", "--shard", "00000"], environment
 
 
-def run(root: Path, work: str, *launcher: str) -> bytes:
-    words, environment = command(root, work, *launcher)
+def run(root: Path, work: str, *launcher: str, threads: int = 1) -> bytes:
+    words, environment = command(root, work, *launcher, threads=threads)
     done = subprocess.run(words, cwd=root, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return (root / "data" / "smoke" / "synthetic" / "00000.tar").read_bytes()
 
 
-def test_bytes_survive_a_kill_and_a_second_process(corpus: Path, tiny_model: Path) -> None:
+def test_bytes_survive_a_kill_a_second_process_and_forks(corpus: Path, tiny_model: Path) -> None:
     whole = run(corpus, "whole")
     shard = Shard(corpus / "data" / "smoke" / "synthetic" / "00000.tar")
     expected = [key for key in (f"{i:09d}" for i in range(COUNT)) if uniform(0, key) < 0.8]
@@ -80,6 +81,7 @@ def test_bytes_survive_a_kill_and_a_second_process(corpus: Path, tiny_model: Pat
 
     launcher = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m")
     assert run(corpus, "two", *launcher) == whole
+    assert run(corpus, "forks", threads=3) == whole
 
 
 def test_an_unknown_shard_is_refused(corpus: Path) -> None:
@@ -88,4 +90,4 @@ def test_an_unknown_shard_is_refused(corpus: Path) -> None:
         [*words[:-1], "00009"], cwd=corpus, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
-    assert done.stderr.strip() == "error: --shard: found '00009', expected one of 00000 (params.yaml: shards)"
+    assert done.stderr.strip() == "error: --shard: found 00009, expected one of 00000 (params.yaml: shards)"

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from stages.core.errors import InputError
 from stages.corpus.images import encode_png
 from stages.corpus.shards import write_shard
-from stages.generate.sampler import Sampler, Settings, load_pipeline
+from stages.generate.sampler import Sampler, Sampling, load_pipeline
 from stages.pretrain.__main__ import settling
 from stages.pretrain.corpus import held_out
 from stages.pretrain.denoiser import Encoded, tokenizer
@@ -104,7 +104,7 @@ def test_the_parts_make_a_pipeline_that_draws_and_is_measured(project_with_corpu
     assert made.stat().st_mtime < settled.stat().st_mtime and made.read_bytes() != settled.read_bytes()
     assert "build" not in (home / "emoji-sd" / "unet" / "config.json").read_text()
     pipeline = load_pipeline(str(home / "emoji-sd"), None, "dpmsolver++", False, torch.float32, torch.device("cpu"))
-    images, _ = Sampler(pipeline, Settings(2, 2.0, 1.0, "", 32)).images(["a judge"], [0])
+    images, _ = Sampler(pipeline, Sampling(2, 2.0, 1.0, "", 32)).images(["a judge"], [0])
     assert images.shape == (1, 32, 32, 3)
 
     clip = open_clip.model.CLIP(8, CLIP["vision_cfg"], CLIP["text_cfg"])
@@ -210,7 +210,7 @@ def test_the_card_states_what_was_measured() -> None:
 def test_the_model_in_git_draws_what_the_caption_says() -> None:
     """An apple is redder than a police officer, who is bluer: by the mean colour of six images each."""
     pipeline = load_pipeline(str(MODEL), None, "dpmsolver++", False, torch.float32, torch.device("cpu"))
-    sampler = Sampler(pipeline, Settings(6, 3.0, 1.0, "", 64))
+    sampler = Sampler(pipeline, Sampling(6, 3.0, 1.0, "", 64))
     centre = (slice(None), slice(16, 48), slice(16, 48))
     warmth = {}
     for caption in ("an emoji of a red apple", "an emoji of a police officer"):

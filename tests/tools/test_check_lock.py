@@ -23,6 +23,15 @@ def test_what_changed_is_listed_by_stage():
     assert stale(status) == {"a": ["stages/x.py"], "b": ["params.yaml: k.a", "params.yaml: k.b", "command"]}
 
 
+def test_a_folder_that_lacks_an_output_is_not_compared():
+    """A checkout without the data leaves empty folders, and a machine that made one shard has one."""
+    status = {
+        "make@0": [{"changed outs": {"data/real/0.tar": "not in cache"}}],
+        "use": [{"changed deps": {"data/real": "modified", "data/reality": "modified"}}],
+    }
+    assert stale(status) == {"use": ["data/reality"]}
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     made = Project(tmp_path_factory.mktemp("lock"))

@@ -49,4 +49,6 @@ def test_a_corpus_without_samples_is_refused(rows: str, monkeypatch: pytest.Monk
 
 
 def test_the_tables_of_readme_are_these() -> None:
-    assert cost.tables(PARAMS, cost.ROWS) in (ROOT / "docs" / "scale.md").read_text(), "put `python -m stages.tools.cost` there"
+    assert cost.tables(PARAMS, cost.ROWS) in (ROOT / "docs" / "scale.md").read_text(), (
+        "put `python -m stages.tools.cost` there"
+    )

@@ -7,8 +7,8 @@ from scipy.stats import ks_2samp
 from torchvision.transforms import RandomResizedCrop
 from torchvision.transforms import functional as pil
 
-from stages.tools.params import Augmentation
 from stages.train import augment
+from stages.train.settings import Augmentation
 
 WILD = Augmentation(scale=(0.3, 1.0), color_jitter=(0.4, 0.4, 0.4, 0.1), color_jitter_prob=0.8, gray_scale_prob=0.2)
 

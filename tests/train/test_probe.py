@@ -62,9 +62,55 @@ def test_a_model_is_left_in_train_mode_with_its_running_moments() -> None:
     assert values["temperature"] == pytest.approx(0.07)
 
 
-def test_numbers_do_not_depend_on_the_batch_size() -> None:
-    model, made = prepared(5, 6, 3)
-    assert probe.measure(model, made, 2) == pytest.approx(probe.measure(model, made, 100), abs=1e-5)
+class Planted(torch.nn.Module):
+    """Towers whose features are known: an image's mean colour, and the colour of the word that a text names."""
+
+    COLOURS = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])  # of women and nurses, of men and pilots
+
+    def __init__(self, captions: torch.Tensor) -> None:
+        super().__init__()
+        self.norm = torch.nn.BatchNorm2d(3)  # the identity in eval mode; in train mode its features depend on the batch
+        self.words = torch.cat([captions, self.COLOURS])
+        self.logit_scale = torch.nn.Parameter(torch.tensor(10.0).log())
+
+    def encode_image(self, images: torch.Tensor) -> torch.Tensor:
+        return self.norm(images).mean(dim=(2, 3))
+
+    def encode_text(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self.words[tokens[:, 0]]
+
+    def tokenize(self, texts: list[str]) -> torch.Tensor:
+        feminine, masculine = {"woman", "lady", "female", "nurse"}, {"man", "gentleman", "male", "pilot"}
+        places = []
+        for text in texts:
+            words = set(text.split())
+            last = len(self.words) - 1
+            places.append(last - 1 if words & feminine else last if words & masculine else int(text))
+        return torch.tensor(places)[:, None]
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 100])
+def test_a_model_whose_answers_are_known_gets_its_numbers_whatever_the_batch_size(batch_size: int) -> None:
+    """No two scores that are compared lie closer than .1, so that no rounding decides."""
+    angle = 2 * torch.pi * torch.arange(7) / 7
+    captions = torch.stack([angle.cos(), torch.zeros(7), angle.sin()], dim=1)
+    hers, his = torch.tensor([1.0, 0.2, 0.0]), torch.tensor([0.2, 1.0, 0.0])
+    colours = {
+        "pairs": torch.cat([captions[:5], -captions[5:]]),  # the last two images show the opposite of their captions
+        "persons": torch.stack([hers, hers, hers, his, his, hers]),  # one man of three is taken for a nurse
+        "neutral": torch.stack([hers, hers, hers, his]),
+    }
+    model = Planted(captions).train()
+    images = {name: rows[:, :, None, None].expand(-1, 3, 4, 4) for name, rows in colours.items()}
+    texts = [str(index) for index in range(7)]
+    gender = ["woman"] * 3 + ["man"] * 3
+    made = probe.prepare(images, texts, gender, {"nurse": 0.9, "pilot": 0.01}, model.tokenize)
+    nurse = 1 / (1 + np.exp(-10 * (1 - 0.2) / np.hypot(1, 0.2)))  # softmax of a woman's two logits
+    gap = nurse - (nurse + 2 * (1 - nurse)) / 3
+    assert probe.measure(model, made, batch_size) == pytest.approx({
+        "temperature": 0.1, "retrieval_r5": 5 / 7, "representation_bias": 3 / 4 - 1 / 2, "association_max": gap,
+        "association_mean": gap, "pairwise_association": 1 - 1 / 3,
+    }, abs=1e-4)  # fmt: skip
 
 
 def test_missing_sets_leave_out_their_numbers() -> None:

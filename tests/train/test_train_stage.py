@@ -58,7 +58,9 @@ def test_a_model_and_its_curves_are_written(corpus, monkeypatch, one_thread, cap
 
 def test_the_readmes_lines_load_the_model(corpus, monkeypatch, one_thread) -> None:
     train(monkeypatch)
-    (lines,) = re.findall(r"```python\n(import open_clip\n.*?)```", (ROOT / "docs" / "own-data.md").read_text(), re.DOTALL)
+    (lines,) = re.findall(
+        r"```python\n(import open_clip\n.*?)```", (ROOT / "docs" / "own-data.md").read_text(), re.DOTALL
+    )
     found: dict = {}
     exec(lines.replace("data/emoji", "data/smoke"), found)
     model, stored = found["model"], load_file(corpus.data / "models" / "0" / "clip" / "model.safetensors")
