@@ -1,4 +1,4 @@
-"""README and docs/ say what the project does now: what they name exists, and each command has a test or says why not."""
+"""README and docs/ say what the project does now: what they name exists, each command has a test or says why not."""
 
 import re
 from pathlib import Path

@@ -56,6 +56,6 @@ def test_groups_have_as_many_phrases_so_that_none_is_favoured() -> None:
 
 def test_a_model_that_is_not_there_is_named() -> None:
     with pytest.raises(
-        InputError, match=r"annotate\.zero_shot\.model: local-dir:nowhere: cannot be loaded .*docs/scale"
+        InputError, match=r"annotate\.zero_shot\.model: local-dir:nowhere: cannot be loaded.*docs/scale"
     ):
         Recogniser("local-dir:nowhere", None, 4)
