@@ -45,3 +45,11 @@ def test_each_block_of_commands_names_its_test_or_why_there_is_none(page: str) -
 def test_the_first_page_fits_a_page() -> None:
     words = re.sub(r"```.*?```|<!--.*?-->|\|.*?$", " ", PAGES["README.md"], flags=re.DOTALL | re.MULTILINE).split()
     assert len(words) <= 900
+
+
+def test_the_numbers_of_the_first_page_are_those_of_the_findings() -> None:
+    """Every figure of README's findings stands in docs/findings.md, where a test recomputes it."""
+    section = PAGES["README.md"].split("## What was found so far")[1].split("\n## ")[0]
+    numbers = set(re.findall(r"[+−]?(?:\d+)?\.\d+|\d+\.\d+", re.sub(r"\]\(.*?\)", "", section)))
+    assert len(numbers) > 10
+    assert not {number for number in numbers if number not in PAGES["docs/findings.md"]}
