@@ -1,6 +1,7 @@
 """The scripts of stages/cluster on a real SLURM of two nodes, which this test starts on this machine."""
 
 import random
+import re
 import time
 from collections.abc import Iterator
 
@@ -38,21 +39,35 @@ def undisturbed(machines: Machines) -> Clone:
     return alone
 
 
+def disturb(cluster: Slurm, task: str, log: str, progress: str, seed: int) -> None:
+    """Requeue a running task five times: at random moments, and in between whenever it has come further."""
+    moments = random.Random(seed)
+    for kill in range(KILLS):
+        wait(f"{task} to run", lambda: cluster.queue().get(task, "RUNNING") == "RUNNING")
+        before = steps(cluster, log, progress)
+        if kill % 2:
+            wait("progress", lambda n=before: task not in cluster.queue() or steps(cluster, log, progress) > n)
+        time.sleep(moments.uniform(0, 1 if kill % 2 else 8))
+        if task in cluster.queue():
+            cluster.requeue(task)
+    cluster.finish(600)
+
+
+def steps(cluster: Slurm, log: str, pattern: str) -> int:
+    """Count what a log says of progress."""
+    path = cluster.project.folder / log
+    return len(re.findall(pattern, path.read_text())) if path.exists() else 0
+
+
 @pytest.fixture(scope="module")
 def generated(cluster: Slurm, undisturbed: Clone) -> list[str]:
-    """The array cancelled in the middle, submitted again, and one task of it requeued at random moments."""
-    moments = random.Random(0)
+    """The array cancelled in the middle, submitted again, and one task of it disturbed."""
     cluster.submit(*GENERATE)
     wait("the first images", lambda: list(cluster.project.folder.glob(".work/generate/*/*.safetensors")))
     cluster.do("scancel", "--user=root")
     cluster.finish()
     job = cluster.submit(*GENERATE)
-    for _ in range(KILLS):
-        wait("the task to run", lambda: cluster.queue().get(f"{job}_0") == "RUNNING")
-        time.sleep(moments.uniform(0, 8))
-        if f"{job}_0" in cluster.queue():
-            cluster.requeue(f"{job}_0")
-    cluster.finish()
+    disturb(cluster, f"{job}_0", f"generate-{job}_0.log", r"\dimage/s", seed=0)
     return [cluster.log(f"generate-{job}_{task}.log") for task in (0, 1)]
 
 
@@ -84,17 +99,12 @@ def test_an_array_that_is_done_generates_nothing(cluster: Slurm, generated: list
 def test_two_models_on_the_same_two_nodes_end_with_the_weights_of_an_undisturbed_run(
     cluster: Slurm, generated: list[str], undisturbed: Clone
 ) -> None:
-    """Both jobs at once, and one of them requeued at random moments."""
+    """Both jobs at once, and one of them disturbed."""
     assert generated
     cluster.project.executed("repro", "--pull", "balance")
-    moments = random.Random(1)
     job = cluster.submit(*TRAIN, PROCESSES="1")
-    for _ in range(KILLS):
-        wait("the training to run", lambda: cluster.queue().get(f"{job}_0") == "RUNNING")
-        time.sleep(moments.uniform(2, 14))
-        if f"{job}_0" in cluster.queue():
-            cluster.requeue(f"{job}_0")
-    cluster.finish(600)
+    disturb(cluster, f"{job}_0", f"train-{job}_0.log", r"step \d+ of", seed=1)
+    assert "going on at step" in cluster.log(f"train-{job}_0.log")
     for seed in (0, 1):
         assert set(ran(cluster.log(f"train-{job}_{seed}.log"))) == {f"train@{seed}"}
         assert weights(cluster.project, seed) == weights(undisturbed, seed)
