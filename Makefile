@@ -33,7 +33,7 @@ verify: install ## Is this run the committed one: equal to the byte, within the 
 	python -m stages.tools.verify
 
 pr-check: install ## What a pull request of the last commit would show; AGAINST=origin/main. Fails where a metric worsens.
-	python -m stages.tools.pull_request --against $(AGAINST) --out $(COUNTERWEIGHT_WORK)/review
+	python -m stages.tools.pull_request --against $(AGAINST) --out $(COUNTERWEIGHT_WORK)/review --artifact '$(ARTIFACT)'
 
 hooks: install ## Run ruff and pyright before each commit, and check dvc.lock before each push (pre-commit).
 	pre-commit install --hook-type pre-commit --hook-type pre-push

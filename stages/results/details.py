@@ -41,11 +41,6 @@ class Estimate:
     std: float = math.nan
     n: int = 1
 
-    @property
-    def half_width(self) -> float:
-        """Half the length of the interval; 0 where there is none."""
-        return (self.hi - self.lo) / 2 if math.isfinite(self.hi - self.lo) else 0.0
-
 
 Details = dict[str, Estimate]
 

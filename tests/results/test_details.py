@@ -30,11 +30,8 @@ def test_ends_of_flat_metrics_stand_beside_their_values():
 
 
 def test_flat_text_is_read():
-    assert read('{"a": 1, "a.lo": 0, "a.hi": 3}')["a"].half_width == 1.5
-
-
-def test_without_an_interval_there_is_no_half_width():
-    assert Estimate(1.0).half_width == 0
+    found = read('{"a": 1, "a.lo": 0, "a.hi": 3}')["a"]
+    assert (found.value, found.lo, found.hi) == (1, 0, 3)
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def main() -> None:
     if arguments.junit:
         arguments.junit.write_text(documents.junit(checks, stale, lenient))
     print(documents.markdown(checks, stale), end="")
-    if code := exit_code(Verdict.FAILED if stale else outcome(checks), params.gate):
+    if code := exit_code(outcome(checks, stale.keys()), params.gate):
         raise SystemExit(code)
 
 

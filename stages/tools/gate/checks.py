@@ -11,7 +11,7 @@ Failed whatever the noise: a metric that is missing; a quality at or below chanc
 """
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -107,10 +107,21 @@ def watched(key: str, old: Side, new: Side, noise: Mapping[str, Noise]) -> Check
     return Check(key, None, change=_moved(key, old, new, noise.get(key)), chance=chance(key, new.metrics))
 
 
-def outcome(checks: Iterable[Check]) -> Verdict:
-    """Sum up: failed if one is, cannot tell if one cannot be told, else passed."""
-    verdicts = {check.verdict for check in checks}
-    return next((one for one in (Verdict.FAILED, Verdict.CANNOT_TELL) if one in verdicts), Verdict.PASSED)
+def outcome(checks: Sequence[Check], stale: Collection[str] = (), learns: bool = True) -> Verdict:
+    """
+    Sum up: failed if one is, cannot tell if one cannot be told or nothing was compared, else passed.
+
+    Parameters
+    ----------
+    stale : collection of str
+        Stages whose results are not those of code and parameters; any fails.
+    learns : bool
+        Whether a trial run of the change learns; if not, it fails.
+    """
+    verdicts = {check.verdict for check in checks} or {Verdict.CANNOT_TELL}
+    if stale or not learns or Verdict.FAILED in verdicts:
+        return Verdict.FAILED
+    return Verdict.CANNOT_TELL if Verdict.CANNOT_TELL in verdicts else Verdict.PASSED
 
 
 def check_keys(keys: Iterable[str]) -> None:

@@ -14,12 +14,16 @@ MARKS = {Verdict.PASSED: "✓", Verdict.FAILED: "✗", Verdict.CANNOT_TELL: "?"}
 LEVELS = "▁▂▃▄▅▆▇█"
 
 
-def headline(checks: Sequence[Check], stale: Mapping[str, Sequence[str]]) -> str:
-    """Write the verdict in one line, with its first reason."""
-    verdict = Verdict.FAILED if stale else outcome(checks)
+def headline(checks: Sequence[Check], stale: Mapping[str, Sequence[str]], learns: bool = True) -> str:
+    """Write the verdict in one line, with its first reason; the arguments are those of `outcome`."""
+    verdict = outcome(checks, stale.keys(), learns)
     deciding = [check for check in checks if check.verdict == verdict]
     if stale:
         because = "the results are stale"
+    elif not learns:
+        because = "training does not learn"
+    elif not checks:
+        because = "results are not committed on both sides"
     elif verdict == Verdict.PASSED:
         because = f"none of {len(checks)} guarded metrics is worse than is let through"
     else:
@@ -97,7 +101,7 @@ def markdown(checks: Sequence[Check], stale: Mapping[str, Sequence[str]]) -> str
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
-def as_json(checks: Sequence[Check], stale: Mapping[str, Sequence[str]]) -> str:
+def as_json(checks: Sequence[Check], stale: Mapping[str, Sequence[str]], learns: bool = True) -> str:
     """Write everything as JSON; what is not known is null."""
 
     def known(value: float) -> float | None:
@@ -110,12 +114,14 @@ def as_json(checks: Sequence[Check], stale: Mapping[str, Sequence[str]]) -> str:
         limits = {"tolerance": known(check.tolerance), "chance": known(check.chance)}
         return {"key": check.key, "verdict": check.verdict, "reason": check.reason, **named, **limits}
 
-    verdict = Verdict.FAILED if stale else outcome(checks)
-    content = {"verdict": verdict, "stale": stale, "metrics": [one(check) for check in checks]}
+    verdict = outcome(checks, stale.keys(), learns)
+    content = {"verdict": verdict, "stale": stale, "learns": learns, "metrics": [one(check) for check in checks]}
     return json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
 
-def junit(checks: Sequence[Check], stale: Mapping[str, Sequence[str]], lenient: bool) -> str:
+def junit(
+    checks: Sequence[Check], stale: Mapping[str, Sequence[str]], lenient: bool, learns: bool | None = None
+) -> str:
     """
     Write everything as JUnit XML, which most engines of continuous integration show.
 
@@ -123,15 +129,23 @@ def junit(checks: Sequence[Check], stale: Mapping[str, Sequence[str]], lenient: 
     ----------
     lenient : bool
         Whether what cannot be told passes: it is then skipped, not failed.
+    learns : bool, optional
+        Whether a trial run learns; None: none was made.
     """
     failures = sum(c.verdict == Verdict.FAILED or (c.verdict == Verdict.CANNOT_TELL and not lenient) for c in checks)
     skipped = sum(c.verdict == Verdict.CANNOT_TELL and lenient for c in checks)
-    counts = {"tests": len(checks) + 1, "failures": failures + bool(stale), "errors": 0, "skipped": skipped}
+    failures += bool(stale) + (learns is False)
+    tests = len(checks) + 1 + (learns is not None)
+    counts = {"tests": tests, "failures": failures, "errors": 0, "skipped": skipped}
     suite = ET.Element("testsuite", {"name": "gate", **{name: str(value) for name, value in counts.items()}})
     current = ET.SubElement(suite, "testcase", {"classname": "gate", "name": "results are current"})
     if stale:
         said = "; ".join(f"{stage}: {', '.join(names)}" for stage, names in stale.items())
         ET.SubElement(current, "failure", {"type": "stale", "message": said})
+    if learns is not None:
+        trial = ET.SubElement(suite, "testcase", {"classname": "gate", "name": "training learns"})
+        if not learns:
+            ET.SubElement(trial, "failure", {"type": "failed", "message": "the loss does not fall"})
     for check in checks:
         case = ET.SubElement(suite, "testcase", {"classname": "gate", "name": check.key})
         if check.verdict == Verdict.CANNOT_TELL and lenient:

@@ -27,7 +27,7 @@ from stages.tools.check_lock import outdated
 from stages.tools.experiment_clone import Workplace, experiments
 from stages.tools.gate import documents
 from stages.tools.gate.__main__ import exit_code, of_revision
-from stages.tools.gate.checks import Side, Verdict, judge, outcome
+from stages.tools.gate.checks import Side, judge, outcome
 from stages.tools.params import Params, load
 from stages.tools.pull_request import comment
 
@@ -58,6 +58,7 @@ def main() -> None:
     place = Workplace(Path(), work_folder("pull-request") / "clone", environment)
     _run(place, base, scale.profile)
     tried = _try(place, _run(place, head, scale.profile), scale)
+    learns = tried[0]
     sides = _sides(base, head, params.folder)
     spread = noise.read(params.folder / "results" / "study" / "noise.csv")
     checks = judge(params.gate.metrics, *sides, spread, params.gate.quality_drop) if sides else []
@@ -77,16 +78,13 @@ def main() -> None:
         written = {
             "comment.md": text,
             "full.md": documents.markdown(checks, stale) + (_every(*sides) if sides else ""),
-            "gate.json": documents.as_json(checks, stale),
-            "gate.xml": documents.junit(checks, stale, params.gate.cannot_tell == "pass"),
+            "gate.json": documents.as_json(checks, stale, learns),
+            "gate.xml": documents.junit(checks, stale, params.gate.cannot_tell == "pass", learns),
         }
         for name, content in written.items():
             (arguments.out / name).write_text(content)
     print(text, end="")
-    verdict = outcome(checks) if sides else Verdict.CANNOT_TELL
-    if stale or not tried[0]:
-        verdict = Verdict.FAILED
-    if code := exit_code(verdict, params.gate):
+    if code := exit_code(outcome(checks, stale.keys(), learns), params.gate):
         raise SystemExit(code)
 
 

@@ -131,15 +131,11 @@ def blocks(
     trial : tuple of (bool, str), optional
         From `loss`, of the small run after the change.
     """
-    failed_trial = trial is not None and not trial[0]
-    title = documents.headline(checks, stale)
-    if failed_trial and not stale:
-        title = f"{documents.MARKS[Verdict.FAILED]} Gate: failed: training does not learn"
-    elif sides is None and not stale:
-        title = f"{documents.MARKS[Verdict.CANNOT_TELL]} Gate: cannot tell: no results are committed on both sides"
+    learns = trial is None or trial[0]
+    title = documents.headline(checks, stale, learns)
     found = [[f"## {title}"], [documents.alert(stale)] if stale else [], [heading["commits"]]]
     if trial:
-        mark = documents.MARKS[Verdict.FAILED if failed_trial else Verdict.PASSED]
+        mark = documents.MARKS[Verdict.PASSED if learns else Verdict.FAILED]
         found.append([f"{mark} Profile {heading['scale']} ran on both sides; after the change {trial[1]}."])
     found.append(list(changed) or ["No parameter changes."])
     if sides is None:

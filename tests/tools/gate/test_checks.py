@@ -98,6 +98,8 @@ def test_all_of_it_fails_if_one_fails_and_passes_if_all_pass():
     assert outcome([passed, failed, unknown]) == Verdict.FAILED
     assert outcome([passed, unknown]) == Verdict.CANNOT_TELL
     assert outcome([passed]) == Verdict.PASSED
+    assert outcome([]) == Verdict.CANNOT_TELL
+    assert outcome([passed], stale=["train"]) == outcome([passed], learns=False) == Verdict.FAILED
 
 
 # The reference run as it is, its noise, and edits of it: what the gate said before, and what it says now.

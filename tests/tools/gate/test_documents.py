@@ -64,6 +64,12 @@ def test_junit_counts_what_it_holds(checks, lenient, failures, skipped):
     assert {case.get("name") for case in suite} == {"results are current", *KEYS}
 
 
+def test_a_trial_run_is_a_case_of_its_own(checks):
+    suite = ET.fromstring(junit(checks[2:], {}, lenient=True, learns=False))
+    assert (suite.get("tests"), suite.get("failures")) == ("3", "1")
+    assert json.loads(as_json(checks[2:], {}, learns=False))["verdict"] == "failed"
+
+
 def test_junit_fails_stale_results(checks):
     suite = ET.fromstring(junit(checks[2:], STALE, lenient=True))
     assert suite.get("failures") == "1"

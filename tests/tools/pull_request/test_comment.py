@@ -62,7 +62,7 @@ def test_training_that_does_not_learn_fails():
 
 def test_without_results_on_a_side_nothing_is_told():
     text = assemble(blocks(HEADING, {}, (), None, [], {}, GOOD), "https://example.org/1")
-    assert text.startswith("## ? Gate: cannot tell: no results are committed on both sides")
+    assert text.startswith("## ? Gate: cannot tell: results are not committed on both sides")
     assert text.endswith("Everything: [the whole report](https://example.org/1).\n")
 
 

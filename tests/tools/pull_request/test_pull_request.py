@@ -1,6 +1,7 @@
 """What a pull request would show, in real repositories; the workflows and hooks that show it."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -137,17 +138,37 @@ def test_workflows_follow_githubs_schema(path):
 
 def test_a_broken_workflow_would_be_noticed(tmp_path):
     broken = tmp_path / "broken.yml"
-    broken.write_text(WORKFLOWS[0].read_text().replace("runs-on:", "run-on:"))
+    broken.write_text((ROOT / ".github" / "workflows" / "review.yml").read_text().replace("runs-on:", "run-on:"))
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", str(broken)]
     assert subprocess.run(command, capture_output=True).returncode == 1
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_workflows_call_make_targets_that_exist(path):
-    steps = [step for job in yaml.safe_load(path.read_text())["jobs"].values() for step in job["steps"]]
+    jobs = yaml.safe_load(path.read_text())["jobs"].values()
+    steps = [step for job in jobs for step in job.get("steps", [])]
     called = re.findall(r"\bmake ([\w-]+)", "\n".join(step.get("run", "") for step in steps))
     targets = re.findall(r"(?m)^([\w-]+):", (ROOT / "Makefile").read_text())
-    assert called and set(called) <= set(targets)
+    used = [job["uses"] for job in jobs if "uses" in job]
+    assert (called or used) and set(called) <= set(targets)
+    assert all((ROOT / name).is_file() for name in used)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "handed"),
+    [("passed", "verdict=passed\n"), ("cannot tell", "verdict=cannot tell\n"), ("passed\\nevil=1", ""), (None, "")],
+)
+def test_the_verdict_that_a_workflow_hands_on_is_one_of_three(tmp_path, verdict, handed):
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "review.yml").read_text())
+    (step,) = (step for step in workflow["jobs"]["results"]["steps"] if step.get("id") == "verdict")
+    (tmp_path / ".work" / "review").mkdir(parents=True)
+    if verdict:
+        text = f'{{\n  "verdict": "{verdict}",\n  "stale": {{}}\n}}\n'
+        (tmp_path / ".work" / "review" / "gate.json").write_text(text)
+    (tmp_path / "output").touch()
+    environment = {**os.environ, "GITHUB_OUTPUT": "output", "GITHUB_STEP_SUMMARY": "summary"}
+    subprocess.run(["bash", "-eo", "pipefail", "-c", step["run"]], cwd=tmp_path, env=environment, check=True)
+    assert (tmp_path / "output").read_text() == handed
 
 
 HOOKS = {
