@@ -25,7 +25,8 @@ ALLOWED = {
     "tools": {"core", "corpus", "results", "tools", *STAGES},
 }
 SHAPES_NO_IMAGE = {  # generate imports these, and none of them can change a pixel; its settings have no defaults
-    "core/atomic.py", "core/errors.py", "core/scratch.py", "core/settings.py", "generate/settings.py",
+    "core/atomic.py", "core/errors.py", "core/scratch.py", "core/settings.py", "core/weights.py",
+    "generate/settings.py",
 }  # fmt: skip
 
 
