@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from stages.core.errors import missing
+from stages.core.weights import UNREADABLE, reason
 from stages.corpus.attributes import GROUPS
 
 TEMPLATES = ("{}", "a photo of {}", "a picture of {}", "an image of {}")
@@ -54,9 +55,9 @@ class Recogniser:
         try:
             network, _, preprocess = open_clip.create_model_and_transforms(model, pretrained=pretrained)
             tokenize = open_clip.get_tokenizer(model)
-        except (OSError, ValueError, RuntimeError) as error:
+        except UNREADABLE as error:
             raise missing(
-                f"annotate.zero_shot.model: {model}: cannot be loaded ({str(error)[:200]})",
+                f"annotate.zero_shot.model: {model}: cannot be loaded ({reason(error)})",
                 "name a model of open_clip, a local-dir: folder, or weights that this machine has",
             ) from None
         self._network = cast(Any, network).to(self._device).eval()

@@ -42,6 +42,7 @@ from stages.core.atomic import merged
 from stages.core.errors import InputError, missing, run
 from stages.core.scratch import work_folder
 from stages.core.settings import load
+from stages.corpus import tables
 from stages.corpus.attributes import GROUPS, sensitive_column
 
 MEMORY = "2GB"  # what DuckDB may hold; it spills the rest
@@ -93,8 +94,14 @@ def _labels(path: Path, groups: list[tuple[str, str]], settings: Balance) -> lis
         raise missing(f"{path}: no such file", "run the stage annotate first (`dvc repro annotate`)")
     schema = pq.read_schema(path)
     needed = ["key", "source", *(sensitive_column(*group) for group in groups)]
-    if settings.utility and settings.utility not in pq.read_schema(path.with_name("samples.parquet")).names:
-        raise InputError(f"balance.utility: no column {settings.utility} in samples.parquet; name one, or null")
+    samples = pq.read_schema(path.with_name("samples.parquet"))
+    if (utility := settings.utility) and utility not in samples.names:
+        raise InputError(f"balance.utility: no column {utility} in samples.parquet; name one, or null")
+    if utility and not pa.types.is_integer(kind := samples.field(utility).type) and not pa.types.is_floating(kind):
+        raise InputError(
+            f"balance.utility: column {utility} of samples.parquet: found {kind}, expected numbers; set "
+            f"download.table.numbers: [{utility}] (or download.wds.numbers), which names the row that holds none"
+        )
     if absent := [name for name in needed if name not in schema.names]:
         raise InputError(f"{path}: no column {absent[0]} (balance.attributes: {', '.join(settings.attributes)})")
     labels = [name for name in schema.names if name.startswith("y_")]
@@ -111,9 +118,10 @@ def _target(settings: Balance) -> dict[str, Goal]:
     if isinstance(target, dict):
         wanted: dict[str, Any] = {str(attribute): goal for attribute, goal in target.items()}
     elif target.endswith(".csv"):
+        table = pd.DataFrame(tables.rows(Path(target)), columns=pd.Index(tables.columns(Path(target))))
         try:
-            wanted = shares_of_table(pd.read_csv(target, dtype=str, keep_default_na=False), settings.attributes)
-        except (InputError, ValueError) as error:
+            wanted = shares_of_table(table, settings.attributes)
+        except InputError as error:
             raise InputError(f"balance.target: {target}: {error}") from None
     else:
         wanted = dict.fromkeys(settings.attributes, target)

@@ -24,6 +24,7 @@ from scipy import sparse
 
 from stages.balance.problem import Problem, Vector
 from stages.core.errors import InputError
+from stages.corpus.attributes import known_value
 
 Scope = Literal["known", "all"]
 Shares = Mapping[str, Mapping[str, float]]  # attribute: {group: share of the rows in its groups}
@@ -138,19 +139,28 @@ def shares_of_table(table: pd.DataFrame, attributes: Sequence[str]) -> dict[str,
     Raises
     ------
     InputError
-        If a column is missing or holds no group.
+        If a column is missing or holds no group, or a count is no number.
     """
-    weight = table["count"].astype(float) if "count" in table else pd.Series(1.0, table.index)
+    weight = _counts(table["count"]) if "count" in table else pd.Series(1.0, table.index)
     marginals = {}
     for attribute in attributes:
         if attribute not in table:
             raise InputError(f"no column {attribute} (found {', '.join(map(str, table.columns))})")
-        groups = table[attribute].fillna("").astype(str)
+        groups = table[attribute].map(known_value)
         total = weight.groupby(groups).sum().drop("", errors="ignore")
         if not total.sum() > 0:
             raise InputError(f"column {attribute}: no group with a count above 0")
         marginals[attribute] = {str(group): float(share) for group, share in (total / total.sum()).items()}
     return marginals
+
+
+def _counts(column: pd.Series) -> pd.Series:
+    counts = pd.to_numeric(column, errors="coerce")
+    wrong = np.flatnonzero(~(counts >= 0) | np.isinf(counts))
+    if len(wrong):
+        found = column.iloc[wrong[0]]
+        raise InputError(f"row {wrong[0] + 1}: column count: found {found!r}, expected a finite number ≥ 0")
+    return counts.astype(float)
 
 
 def target_shares(cells: Cells, target: Mapping[str, Goal]) -> dict[str, Mapping[str, float]]:

@@ -15,6 +15,7 @@ from typing_extensions import override
 
 from stages.caption.captioner import Captioner, Ends, Standardise, decoding_arguments, token_loss
 from stages.core.errors import missing
+from stages.core.weights import UNREADABLE, reason
 
 MAPPER_HEADS = 8
 MAPPER_FEEDFORWARD = 2  # times the width
@@ -120,9 +121,9 @@ def pretrained_gpt2(folder: str, revision: str | None) -> GPT2LMHeadModel:
     """
     try:
         return GPT2LMHeadModel.from_pretrained(folder, revision=revision or "main")
-    except (OSError, ValueError) as error:
+    except UNREADABLE as error:
         raise missing(
-            f"caption.clipcap.language_model: {folder}: no GPT-2 there ({str(error)[:200]})",
+            f"caption.clipcap.language_model: {folder}: no GPT-2 there ({reason(error)})",
             "name a folder, or a hub id that this machine can reach",
         ) from None
 

@@ -9,7 +9,8 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from stages.caption.captioner import Ends
-from stages.core.errors import InputError
+from stages.core.errors import InputError, missing
+from stages.core.weights import UNREADABLE, reason
 
 PAD, UNKNOWN, START, END = "<pad>", "<unk>", "<start>", "<end>"
 PUNCTUATION = r"[,.;:!?]"
@@ -131,8 +132,11 @@ def words_of_model(folder: str, revision: str | None) -> Vocabulary:
     """
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, revision=revision or "main")
-    except (OSError, ValueError) as error:
-        raise InputError(f"caption.clipcap.language_model: {folder}: no tokenizer there ({error})") from None
+    except UNREADABLE as error:
+        raise missing(
+            f"caption.clipcap.language_model: {folder}: no tokenizer there ({reason(error)})",
+            "name a folder, or a hub id that this machine can reach",
+        ) from None
     end = tokenizer.eos_token_id
     if end is None:
         raise InputError(f"caption.clipcap.language_model: {folder}: its tokenizer has no end token; use a GPT-2")

@@ -158,8 +158,10 @@ def _tokenised(
         if not truth[key]:
             raise InputError(f"caption quality: image {key} has no reference caption, expected one or more")
         if not all(truth[key]) or not all(guess[key]):
-            whose = "generated caption" if not all(guess[key]) else "reference caption"
-            raise InputError(f"caption quality: image {key} has an empty {whose}, expected words")
+            whose, remedy = "reference", "correct the evaluation set"
+            if not all(guess[key]):
+                whose, remedy = "generated", "train that captioner longer (caption.<captioner>.fitting.epochs)"
+            raise InputError(f"caption quality: image {key} has an empty {whose} caption, expected words; {remedy}")
     return truth, guess
 
 

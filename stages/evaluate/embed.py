@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
+from stages.core.weights import UNREADABLE, reason
+
 CONFIG, WEIGHTS, TOKENIZER = "open_clip_config.json", "model.safetensors", "tokenizer.json"
 
 
@@ -82,8 +84,8 @@ def load_encoder(model: str, pretrained: str | None = None, device: str | torch.
     try:
         net, _, preprocess = open_clip.create_model_and_transforms(model, pretrained=pretrained, device=device)
         tokenizer = open_clip.get_tokenizer(model)
-    except (RuntimeError, OSError, ValueError, KeyError) as error:
-        raise ValueError(f"weights {pretrained!r} cannot be loaded: {_short(error)}") from error
+    except UNREADABLE as error:
+        raise ValueError(f"weights {pretrained!r} cannot be loaded: {reason(error)}") from None
     return _encoder(net, preprocess, tokenizer, torch.device(device), model)
 
 
@@ -94,14 +96,10 @@ def _load_folder(folder: Path, device: torch.device) -> Encoder:
     try:
         net, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{folder}", device=device)
         tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}")
-    except (RuntimeError, OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{WEIGHTS} and {CONFIG} cannot be loaded: {_short(error)}") from error
+    except UNREADABLE as error:
+        raise ValueError(f"{WEIGHTS} and {CONFIG} cannot be loaded: {reason(error)}") from None
     described = [path.read_text() for path in (folder / CONFIG, folder / TOKENIZER) if path.is_file()]
     return _encoder(net, preprocess, tokenizer, device, "\0".join(described))
-
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
 
 
 def _encoder(net: nn.Module, preprocess: Any, tokenizer: Any, device: torch.device, description: str) -> Encoder:

@@ -24,6 +24,7 @@ from diffusers import (
 from diffusers.utils import logging
 
 from stages.core.errors import InputError, missing
+from stages.core.weights import UNREADABLE, reason
 
 SCHEDULERS = {
     "dpmsolver++": DPMSolverMultistepScheduler,
@@ -97,8 +98,8 @@ def load_pipeline(
             pipeline = StableDiffusionPipeline.from_pretrained(
                 model, revision=revision, torch_dtype=dtype, use_safetensors=True, **optional
             )
-    except (OSError, ValueError, TypeError) as error:
-        detail = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    except UNREADABLE as error:
+        detail = reason(error)
         raise missing(
             f"generate.model: {model}: cannot be loaded ({detail})",
             "expected a StableDiffusionPipeline in safetensors, as a folder or as a hub id that this machine can reach",

@@ -6,7 +6,6 @@ python -m stages.tools.params --check F   validate, and write a constant to F: t
 """
 
 import argparse
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,6 +19,7 @@ from stages.caption.settings import Caption
 from stages.core.atomic import written
 from stages.core.errors import InputError, run
 from stages.core.settings import Merged, NonNegative, Profile, Section, Seed, Share
+from stages.corpus import tables
 from stages.download.settings import Download
 from stages.evaluate.settings import Evaluate
 from stages.generate.settings import Generate
@@ -128,18 +128,14 @@ def load(root: Path = Path(), profile: str | None = None) -> Params:
 
 def _check_marginals(path: Path, attributes: Sequence[str], named_in: Path) -> None:
     """Refuse a csv of marginals that is not there or lacks a column; what it holds is checked when it is read."""
-    try:
-        with path.open(newline="") as file:
-            header = next(csv.reader(file), [])
-    except OSError as error:
+    if not path.is_file():
         raise InputError(
-            f"{named_in}: balance.target: {path}: {(error.strerror or 'unreadable').lower()}; expected a csv with a "
-            "column of groups for each of balance.attributes"
-        ) from None
-    if absent := [name for name in attributes if name not in header]:
-        raise InputError(
-            f"{named_in}: balance.target: {path}: no column {absent[0]} (found {', '.join(header) or 'none'})"
+            f"{named_in}: balance.target: {path}: no such file; expected a csv with a column of groups for each of "
+            "balance.attributes"
         )
+    header = tables.columns(path)
+    if absent := [name for name in attributes if name not in header]:
+        raise InputError(f"{named_in}: balance.target: {path}: no column {absent[0]} (found {tables.shown(header)})")
 
 
 def main() -> None:

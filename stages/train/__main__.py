@@ -270,19 +270,21 @@ class Run:
         pictures: dict[str, torch.Tensor] = {}
         chosen: dict[str, pd.DataFrame] = {}
         for role, name in (("pairs", "people"), ("persons", "portraits"), ("neutral", "objects")):
-            chosen[role], images = self._sample(name, only_gendered=role == "persons")
+            chosen[role], images = self._sample(name, role)
             pixels = [transform(Image.fromarray(image)) for image in images]
             pictures[role] = torch.stack(pixels) if pixels else torch.empty(0, 3, *_square(preprocess["size"]))
         captions = [texts[0] for texts in chosen["pairs"]["captions"]]
         return probe.prepare(pictures, captions, list(chosen["persons"]["gender"]), self._shares(), tokenize)
 
-    def _sample(self, name: str, only_gendered: bool) -> tuple[pd.DataFrame, list[np.ndarray]]:
+    def _sample(self, name: str, role: str) -> tuple[pd.DataFrame, list[np.ndarray]]:
         """Take `train.probe` rows of an evaluation set with their images; none where the profile has no such set."""
         folder = self.folder / "eval"
         if not (folder / f"{name}.parquet").exists():
             return pd.DataFrame({"key": [], "captions": [], "gender": []}), []
         found = evaluation_sets.read_set(folder, name)
-        table = found.table[found.table["gender"] != ""] if only_gendered else found.table
+        table = found.table
+        if role != "neutral":  # persons without a gender, and pairs without a caption, say nothing
+            table = table[table["gender"] != ""] if role == "persons" else table[table["captions"].map(len) > 0]
         places = np.linspace(0, len(table) - 1, min(self.section.probe, len(table))).astype(int)
         table = table.iloc[np.unique(places)]
         with found.images as images:

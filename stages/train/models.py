@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stages.core.errors import InputError, missing
+from stages.core.weights import UNREADABLE, reason
 from stages.train import tokens
 
 CONFIG, WEIGHTS = "model_config.json", "model.safetensors"
@@ -150,10 +151,10 @@ def create(shape: Architecture, pretrained: str | None, seed: int, scratch: Path
                 output_dict=True,
                 **({} if own else extra),
             )
-    except (TypeError, KeyError) as error:
-        raise InputError(f"train.model: not a configuration open_clip understands: {error}") from None
-    except (RuntimeError, OSError, ValueError) as error:
-        raise InputError(f"train.model {shape.name!r}, train.pretrained {pretrained!r}: {str(error)[:300]}") from None
+    except UNREADABLE as error:
+        if own and isinstance(error, (TypeError, KeyError)):
+            raise InputError(f"train.model: not a configuration open_clip understands: {error}") from None
+        raise InputError(f"train.model {shape.name!r}, train.pretrained {pretrained!r}: {reason(error)}") from None
 
 
 def tokenizer(shape: Architecture, scratch: Path) -> Any:

@@ -1,0 +1,34 @@
+"""Why weights cannot be loaded, in words that are safe to follow: torch advises to run what a file holds."""
+
+import pickle
+
+from safetensors import SafetensorError
+
+UNREADABLE = (  # what open_clip, torch, safetensors and transformers raise on files that hold no such weights
+    RuntimeError, OSError, ValueError, TypeError, LookupError, AttributeError, EOFError, pickle.UnpicklingError,
+    SafetensorError,
+)  # fmt: skip
+
+
+def reason(error: Exception) -> str:
+    """
+    Say why weights could not be loaded.
+
+    Parameters
+    ----------
+    error : Exception
+        One of `UNREADABLE`.
+
+    Returns
+    -------
+    str
+        One line; of a pickle, that it is refused, never how to load it all the same.
+    """
+    text = " ".join(str(error).split())
+    if isinstance(error, pickle.UnpicklingError) or "weights_only" in text:
+        return "not weights alone but a pickle, which could run code, or damaged; get or save them as safetensors"
+    if isinstance(error, (EOFError, SafetensorError)) or "zip archive" in text:
+        return f"empty, cut off or damaged ({text[:60]})" if text else "empty or cut off"
+    if isinstance(error, (LookupError, AttributeError)) or text.isdigit():
+        return "not weights of this model"
+    return text[:200]
