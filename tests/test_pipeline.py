@@ -40,16 +40,9 @@ def test_a_fresh_clone_gives_results(clone: Clone) -> None:
     numbers = flat(clone.metrics)
     assert len(numbers) > 20
     assert all(isinstance(value, int | float) and math.isfinite(value) for value in numbers.values())
-    assert (clone.results / "report.html").stat().st_size > 10_000
+    assert (clone.results.parent / "report.html").stat().st_size > 10_000
     assert list((clone.results / "figures").glob("*.png"))
     assert clone.do("git", "status", "--short") == ""
-
-
-def test_the_time_of_each_stage_is_noted_and_reported(clone: Clone) -> None:
-    said = clone.do("python", "-c", "from stages import times; print(*times.read())")
-    assert set(said.split()) == FIRST | AFTER_ALPHA
-    times = re.findall(r"<li>([\w@]+) <b>(\d+) s</b></li>", (clone.results / "report.html").read_text())
-    assert {stage for stage, _ in times} == (FIRST | AFTER_ALPHA) - {"plot"}
 
 
 def test_nothing_changed_nothing_runs(clone: Clone) -> None:
@@ -60,7 +53,7 @@ def test_alpha_reruns_balance_and_what_follows_and_going_back_runs_only_the_plot
     before = clone.metrics
     assert clone.executed("exp", "run", "--set-param", "contamination.alpha=0.6") == AFTER_ALPHA
     changed = json.loads(clone.do("dvc", "metrics", "diff", "--json"))["data/smoke/results/metrics.json"]
-    assert any(values["diff"] for values in changed.values())
+    assert any(values["diff"] for values in changed.values()) and len(changed) <= 25
     assert "contamination.alpha" in clone.do("dvc", "params", "diff", "--md")
     assert clone.do("dvc", "plots", "diff", "--json").strip()
     clone.do("git", "checkout", "--quiet", "params.yaml", "dvc.lock")
@@ -74,7 +67,7 @@ def test_the_quick_tour_of_the_readme_runs_as_written(clone: Clone) -> None:
     before = clone.metrics
     said = clone.do("bash", "-euo", "pipefail", "-c", tour)
     assert re.search(r"contamination.alpha +0.0 +0.6", said)
-    assert "2 runs: 2 α" in said and "**Gate: " in said and "report: data/smoke/results/report.html" in said
+    assert "2 runs: 2 α" in said and "**Gate: " in said and "report: data/smoke/report.html" in said
     assert (clone.results / "compare" / "study.png").stat().st_size > 10_000
     assert clone.do("git", "status", "--short") == "" and clone.metrics == before
 

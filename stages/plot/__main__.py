@@ -170,8 +170,8 @@ def _summarise(results: Path) -> None:
     metrics = details.read(path)
     seeds = max((of.n for of in metrics.values()), default=1)
     table = Table(title=f"{results.as_posix()}: mean over {formatting.counted(seeds, 'seed')}", title_justify="left")
-    for name in ("metric", "mean", "95 % interval", "between seeds", "", "knowing nothing"):
-        table.add_column(name, justify="right" if name in ("mean", "between seeds", "knowing nothing") else "left")
+    for name in ("metric", "mean", "95 % interval", "between seeds", "", "chance"):
+        table.add_column(name, justify="right" if name in ("mean", "between seeds", "chance") else "left")
     for key in headline(metrics):
         of, chance = metrics[key], registry.chance(key, metrics)
         spread = formatting.spread(key, of)

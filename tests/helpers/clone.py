@@ -72,7 +72,7 @@ class Clone:
 
     @property
     def metrics(self) -> dict:
-        return json.loads((self.results / "metrics.json").read_text())
+        return json.loads((self.results / "details.json").read_text())
 
     def hashes(self, *stages: str) -> dict[str, list[tuple[str, str]]]:
         """Return path and hash of each output, by stage."""

@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages.plot.aggregate import by_seed, data_metrics, flatten, groups, pool, summarise
+from stages.plot.aggregate import by_seed, data_metrics, estimates, groups, pool, summarise
+from stages.results.details import Estimate, fold, text
 
 METRICS = {
-    0: {"a": 1.0, "a.lo": 0.0, "a.hi": 2.0, "b": 5.0},
-    1: {"a": 3.0, "a.lo": 1.0, "a.hi": 6.0, "b": 5.0, "c": 7.0},
+    0: fold({"a": 1.0, "a.lo": 0.0, "a.hi": 2.0, "b": 5.0}),
+    1: fold({"a": 3.0, "a.lo": 1.0, "a.hi": 6.0, "b": 5.0, "c": 7.0}),
 }
 
 
@@ -46,7 +47,7 @@ def test_one_seed_has_no_spread():
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_value_that_is_not_finite_is_refused(value):
     with pytest.raises(ValueError, match="seed 1: a is not finite"):
-        summarise({0: {"a": 1.0}, 1: {"a": value}})
+        summarise({0: fold({"a": 1.0}), 1: fold({"a": value})})
 
 
 def test_no_seed_is_refused():
@@ -54,13 +55,17 @@ def test_no_seed_is_refused():
         summarise({})
 
 
-def test_flat_metrics_are_sorted_finite_and_complete():
-    flat = flatten(summarise(METRICS), {"rb.before": 0.2, "eta": math.nan})
-    assert list(flat) == sorted(flat)
-    assert flat == {
-        "a": 2.0, "a.hi": 4.0, "a.lo": 0.5, "a.std": math.sqrt(2), "b": 5.0, "b.std": 0.0, "c": 7.0,
-        "data.rb.before": 0.2, "seeds": 2,
-    }  # fmt: skip
+def test_details_are_sorted_and_hold_what_is_known():
+    found = estimates(summarise(METRICS), {"rb.before": 0.2})
+    assert list(found) == ["a", "b", "c", "data.rb.before"]
+    assert found["a"] == Estimate(2.0, 0.5, 4.0, math.sqrt(2), 2)
+    assert (found["c"].value, found["c"].n, found["data.rb.before"].n) == (7, 1, 1)
+    assert text(found).splitlines()[1:-1] == [
+        '  "a": {"value": 2.0, "lo": 0.5, "hi": 4.0, "std": 1.4142135623730951, "n": 2},',
+        '  "b": {"value": 5.0, "std": 0.0, "n": 2},',
+        '  "c": {"value": 7.0, "n": 1},',
+        '  "data.rb.before": {"value": 0.2, "n": 1}',
+    ]
 
 
 def test_by_seed_has_every_value_and_no_end():

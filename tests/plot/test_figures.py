@@ -72,6 +72,13 @@ def test_curves_known_by_name_come_first():
     assert [panel.name for panel in figures.curves(CURVES, [])] == ["curve-loss", "curve-odd_one"]
 
 
+def test_the_axis_of_a_bounded_metric_starts_at_zero():
+    loss = CURVES[CURVES["metric"] == "loss"].assign(value=lambda of: of["value"] + 50)
+    bounded, unbounded = (drawn(figures.curves(of, [])[0]) for of in (loss.assign(metric="probe.t2i.r5"), loss))
+    assert bounded.get_ylim()[0] == 0 and unbounded.get_ylim()[0] > 50
+    assert (bounded.get_title(), bounded.get_ylabel()) == ("Text→image R@5", "% of captions")
+
+
 def test_a_change_of_data_is_marked_where_it_happens():
     axes = drawn(figures.curves(CURVES, [("mixed", 0, 9), ("balanced", 10, 19)])[0])
     assert [text.get_text() for text in axes.texts] == ["mixed", "balanced"]

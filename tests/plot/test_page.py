@@ -7,7 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from test_plot_stage import FOLDER, plot
+
+from tests.helpers.recorded_run import FOLDER
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 SECTIONS = [
@@ -19,7 +20,6 @@ SECTIONS = [
     "curves",
     "captions",
     "published",
-    "study",
     "metrics",
     "provenance",
 ]
@@ -81,9 +81,8 @@ def look(page: Path, folder: Path, width: int, *flags: str) -> tuple[dict, str]:
 
 
 @pytest.fixture(scope="module")
-def page(finished: Path) -> Path:
-    assert plot(finished)[0] == 0
-    return finished / FOLDER / "results" / "report.html"
+def page(plotted: Path) -> Path:
+    return plotted / FOLDER / "report.html"
 
 
 @pytest.fixture(scope="module", params=[1280, 390])

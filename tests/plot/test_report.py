@@ -6,14 +6,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages.plot.report import Content, cards, interval, metric_table, render, share_table, table
+from stages.plot.report import Content, cards, render, versions
 from stages.plot.sheets import Described
+from stages.plot.tables import metric_table, share_table, table
+from stages.results.details import Estimate, fold
 from stages.tools.params import load
 
-METRICS = {
-    "seeds": 2, "people.t2i.r5": 40.0, "people.t2i.r5.lo": 38.0, "people.t2i.r5.hi": 42.0, "people.t2i.r5.std": 0.1,
-    "rb.gender": 0.2, "rb.gender.lo": 0.19, "rb.gender.hi": 0.21, "n.people": 1220.0,
-}  # fmt: skip
+METRICS = fold(
+    {
+        "people.t2i.r5": 40.0, "people.t2i.r5.lo": 38.0, "people.t2i.r5.hi": 42.0, "people.t2i.r5.std": 0.1,
+        "rb.gender": 0.2, "rb.gender.lo": 0.19, "rb.gender.hi": 0.21, "n.people": 1220.0,
+    }
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -21,32 +25,9 @@ def params():
     return load().model_dump(mode="json")
 
 
-def lines(previous):
-    return {line["key"]: line for card in cards(METRICS, previous) for line in card["lines"]}
-
-
 def test_a_card_shows_mean_interval_and_spread():
-    line = lines({})["people.t2i.r5"]
+    (line,) = (line for card in cards(METRICS) for line in card["lines"] if line["key"] == "people.t2i.r5")
     assert (line["value"], line["interval"], line["spread"]) == ("40.0 %", "[38.0, 42.0]", "0.1 %")
-    assert (line["change"], line["verdict"]) == ("", "")
-
-
-@pytest.mark.parametrize(("before", "verdict"), [(0.1, "worse"), (0.3, "better"), (0.195, "same")])
-def test_a_change_is_judged_by_direction_and_noise(before, verdict):
-    line = lines({**METRICS, "rb.gender": before})["rb.gender"]
-    assert line["verdict"] == verdict
-
-
-def test_what_does_not_change_at_the_digits_shown_is_not_said():
-    line = lines({**METRICS, "rb.gender": 0.2004, "people.t2i.r5": 39.97})
-    assert (line["rb.gender"]["change"], line["people.t2i.r5"]["change"]) == ("", "")
-    assert lines({**METRICS, "rb.gender": 0.199})["rb.gender"]["change"] == "+0.001"
-
-
-def test_the_page_says_whether_a_figure_changed(params):
-    same, other = (render(Content(params=params, metrics=METRICS, previous=p)) for p in (METRICS, {"rb.gender": 0.1}))
-    assert "None of these figures differs" in same and "the change against the last commit" not in same
-    assert "None of these figures differs" not in other and "the change against the last commit" in other
 
 
 def chips(params, **balance):
@@ -85,18 +66,20 @@ def test_shares_of_what_is_not_balanced_are_one_column():
 
 
 def test_drift_and_parts_are_explained_where_they_are(params):
-    page = render(Content(params=params, metrics={**METRICS, "portraits.unseen.drift": -1.0}))
+    page = render(Content(params=params, metrics={**METRICS, "portraits.unseen.drift": Estimate(-1.0)}))
     assert "<b>unseen</b>, by an artist of no training image" in page and "drift at one α says little" in page
     page = render(Content(params=params, metrics=METRICS))
     assert "by an artist of no training image" not in page and "drift at one α" not in page
 
 
-def test_no_interval_no_brackets():
-    assert interval("n.people", METRICS) == ""
+def test_metric_table_has_a_row_a_metric_with_its_chance_level():
+    found = metric_table(METRICS)
+    assert found["key"].tolist() == ["people.t2i.r5", "rb.gender", "n.people"]
+    assert found["knowing nothing"].tolist() == ["0.4 %", "", ""]  # 5 of 1,220 images
 
 
-def test_metric_table_has_a_row_a_metric():
-    assert metric_table(METRICS)["key"].tolist() == ["people.t2i.r5", "rb.gender", "n.people"]
+def test_versions_are_of_what_is_installed():
+    assert versions(["numpy", "no-such-package"]) == {"numpy": np.__version__}
 
 
 def test_a_table_sorts_by_exact_values_and_escapes_text():
@@ -111,7 +94,7 @@ def test_a_table_writes_no_minus_before_0():
 
 
 def test_a_row_of_the_metrics_has_one_unit_and_sorts_by_the_exact_value(params):
-    page = render(Content(params=params, metrics={**METRICS, "people.t2i.r5": 40.04}))
+    page = render(Content(params=params, metrics={**METRICS, "people.t2i.r5": Estimate(40.04, 38, 42, 0.1)}))
     cells = r"""data-value="40.04">40.0 %</td><td>[38.0, 42.0]</td><td>± 0.1 %</td>"""
     assert cells in page
 

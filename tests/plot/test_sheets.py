@@ -5,7 +5,6 @@ import io
 
 import numpy as np
 from PIL import Image
-from stages.plot.provenance import durations, outputs, versions
 
 from stages.core.seeds import derive
 from stages.plot.sheets import Pair, contact_sheet, data_uri, draw
@@ -65,34 +64,3 @@ def test_contact_sheet_shows_real_left_and_synthetic_right():
 def test_contact_sheet_is_the_same_twice():
     pair = Pair("k", "a caption", flat((9, 99, 9)), flat((0, 0, 250)), {})
     assert contact_sheet([pair]) == contact_sheet([pair])
-
-
-def test_outputs_leave_out_the_running_stage():
-    lock = {
-        "stages": {
-            "balance": {"outs": [{"path": "data/x/selection.parquet", "md5": "abc", "size": 12}]},
-            "plot": {"outs": [{"path": "data/x/results", "md5": "def.dir"}]},
-            "train@0": {"outs": [{"path": "data/x/models/0", "md5": "0f.dir", "size": 5, "nfiles": 3}]},
-        }
-    }
-    assert outputs(lock, "plot") == [
-        {"stage": "balance", "path": "data/x/selection.parquet", "md5": "abc", "size": 12},
-        {"stage": "train@0", "path": "data/x/models/0", "md5": "0f.dir", "size": 5},
-    ]
-
-
-def test_no_lock_no_outputs():
-    assert outputs({}, "plot") == []
-
-
-def test_versions_are_of_what_is_installed():
-    assert versions(["numpy", "no-such-package"]) == {"numpy": np.__version__}
-
-
-def test_durations_follow_the_lock_and_admit_what_never_ran_here():
-    lock = {"stages": {"download": {}, "train@0": {}, "plot": {}}}
-    noted = {"train@0": {"stage": "train@0", "seconds": 61.5, "ended": "2026-01-01 10:00"}, "old": {"stage": "old"}}
-    assert durations(lock, noted, leave_out="plot") == [
-        {"stage": "download", "seconds": None, "ended": ""},
-        noted["train@0"],
-    ]
