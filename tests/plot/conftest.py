@@ -27,9 +27,9 @@ from stages.core.seeds import uniform
 from stages.corpus.evaluation_sets import read_set, write_set
 from stages.corpus.images import encode_png
 from stages.corpus.shards import write_shard
-from stages.evaluate import amplification, captioning
+from stages.evaluate import captioning, training
 from stages.evaluate.__main__ import _write as write_scores
-from stages.evaluate.suite import SetFeatures, Settings, Suite
+from stages.evaluate.suite import Options, SetFeatures, Suite
 from stages.plot.aggregate import by_seed
 from stages.tools.compare.__main__ import study_files
 from stages.tools.compare.runs import Run, tabulate
@@ -180,18 +180,20 @@ def write_seed(folder: Path, params: Params, seed: int) -> None:
             )
         )
         of.images.close()
-    settings = Settings(
+    settings = Options(
         compare=True, draws=params.evaluate.draws, iterations=50, min_group=params.evaluate.min_group, top_k=10,
         templates=("a picture of {}",), person_templates=("a picture of {}",),
     )  # fmt: skip
-    scores = Suite(text_features, 12.0, occupations, settings).run(features)
-    images = features[list(sets).index("people")].images
-    trained = amplification.corpus(
-        pd.read_parquet(folder / "selection.parquet"),
-        pd.read_parquet(folder / "attributes.parquet"),
-        [(phase.data, phase.share) for phase in params.train.schedule],
+    selection, attributes, samples = (
+        pd.read_parquet(folder / f"{name}.parquet") for name in ("selection", "attributes", "samples")
     )
-    scores.update(captioning.measure(spoken, people, images, text_features, trained, params.evaluate.leakage, draws=50))
+    phases = [(phase.data, phase.share) for phase in params.train.schedule]
+    trained, reference = training.trained(selection, attributes, samples, phases), training.unbalanced(attributes)
+    scores = Suite(text_features, 12.0, occupations, settings, trained).run(features)
+    images = features[list(sets).index("people")].images
+    scores.update(
+        captioning.measure(spoken, people, images, text_features, trained, reference, params.evaluate.leakage, 50)
+    )
     write_scores(scores, folder / "scores" / str(seed))
 
 

@@ -12,7 +12,7 @@ from stages.tools.params import load
 
 METRICS = {
     "seeds": 2, "people.t2i.r5": 40.0, "people.t2i.r5.lo": 38.0, "people.t2i.r5.hi": 42.0, "people.t2i.r5.std": 0.1,
-    "rb.gender": 0.2, "rb.gender.lo": 0.19, "rb.gender.hi": 0.21, "n.people": 1220.0,
+    "rb.gender.margin": 0.2, "rb.gender.margin.lo": 0.19, "rb.gender.margin.hi": 0.21, "n.people": 1220.0,
 }  # fmt: skip
 
 
@@ -33,18 +33,20 @@ def test_a_card_shows_mean_interval_and_spread():
 
 @pytest.mark.parametrize(("before", "verdict"), [(0.1, "worse"), (0.3, "better"), (0.195, "same")])
 def test_a_change_is_judged_by_direction_and_noise(before, verdict):
-    line = lines({**METRICS, "rb.gender": before})["rb.gender"]
+    line = lines({**METRICS, "rb.gender.margin": before})["rb.gender.margin"]
     assert line["verdict"] == verdict
 
 
 def test_what_does_not_change_at_the_digits_shown_is_not_said():
-    line = lines({**METRICS, "rb.gender": 0.2004, "people.t2i.r5": 39.97})
-    assert (line["rb.gender"]["change"], line["people.t2i.r5"]["change"]) == ("", "")
-    assert lines({**METRICS, "rb.gender": 0.199})["rb.gender"]["change"] == "+0.001"
+    line = lines({**METRICS, "rb.gender.margin": 0.2004, "people.t2i.r5": 39.97})
+    assert (line["rb.gender.margin"]["change"], line["people.t2i.r5"]["change"]) == ("", "")
+    assert lines({**METRICS, "rb.gender.margin": 0.199})["rb.gender.margin"]["change"] == "+0.001"
 
 
 def test_the_page_says_whether_a_figure_changed(params):
-    same, other = (render(Content(params=params, metrics=METRICS, previous=p)) for p in (METRICS, {"rb.gender": 0.1}))
+    same, other = (
+        render(Content(params=params, metrics=METRICS, previous=p)) for p in (METRICS, {"rb.gender.margin": 0.1})
+    )
     assert "None of these figures differs" in same and "the change against the last commit" not in same
     assert "None of these figures differs" not in other and "the change against the last commit" in other
 
@@ -84,11 +86,14 @@ def test_shares_of_what_is_not_balanced_are_one_column():
     assert list(found) == ["attribute", "group", "n", "share"] and found["share"].tolist() == ["20.0 %"]
 
 
-def test_drift_and_parts_are_explained_where_they_are(params):
-    page = render(Content(params=params, metrics={**METRICS, "portraits.unseen.drift": -1.0}))
-    assert "<b>unseen</b>, by an artist of no training image" in page and "drift at one α says little" in page
+def test_transfer_and_parts_are_explained_where_they_are(params):
+    page = render(Content(params=params, metrics={**METRICS, "portraits.unseen.transfer": -1.0}))
+    assert (
+        "<b>unseen</b>, by an artist of no training image" in page
+        and "A transfer of 1 mirrors the training rows" in page
+    )
     page = render(Content(params=params, metrics=METRICS))
-    assert "by an artist of no training image" not in page and "drift at one α" not in page
+    assert "by an artist of no training image" not in page and "A transfer of 1" not in page
 
 
 def test_no_interval_no_brackets():
@@ -96,7 +101,7 @@ def test_no_interval_no_brackets():
 
 
 def test_metric_table_has_a_row_a_metric():
-    assert metric_table(METRICS)["key"].tolist() == ["people.t2i.r5", "rb.gender", "n.people"]
+    assert metric_table(METRICS)["key"].tolist() == ["people.t2i.r5", "rb.gender.margin", "n.people"]
 
 
 def test_a_table_sorts_by_exact_values_and_escapes_text():
