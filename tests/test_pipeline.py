@@ -72,9 +72,13 @@ def test_the_quick_tour_of_the_readme_runs_as_written(clone: Clone) -> None:
     assert clone.do("git", "status", "--short") == "" and clone.metrics == before
 
 
-def test_the_balancing_target_reruns_balance_and_what_follows(clone: Clone) -> None:
+@pytest.mark.parametrize(
+    ("section", "key", "change"), [("balance", "target", "observed"), ("contamination", "seed", 1)]
+)
+def test_target_and_draw_rerun_balance_and_what_follows(clone: Clone, section: str, key: str, change: object) -> None:
     values = yaml.safe_load((clone.folder / "params.yaml").read_text())
-    values["balance"]["target"] = "none" if values["balance"]["target"] == "equal" else "equal"
+    assert values[section][key] != change
+    values[section][key] = change
     (clone.folder / "params.yaml").write_text(yaml.safe_dump(values))
     assert clone.executed("repro", "balance") == {"balance"}
     stale = clone._run(["bash", "-c", "dvc status || true"], clone.folder)

@@ -1,5 +1,8 @@
 """`annotate`: who is on each image (s) and what its caption names (y), for real and synthetic images.
 
+Beside both stand whether the safety checker blanked a generated image and, where asked for, how alike image and caption
+are.
+
 Writes `attributes.parquet` and `annotation.json` (how good the classifier is, how far captions and pictures agree) into
 `data/<profile>/`. One shard is held at a time.
 """
@@ -7,6 +10,7 @@ Writes `attributes.parquet` and `annotation.json` (how good the classifier is, h
 import argparse
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,6 +46,7 @@ from stages.corpus.evaluation_sets import read_set
 from stages.corpus.shards import Shard
 
 if TYPE_CHECKING:
+    from stages.annotate.similarity import Judge
     from stages.annotate.zero_shot import Recogniser
 
 BATCH = 8192  # rows of samples.parquet read at a time
@@ -73,6 +78,7 @@ class Annotation:
         self.figures: dict[str, float] = {}
         self.network: classifier.Network | None = None
         self.recogniser = _recogniser(self.settings)
+        self.judge = _judge(self.settings)
         compared = [] if self.settings.source == "caption" and self.recogniser is None else ["synthetic"]
         compared += ["real"] if self.recogniser is not None else []
         self.agreement = {(source, attribute): Agreement(attribute) for source in compared for attribute in GROUPS}
@@ -149,9 +155,7 @@ class Annotation:
             small = classifier.shrink(shard.read_image(key) for key in shard.keys)
             return self._decide(classifier.probabilities(self.network, small))
         assert self.recogniser is not None
-        stat = shard.path.stat()
-        shape = {"model": str(self.settings.zero_shot), "threshold": self.settings.threshold}
-        shape |= {"shard": str(shard.path.resolve()), "size": stat.st_size, "time": stat.st_mtime_ns}
+        shape = {"model": str(self.settings.zero_shot), "threshold": self.settings.threshold, **_stamp(shard)}
         kept = work_folder("annotate", shape) / "seen.json"
         if not kept.exists():
             bar = progress(shard.keys, str(shard.path), unit="image", leave=False)
@@ -159,6 +163,17 @@ class Annotation:
             with written(kept) as file:
                 file.write_text(json.dumps(seen))
         return json.loads(kept.read_text())
+
+    def _alike(self, captions: list[str], shard: Shard) -> NDArray[np.float32]:
+        """Compare the images of a shard with their captions; what was scored is kept for a resumed run."""
+        assert self.judge is not None
+        kept = work_folder("similarity", {"model": str(self.settings.similarity), **_stamp(shard)}) / "scores.npy"
+        if not kept.exists():
+            bar = progress(shard.keys, str(shard.path), unit="image", leave=False)
+            scores = self.judge.similarity((shard.read_image(key) for key in bar), captions)
+            with written(kept) as path, path.open("wb") as file:
+                np.save(file, scores)
+        return np.load(kept)
 
     def _decide(self, guesses: Sequence[NDArray[np.float32]]) -> Groups:
         return {
@@ -171,13 +186,26 @@ class Annotation:
         counts: dict[str, int] = {"real": 0, "synthetic": 0}
         empty = attribute_rows([], "real", {attribute: [] for attribute in GROUPS}, [], words)
         layout = pa.schema([(name, pa.string() if name in ("key", "source") else pa.bool_()) for name in empty.columns])
+        layout = layout.append(pa.field("blanked", pa.bool_()))
+        if self.judge is not None:
+            layout = layout.append(pa.field("similarity", pa.float32()))
+        blanked = Counter[str]()
         with pq.ParquetWriter(path, layout) as writer:
             for name, rows in self._by_shard():
-                for source, part, _ in self._sources(name, rows):
+                real = decode(groups["real", name])
+                for source, part, shard in self._sources(name, rows):
                     keys, captions = part["key"].tolist(), part["caption"].tolist()
                     table = attribute_rows(keys, source, decode(groups[source, name]), captions, words)
+                    table["blanked"] = [source == "synthetic" and "json" in shard.suffixes(key) for key in keys]
+                    if self.judge is not None:
+                        table["similarity"] = self._alike(captions, shard)
+                    if source == "synthetic":
+                        blank = set(table.loc[table["blanked"].to_numpy(bool), "key"])
+                        _count_blanked(blanked, real, np.array([key in blank for key in rows["key"]], bool))
                     writer.write_table(pa.Table.from_pandas(table, layout, preserve_index=False))
                     counts[source] += len(keys)
+        if blanked["blanked"]:
+            self.figures |= blanked
         return counts
 
     def _learn(self) -> None:
@@ -217,6 +245,28 @@ def _recogniser(settings: Annotate) -> "Recogniser | None":
     from stages.annotate.zero_shot import Recogniser  # brings open_clip, which no other source needs
 
     return Recogniser(wanted.model, wanted.pretrained, wanted.batch_size)
+
+
+def _judge(settings: Annotate) -> "Judge | None":
+    if settings.similarity is None:
+        return None
+    from stages.annotate.similarity import Judge  # brings open_clip
+
+    return Judge(settings.similarity)
+
+
+def _stamp(shard: Shard) -> dict[str, object]:
+    """Tell one state of a shard from another."""
+    stat = shard.path.stat()
+    return {"shard": str(shard.path.resolve()), "size": stat.st_size, "time": stat.st_mtime_ns}
+
+
+def _count_blanked(counts: Counter[str], real: Groups, blanked: NDArray[np.bool_]) -> None:
+    """Count blanked images by the groups of the real image of the same sample."""
+    counts["blanked"] += int(blanked.sum())
+    for attribute, found in real.items():
+        for group in GROUPS[attribute]:
+            counts[f"blanked.{attribute}.{group}"] += int(np.sum(blanked & (np.asarray(found) == group)))
 
 
 def _quality(

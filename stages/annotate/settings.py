@@ -15,6 +15,16 @@ class ZeroShot(Section):
     batch_size: Count = Field(default=256, description="images a forward pass")
 
 
+class Similarity(Section):
+    """A pretrained open_clip model that says how alike image and caption are (`balance.filter.quantile`)."""
+
+    model: str = Field(
+        description="open_clip name, `hf-hub:` id, or `local-dir:` and a folder such as a trained model's"
+    )
+    pretrained: str | None = Field(default=None, description="for a name: tag or file of its weights")
+    batch_size: Count = Field(default=256, description="pairs a forward pass")
+
+
 class Annotate(Section):
     """Sensitive attributes s and labels y of real and synthetic images."""
 
@@ -24,6 +34,9 @@ class Annotate(Section):
     )
     zero_shot: ZeroShot | None = Field(
         default=None, description="the pretrained model; beside source caption, its agreement with it is reported"
+    )
+    similarity: Similarity | None = Field(
+        default=None, description="the model that scores how alike image and caption are; none: not scored"
     )
     threshold: Annotated[float, Field(gt=0.5, lt=1)] = Field(description="probability below which a group is unsure")
     epochs: Annotated[int, Field(ge=2)] = Field(description="passes of the classifier over the real images")

@@ -2,7 +2,7 @@
 
 Reads `samples.parquet` and `attributes.parquet` of `data/<profile>/`; writes `selection.parquet` there, and into
 `balance/`: `balance.json` (bias before, solved and realised; η, certificate), `groups.csv`, `associations.csv` (all
-pairs) and `associations.png`.
+pairs) and `associations.png`; where a filter leaves rows out, `filter.csv` (how many of each group and label).
 """
 
 import argparse
@@ -60,31 +60,42 @@ def main() -> None:
     with _connection(folder) as connection:
         columns = [sensitive_column(*group) for group in groups] + labels
         try:
-            rows, synthetic = mixing.mix(
-                connection, params.contamination.alpha, columns, settings.utility, settings.utility_bins
+            mixed = mixing.mix(
+                connection,
+                params.contamination.alpha,
+                columns,
+                settings.utility,
+                settings.utility_bins,
+                params.contamination.seed,
+                settings.filter.quantile,
+                settings.filter.blanked == "leave_out"
+                and "blanked" in pq.read_schema(folder / "attributes.parquet").names,
             )
+            if not mixed.rows:
+                raise InputError("balance.filter: leaves no row; lower quantile, or keep blanked images")
+            filtered = mixing.left_out(connection, columns) if mixed.left_out else None
             cells, codes = mixing.count(connection, groups, labels)
             shares = target_shares(cells, target)
             if settings.intersections:
                 cells, shares = with_intersections(cells, shares)
             problem, roomy, largest = _problem(cells, shares, settings)
-            solution = weigh(
-                settings.method, roomy, cells, list(shares), settings.scope, settings.sgd_passes, settings.seed
-            )
+            solution = weigh(settings.method, roomy, cells, list(shares), settings.scope, settings.sgd, settings.seed)
         except UncertifiedError as error:
             raise InputError(f"{folder}: {error}") from None
         solution = replace(solution, q=solution.q.round(DIGITS))
         allotment = allot(problem, solution.q, settings.compensate)
         if not allotment.total.sum():
-            raise InputError(f"balance.eta: {problem.eta:g} of {rows} rows leaves none; raise eta, eps_d or eps_r")
-        facts = _facts(params, rows, synthetic, problem, largest, solution, allotment)
+            raise InputError(
+                f"balance.eta: {problem.eta:g} of {mixed.rows} rows leaves none; raise eta, eps_d or eps_r"
+            )
+        facts = _facts(params, mixed, problem, largest, solution, allotment)
         weightings = _weightings(cells, solution, allotment)
         tables = (
             report.group_table(cells, shares, weightings),
             report.pair_table(cells, weightings, settings.scope),
         )
         content = report.summary(*tables, weightings, facts)
-        _write(connection, folder, codes, solution, allotment, content, tables)
+        _write(connection, folder, codes, solution, allotment, content, tables, filtered)
     _print(content)
 
 
@@ -94,6 +105,10 @@ def _labels(path: Path, groups: list[tuple[str, str]], settings: Balance) -> lis
         raise missing(f"{path}: no such file", "run the stage annotate first (`dvc repro annotate`)")
     schema = pq.read_schema(path)
     needed = ["key", "source", *(sensitive_column(*group) for group in groups)]
+    if settings.filter.quantile and "similarity" not in schema.names:
+        raise InputError(
+            f"{path}: no column similarity, by which balance.filter.quantile filters; set annotate.similarity"
+        )
     samples = pq.read_schema(path.with_name("samples.parquet"))
     if (utility := settings.utility) and utility not in samples.names:
         raise InputError(f"balance.utility: no column {utility} in samples.parquet; name one, or null")
@@ -179,8 +194,7 @@ def _weightings(cells: Cells, solution: Solution, allotment: Allotment) -> list[
 
 def _facts(
     params: Settings,
-    rows: int,
-    synthetic: int,
+    mixed: mixing.Mixed,
     problem: Problem,
     largest: float,
     solution: Solution,
@@ -200,8 +214,10 @@ def _facts(
         "alpha": params.contamination.alpha,
         "method": params.balance.method,
         "target": params.balance.target,
-        "rows": rows,
-        "synthetic_rows": synthetic,
+        "draw": params.contamination.seed,
+        "rows": mixed.rows,
+        "synthetic_rows": mixed.synthetic,
+        "left_out_rows": mixed.left_out,
         "distinct_rows": len(problem.count),
         "constraints": len(problem.names),
         "eta": problem.eta,
@@ -223,6 +239,7 @@ def _write(
     allotment: Allotment,
     content: dict[str, Any],
     tables: tuple[pd.DataFrame, pd.DataFrame],
+    filtered: pd.DataFrame | None,
 ) -> None:
     """Write beside the final places, then move; nothing half-written is left."""
     with merged(folder) as staging:
@@ -232,12 +249,16 @@ def _write(
         (partial / "balance.json").write_text(json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
         tables[0].to_csv(partial / "groups.csv", index=False, float_format="%.9g")
         tables[1].to_csv(partial / "associations.csv", index=False, float_format="%.9g")
+        if filtered is not None:
+            filtered.to_csv(partial / "filter.csv", index=False, float_format="%.6g")
         title = f"{content['method']}, target {content['target']}, α = {content['alpha']:g}, η = {content['eta']:.3g}"
         heat_map(tables[1], "before", "realised", title).savefig(partial / "associations.png")
 
 
 def _print(content: dict[str, Any]) -> None:
     """Say the outcome in a few lines."""
+    if content["left_out_rows"]:
+        print(f"{content['left_out_rows']} rows are left out before balancing; balance/filter.csv says of whom")
     gap = content["certificate"].get("relative_gap")
     print(
         f"{content['method']}: {content['rows']} rows ({content['synthetic_rows']} synthetic), "

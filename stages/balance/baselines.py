@@ -14,13 +14,14 @@ from scipy import optimize
 
 from stages.balance.moments import Cells, Scope
 from stages.balance.problem import Problem, Solution, Vector, certified
+from stages.balance.settings import Sgd
 from stages.balance.solver import solve
 
 Method = Literal["none", "random", "reweighing", "m4_sgd", "m4"]
 
 
 def weigh(
-    method: Method, problem: Problem, cells: Cells, attributes: Sequence[str], scope: Scope, passes: int, seed: int
+    method: Method, problem: Problem, cells: Cells, attributes: Sequence[str], scope: Scope, sgd: Sgd, seed: int
 ) -> Solution:
     """
     Weigh the distinct rows.
@@ -31,7 +32,7 @@ def weigh(
         Those that are balanced; `reweighing` needs them.
     scope : {"known", "all"}
         Rows among which `reweighing` makes s and y independent.
-    passes, seed : int
+    sgd, seed : Sgd, int
         Of `m4_sgd`.
     """
     if method == "none":
@@ -41,7 +42,7 @@ def weigh(
     if method == "reweighing":
         return reweigh(problem, cells, attributes, scope)
     if method == "m4_sgd":
-        return solve_stochastically(problem, passes, seed=seed)
+        return solve_stochastically(problem, sgd, seed)
     return solve(problem)
 
 
@@ -98,24 +99,21 @@ def _classes(rows: np.ndarray) -> np.ndarray:
     return np.unique(rows, axis=0, return_inverse=True)[1].ravel() if rows.shape[1] else np.zeros(len(rows), int)
 
 
-def solve_stochastically(
-    problem: Problem, passes: int = 1, batch: int = 16, rate: float = 1.0, seed: int = 0
-) -> Solution:
+def solve_stochastically(problem: Problem, sgd: Sgd, seed: int = 0) -> Solution:
     """
     Run the paper's update over rows in random order.
 
     For a batch with means ⟨·⟩, step t and τ = τ0/√t: q = clip(η u − aᵀ(v⁺ − v⁻) − μ, 0, Q);
-    v± ← clip(v± + τ(±⟨q a⟩ − η ε), 0, V); μ ← μ + τ(⟨q⟩ − η). The last μ is replaced by the one at which E[q] = η,
-    so that the weights are feasible and their objective can be compared.
+    v± ← clip(v± + τ(±⟨q a⟩ − η ε), 0, V); μ ← μ + τ(⟨q⟩ − η). The multipliers are the mean of the last share of the
+    updates, which loses most of their noise (Ruppert 1988; Polyak, Juditsky 1992) [D: the paper states no average]. μ
+    is then replaced by the one at which E[q] = η: the weights are feasible, and their objective can be compared.
 
     Parameters
     ----------
     problem : Problem
         N distinct rows; rows are drawn as often as their counts say.
-    batch : int
-        Rows an update; 1 is the paper's.
-    rate : float
-        τ0.
+    sgd : Sgd
+        Passes, rows per update (the paper: 1), τ0, and the share that is averaged (the paper: none).
 
     Returns
     -------
@@ -126,18 +124,23 @@ def solve_stochastically(
     rows = np.repeat(np.arange(len(problem.count), dtype=np.int32), problem.count)
     bound, eta = problem.eta * problem.tolerance, problem.eta
     above, below, offset, step = np.zeros_like(bound), np.zeros_like(bound), 0.0, 0
-    for _ in range(passes):
+    steps = sgd.passes * -(-len(rows) // sgd.batch_size)
+    first = min(int((1 - sgd.average) * steps), steps - 1)  # the last update at the least
+    total = np.zeros_like(bound)
+    for _ in range(sgd.passes):
         order = rng.permutation(rows)
-        for start in range(0, len(order), batch):
+        for start in range(0, len(order), sgd.batch_size):
             step += 1
-            pick = order[start : start + batch]
+            pick = order[start : start + sgd.batch_size]
             a = problem.matrix[pick]
             q = np.clip(eta * problem.utility[pick] - a @ (above - below) - offset, 0.0, problem.cap)
-            moment, tau = a.T @ q / len(pick), rate / np.sqrt(step)
+            moment, tau = a.T @ q / len(pick), sgd.rate / np.sqrt(step)
             above = np.clip(above + tau * (moment - bound), 0.0, problem.penalty)
             below = np.clip(below - tau * (moment + bound), 0.0, problem.penalty)
             offset += tau * (float(q.mean()) - eta)
-    w = above - below
+            if step > first:
+                total += above - below
+    w = total / (steps - first)
     z = eta * problem.utility - problem.matrix @ w
     offset = _offset(problem, z)
     return certified(problem, "m4_sgd", np.clip(z - offset, 0.0, problem.cap), w, offset, step)

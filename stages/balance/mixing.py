@@ -1,6 +1,10 @@
 """The mix at α as a table: which source each key has, and which distinct row (s, y, u) it is.
 
-A key is synthetic iff its fixed number u < α, so mixes are nested. All of it happens inside DuckDB, which streams the
+A key is synthetic iff its number u < α, so the mixes of one draw are nested. Draw 0 takes the number that comes with
+the samples, every other draw a hash of (draw, key). What a filter leaves out stays in the table, and out of all that is
+counted, balanced and trained on: the mix is filtered first, so what is certified is what is trained on.
+
+All of it happens inside DuckDB, which streams the
 parquet files and spills what exceeds its memory limit; Python sees the distinct rows only, never the rows.
 
 The connection has the views ``samples`` (key, shard, u, …) and ``attributes`` (key, source, boolean columns).
@@ -11,6 +15,7 @@ from dataclasses import dataclass
 
 import duckdb
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 from stages.balance.moments import Cells
@@ -38,9 +43,25 @@ class Codes:
     level: Vector
 
 
+@dataclass(frozen=True)
+class Mixed:
+    """Rows of a mix after its filter, how many of them are synthetic, and how many rows the filter left out."""
+
+    rows: int
+    synthetic: int
+    left_out: int
+
+
 def mix(
-    connection: duckdb.DuckDBPyConnection, alpha: float, columns: Sequence[str], utility: str | None, bins: int
-) -> tuple[int, int]:
+    connection: duckdb.DuckDBPyConnection,
+    alpha: float,
+    columns: Sequence[str],
+    utility: str | None,
+    bins: int,
+    draw: int = 0,
+    quantile: float = 0.0,
+    blanked: bool = False,
+) -> Mixed:
     """
     Make the table ``mix``: one row a key, of the source that α gives it.
 
@@ -56,11 +77,13 @@ def mix(
         Column of ``samples`` with numbers ≥ 0; None: all rows are equally useful.
     bins : int
         Bins of equal width for the utility; 0: distinct values, exactly.
-
-    Returns
-    -------
-    tuple of int
-        Rows, and how many of them are synthetic.
+    draw : int
+        Which numbers decide: 0: column ``u`` of ``samples``.
+    quantile : float
+        Share of the rows to leave out, those of least ``similarity``, a column of ``attributes``; of equal rows the
+        later goes first.
+    blanked : bool
+        Whether keys are left out whose synthetic row has ``blanked``, so that every α has the same keys.
 
     Raises
     ------
@@ -70,16 +93,21 @@ def mix(
     # The high bits of u decide the source; its low bits, independent of them, order the rows of a cell.
     words = _packed(columns)
     value = f'CAST(s."{utility}" AS DOUBLE)' if utility else "1.0"
+    number = "u" if draw == 0 else f"(md5_number_lower(concat('{draw}', chr(0), key)) >> 11) / {2.0**53!r}"
+    blank = "a.key IN (SELECT key FROM attributes WHERE source = 'synthetic' AND blanked)" if blanked else "false"
     connection.execute(
         f"""
         CREATE OR REPLACE TABLE mix AS
-        SELECT s.file_row_number AS row, s.key, s.shard, a.source, s.u * 1024 - floor(s.u * 1024) AS place,
-               {", ".join(words)}, {value} AS utility
-        FROM samples s LEFT JOIN attributes a
-        ON a.key = s.key AND a.source = CASE WHEN s.u < CAST({alpha!r} AS DOUBLE) THEN 'synthetic' ELSE 'real' END
+        SELECT s.file_row_number AS row, s.key, s.shard, a.source, number * 1024 - floor(number * 1024) AS place,
+               {", ".join(words)}, {value} AS utility,
+               {"a.similarity" if quantile else "0.0"} AS similarity, NOT {blank} AS kept
+        FROM (SELECT *, {number} AS number FROM samples) s LEFT JOIN attributes a
+        ON a.key = s.key AND a.source = CASE WHEN number < CAST({alpha!r} AS DOUBLE) THEN 'synthetic' ELSE 'real' END
         """
     )
-    _check(connection, len(words), utility)
+    _check(connection, len(words), utility, draw)
+    if quantile:
+        _leave_out(connection, quantile)
     level = "0.0"
     if utility and bins == 0:
         level = "utility"
@@ -87,9 +115,56 @@ def mix(
         low, high = _one(connection, "SELECT min(utility), max(utility) FROM mix")
         width = (high - low) / bins or 1.0
         level = f"least(floor((utility - CAST({low!r} AS DOUBLE)) / CAST({width!r} AS DOUBLE)), {bins - 1})"
-    connection.execute(f"CREATE OR REPLACE VIEW leveled AS SELECT *, CAST({level} AS DOUBLE) AS level FROM mix")
-    rows, synthetic = _one(connection, "SELECT count(*), count_if(source = 'synthetic') FROM mix")
-    return rows, synthetic
+    connection.execute(
+        f"CREATE OR REPLACE VIEW leveled AS SELECT *, CAST({level} AS DOUBLE) AS level FROM mix WHERE kept"
+    )
+    facts = "SELECT count_if(kept), count_if(kept AND source = 'synthetic'), count_if(NOT kept) FROM mix"
+    return Mixed(*_one(connection, facts))
+
+
+def _leave_out(connection: duckdb.DuckDBPyConnection, quantile: float) -> None:
+    key, bad = _one(
+        connection, "SELECT any_value(key), count(*) FROM mix WHERE similarity IS NULL OR isnan(similarity)"
+    )
+    if bad:
+        raise InputError(f"attributes.parquet: column similarity: no number for key {key!r}; annotate again")
+    connection.execute(
+        f"""
+        UPDATE mix SET kept = false WHERE row IN (
+            SELECT row FROM mix WHERE kept ORDER BY similarity, row DESC
+            LIMIT (SELECT CAST(floor({quantile!r} * count(*)) AS BIGINT) FROM mix WHERE kept)
+        )
+        """
+    )
+
+
+def left_out(connection: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> pd.DataFrame:
+    """
+    Say whom a filter leaves out.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        Those of `mix`.
+
+    Returns
+    -------
+    DataFrame
+        One row per column and per source: name, before, after (rows), kept (share, NaN where there were none). A group
+        whose share is below the others' is filtered more than they are.
+    """
+    words = [f"word{i}" for i in range(-(-len(columns) // _BITS))]
+    by = ", ".join([*words, "source"])
+    found = connection.execute(
+        f"SELECT {by}, count(*) AS before, count_if(kept) AS after FROM mix GROUP BY {by}"
+    ).fetchnumpy()
+    bits = _unpacked(np.column_stack([found[word] for word in words]).astype(np.int64), len(columns))
+    sources = np.asarray(found["source"], str)
+    member = np.column_stack([bits, sources == "real", sources == "synthetic", np.ones(len(bits), bool)])
+    table = pd.DataFrame({"name": [*columns, "real", "synthetic", "all"]})
+    for name in ("before", "after"):
+        table[name] = np.asarray(found[name], np.int64) @ member
+    return table.assign(kept=table["after"] / table["before"].where(table["before"] > 0))
 
 
 def count(
@@ -116,8 +191,7 @@ def count(
         f"SELECT {by}, count(*) AS rows, avg(utility) AS utility FROM leveled GROUP BY {by} ORDER BY {by}"
     ).fetchnumpy()
     codes = Codes(np.column_stack([table[word] for word in words]).astype(np.int64), np.asarray(table["level"], float))
-    width = [min(_BITS, len(groups) + len(labels) - i * _BITS) for i in range(len(words))]
-    bits = np.hstack([codes.words[:, [i]] >> np.arange(n - 1, -1, -1) & 1 for i, n in enumerate(width)]) > 0
+    bits = _unpacked(codes.words, len(groups) + len(labels))
     rows, utility = np.asarray(table["rows"], np.int64), np.asarray(table["utility"], float)
     utility = utility * rows.sum() / (rows @ utility)
     m = len(groups)
@@ -137,7 +211,8 @@ def write_selection(
     q : ndarray, (N,)
         Their weights.
     path : str
-        Parquet file: key, shard, source, q float64, copies int32; one row a key.
+        Parquet file: key, shard, source, q float64, copies int32, kept bool; one row per key. What the filter leaves
+        out has q = 0, no copies, and is not kept.
     """
     words = [f"word{i}" for i in range(codes.words.shape[1])]
     by = ", ".join([*words, "level"])
@@ -148,11 +223,15 @@ def write_selection(
     connection.execute(
         f"""
         COPY (
-            SELECT key, shard, source, q,
-                   CAST(CASE WHEN rank <= taken THEN copies + CAST(rank <= extra AS BIGINT) ELSE 0 END AS INTEGER)
-                   AS copies
-            FROM (SELECT *, row_number() OVER (PARTITION BY {by} ORDER BY place, key) AS rank FROM leveled)
-            JOIN weights USING ({by})
+            SELECT key, shard, source, q, copies, kept FROM (
+                SELECT row, key, shard, source, q, kept,
+                       CAST(CASE WHEN rank <= taken THEN copies + CAST(rank <= extra AS BIGINT) ELSE 0 END AS INTEGER)
+                       AS copies
+                FROM (SELECT *, row_number() OVER (PARTITION BY {by} ORDER BY place, key) AS rank FROM leveled)
+                JOIN weights USING ({by})
+                UNION ALL BY NAME
+                SELECT row, key, shard, source, 0.0 AS q, kept, CAST(0 AS INTEGER) AS copies FROM mix WHERE NOT kept
+            )
             ORDER BY row
         ) TO {quoted(path)} (FORMAT parquet, COMPRESSION zstd)
         """
@@ -174,13 +253,22 @@ def _packed(columns: Sequence[str]) -> list[str]:
     ]
 
 
-def _check(connection: duckdb.DuckDBPyConnection, words: int, utility: str | None) -> None:
+def _unpacked(words: np.ndarray, columns: int) -> np.ndarray:
+    """Bits of the packed columns, (N, columns), bool."""
+    width = [min(_BITS, columns - i * _BITS) for i in range(words.shape[1])]
+    return np.hstack([words[:, [i]] >> np.arange(n - 1, -1, -1) & 1 for i, n in enumerate(width)]) > 0
+
+
+def _check(connection: duckdb.DuckDBPyConnection, words: int, utility: str | None, draw: int) -> None:
     """Refuse what a left join lets pass: keys without a match, with two, and values that are missing or impossible."""
     some_key = "SELECT any_value(key), count(*) FROM mix WHERE "
     key, lost = _one(connection, some_key + "source IS NULL")
     if lost:
+        remedy = "annotate again"
+        if draw:
+            remedy = f"contamination.seed {draw} takes images that draw 0 does not: set generate.max_alpha to 1"
         raise InputError(
-            f"attributes.parquet: no row of the source that α gives it for {lost} keys, e.g. {key!r}; annotate again"
+            f"attributes.parquet: no row of the source that α gives it for {lost} keys, e.g. {key!r}; {remedy}"
         )
     rows, distinct = _one(connection, "SELECT (SELECT count(*) FROM mix), (SELECT count(*) FROM samples)")
     if rows > distinct:  # the join is from the left: more rows can only come from a key that matches twice

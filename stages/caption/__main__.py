@@ -54,13 +54,14 @@ class Features:
 
 @dataclass(frozen=True)
 class Job:
-    """What all captioners of one model share: rows and features in one order, and what shapes the work."""
+    """What all captioners of a model share: rows and features in one order, rows of an epoch, what shapes the work."""
 
     params: Settings
     seed: int
     device: torch.device
     rows: pd.DataFrame
     features: Features
+    mix: int
     shape: dict[str, object]
 
 
@@ -79,8 +80,9 @@ def main() -> None:
             file.write_text("{}\n")
         return
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    selection = _read_table(folder / "selection.parquet")
     rows = training_rows(
-        _read_table(folder / "selection.parquet"),
+        selection,
         _read_table(folder / "samples.parquet"),
         [phase.data for phase in params.train.schedule],
         settings.max_images,
@@ -110,12 +112,13 @@ def main() -> None:
         settings.feature_batch,
         device,
     )
-    job = Job(params, seed, device, rows, seen, shape)
+    mix = min(len(selection), settings.max_images or len(selection))  # all rows, as many for every balancing and filter
+    job = Job(params, seed, device, rows, seen, mix, {**shape, "mix": mix})
     output.mkdir(parents=True, exist_ok=True)
     training, scratch = {}, [seen.folder, asked.folder]
     for name in settings.captioners:
         captioner, vocabulary = _build(name, job)
-        work = work_folder("caption", {**shape, "name": name, "seed": seed, "params": _shaping(params)})
+        work = work_folder("caption", {**job.shape, "name": name, "seed": seed, "params": _shaping(params)})
         training[name] = _train(name, captioner, vocabulary, job, work)
         said = caption(
             captioner,
@@ -182,7 +185,7 @@ def _train(name: str, captioner: Captioner, vocabulary: Vocabulary, job: Job, wo
     settings, schedule, rows = job.params.caption, job.params.train.schedule, job.rows
     fitting: Fitting = getattr(settings, name).fitting
     tokens = vocabulary.encode(rows["caption"].tolist(), settings.max_tokens)
-    steps = max(1, round(fitting.epochs * len(rows) / fitting.batch_size))
+    steps = max(1, round(fitting.epochs * job.mix / fitting.batch_size))
     cut = spans([(phase.data, phase.share) for phase in schedule], steps)
     plan = [(span.data, span.stop - span.start) for span in cut]
     optimisation = Optimisation(

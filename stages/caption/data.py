@@ -20,7 +20,7 @@ def training_rows(
     Parameters
     ----------
     selection : DataFrame
-        Of the balance stage: key, shard, source, copies; one row a sample of the mix.
+        Of the balance stage: key, shard, source, copies, kept; one row per sample of the mix.
     samples : DataFrame
         Of the download stage: key, caption.
     data : sequence of {'mixed', 'balanced'}

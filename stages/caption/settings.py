@@ -26,7 +26,9 @@ class LanguageModel(Section):
 class Fitting(Section):
     """The training of one captioner: AdamW, linear warm-up, linear decay."""
 
-    epochs: Positive = Field(description="passes over the captioner's rows; a part of one is allowed")
+    epochs: Positive = Field(
+        description="captions seen, in multiples of all rows of the mix, max_images at most; as CLIP counts"
+    )
     batch_size: Count = Field(description="captions a step")
     learning_rate: Positive = Field(description="peak of AdamW's learning rate")
     warmup: Annotated[int, Field(ge=0)] = Field(description="steps until the peak; half of all at most")

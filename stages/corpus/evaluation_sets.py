@@ -1,8 +1,10 @@
 """Evaluation sets: one schema for every benchmark, a tar of images beside a parquet table.
 
-`<set>.parquet` has one row an image: `key`, `captions` (list, may be empty), `label` (class), `gender` (woman, man),
-`skin_tone` ("1"…"5" where it is known in five steps, else lighter, darker), `age`, `ethnicity`, `occupation`, `part`
-and `style`. A value that is missing, unsure, or differs between the persons of an image is the empty string.
+`<set>.parquet` has one row per image: `key`, `captions` (list, may be empty), `label` (class), `gender` (woman, man),
+`skin_tone` ("1"…"5" where it is known in five steps, else lighter, darker), `age`, `ethnicity`, `occupation`, `part`,
+`style`, `coarse` (class of classes) and `cluster`: images that are no independent evidence of each other, such as one
+figure in several skin tones, share it, and are resampled together; by default each image is a cluster of its own.
+A value that is missing, unsure, or differs between the persons of an image is the empty string.
 `<set>.tar` has the image of each key. Images and rows are joined by key, never by position.
 """
 
@@ -20,7 +22,7 @@ from stages.corpus.attributes import known_value
 from stages.corpus.shards import Shard, write_shard
 
 ATTRIBUTES = ("gender", "skin_tone", "age", "ethnicity")
-TEXT_COLUMNS = ("key", "label", *ATTRIBUTES, "occupation", "part", "style")
+TEXT_COLUMNS = ("key", "label", *ATTRIBUTES, "occupation", "part", "style", "coarse", "cluster")
 COLUMNS = ("key", "captions", *TEXT_COLUMNS[1:])
 GROUPED = (*ATTRIBUTES, "occupation")  # whose unknown values are `stages.corpus.attributes.UNKNOWN`
 CAPTIONED = ("people", "phase", "coco_gender", "coco")  # sets that are measured by their captions
@@ -110,6 +112,8 @@ def check(table: pd.DataFrame, where: str) -> None:
             f"{where}: no caption, or an empty one, for {len(empty)} of {len(table)} keys, e.g. {empty[0]}; fill it "
             "in, leave the row out, or give no row a caption"
         )
+    if alone := [key for key, cluster in zip(table["key"], table["cluster"], strict=True) if not cluster]:
+        raise InputError(f"{where}: column cluster is empty for key {alone[0]!r}; a cluster of one image is its key")
     for name in VALUES:
         for value in sorted(set(table[name])):
             check_group(name, value, f"{where}: column {name}")
@@ -147,7 +151,8 @@ def write_set(folder: Path, name: str, rows: Iterable[tuple[dict[str, Any], str,
     Parameters
     ----------
     rows : iterable of (dict, str, bytes)
-        Row of the table (missing columns are empty), suffix and content of the image file, in any order.
+        Row of the table (missing columns are empty, a missing cluster is the key), suffix and content of the image
+        file, in any order.
 
     Raises
     ------
@@ -159,7 +164,8 @@ def write_set(folder: Path, name: str, rows: Iterable[tuple[dict[str, Any], str,
     def samples() -> Iterable[tuple[str, dict[str, bytes | str | dict]]]:
         for row, suffix, image in rows:
             known = {name: _known(row[name]) for name in GROUPED if name in row}
-            records.append({**dict.fromkeys(TEXT_COLUMNS, ""), "captions": [], **row, **known})
+            record = {**dict.fromkeys(TEXT_COLUMNS, ""), "captions": [], **row, **known}
+            records.append({**record, "cluster": record["cluster"] or record["key"]})
             yield row["key"], {suffix: image}
 
     with merged(folder) as staging:

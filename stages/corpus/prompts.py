@@ -16,6 +16,8 @@ CONTRAST_WORDS: dict[str, tuple[tuple[str, str], ...]] = {
     ),
 }
 
+BARE_GENDER = (["female"], ["male"])  # bare labels of (group 1, group 0), as WebLI-100B asks (arXiv 2502.07617) [P]
+
 
 def fill(template: str, label: str) -> str:
     """

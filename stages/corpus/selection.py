@@ -1,36 +1,36 @@
-"""The rows that are trained on: the selection of the balance stage, with the captions of the samples."""
+"""The rows that are trained on: what the selection of the balance stage keeps, with the captions of the samples."""
 
 import pandas as pd
 
 from stages.core.errors import InputError
 
-SELECTION = ("key", "shard", "source", "copies")
+SELECTION = ("key", "shard", "source", "copies", "kept")
 SAMPLES = ("key", "caption")
 SOURCES = ("real", "synthetic")
 
 
 def join(samples: pd.DataFrame, selection: pd.DataFrame, where: str) -> pd.DataFrame:
     """
-    Give each selected row its caption, by key.
+    Give each row that passed the filter its caption, by key.
 
     Parameters
     ----------
     samples : DataFrame
         `key`, `caption`.
     selection : DataFrame
-        `key, shard, source, copies`.
+        `key, shard, source, copies, kept`.
     where : str
         The selection's path, named in errors.
 
     Returns
     -------
     DataFrame
-        The selection with a column `caption`, in its own order.
+        The rows that are kept, with a column `caption`, in their own order.
 
     Raises
     ------
     InputError
-        If the selection is empty or does not fit the samples.
+        If the selection is empty, keeps nothing, or does not fit the samples.
     """
     for table, named, columns in ((selection, where, SELECTION), (samples, "samples.parquet", SAMPLES)):
         if absent := [name for name in columns if name not in table]:
@@ -43,7 +43,10 @@ def join(samples: pd.DataFrame, selection: pd.DataFrame, where: str) -> pd.DataF
         raise InputError(f"{where}: key {twice[0]!r} comes twice; expected one row per key")
     if (selection["copies"] < 0).any():
         raise InputError(f"{where}: copies: found {selection['copies'].min()}, expected 0 or more")
-    joined = selection.merge(samples[["key", "caption"]], on="key", how="left")
+    kept = selection.loc[selection["kept"].to_numpy(bool)].drop(columns="kept")
+    if not len(kept):
+        raise InputError(f"{where}: no row is kept; nothing to train on")
+    joined = kept.merge(samples[["key", "caption"]], on="key", how="left")
     if lost := joined.loc[joined["caption"].isna(), "key"].tolist():
         raise InputError(
             f"{where}: key {lost[0]!r} is not in the samples ({len(lost)} such keys); balance again (`dvc repro`)"

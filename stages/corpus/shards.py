@@ -193,6 +193,10 @@ class Shard:
     def __len__(self) -> int:
         return len(self._members)
 
+    def suffixes(self, key: str) -> tuple[str, ...]:
+        """Suffixes of the members of a sample; none of a key that is not there."""
+        return tuple(self._members.get(key, ()))
+
     def read(self, key: str, suffix: str) -> bytes:
         """
         Read one member.

@@ -32,14 +32,13 @@ from stages.core.progress import progress
 from stages.core.scratch import work_folder
 from stages.core.settings import check_member, load
 from stages.corpus.evaluation_sets import EvalSet, read_set
-from stages.evaluate import amplification, captioning, embed, leakage, suite
+from stages.evaluate import captioning, embed, leakage, suite, training
 from stages.evaluate.scores import Scores
 from stages.evaluate.settings import Evaluate, Settings
 from stages.evaluate.suite import Options, SetFeatures, Suite
 
 Features = NDArray[np.float32]
 Captions = dict[str, dict[str, str]]
-Said = tuple[Captions, amplification.Corpus]  # what the captioners say, and what they were trained on
 
 
 def main() -> None:
@@ -69,9 +68,10 @@ def main() -> None:
             stack.enter_context(evalset.images)
         said, captioned = None, params.caption.evaluation_set
         if arguments.seed is not None and captioned in names and params.caption.captioners:
-            said = _captions(params, arguments.seed), _corpus(params)
+            said = _captions(params, arguments.seed)
+        rows = _rows(params) if arguments.seed is not None else None
         occupations = _occupations(data / "occupations.csv")
-        scores = _evaluate(model, pretrained, sets, occupations, said, captioned, params.evaluate)
+        scores = _evaluate(model, pretrained, sets, occupations, said, rows, captioned, params.evaluate)
     if scores is not None:
         _write(scores, out)
 
@@ -81,33 +81,36 @@ def _evaluate(
     pretrained: str | None,
     sets: Sequence[EvalSet],
     occupations: pd.DataFrame | None,
-    said: Said | None,
+    said: Captions | None,
+    rows: tuple[training.Rows, training.Rows] | None,
     captioned: str,
     evaluate: Evaluate,
 ) -> Scores | None:
     """Encode and measure; None in every process but the first."""
     settings = _settings(evaluate)
+    trained, reference = rows or (None, None)
     state = PartialState(cpu=not torch.cuda.is_available())
     try:
         encoder = embed.load_encoder(model, pretrained, state.device or "cpu")
         features = [_features(encoder, evalset, settings, evaluate.batch_size, state) for evalset in sets]
         if not state.is_main_process:
             return None
-        texts = partial(_cached_texts, encoder)
-        scores = Suite(texts, encoder.logit_scale, occupations, settings).run(features)
+        texts = partial(_cached_texts, encoder, as_published=settings.mode == "as_published")
+        scores = Suite(texts, encoder.logit_scale, occupations, settings, trained).run(features)
         for evalset in features:
-            if evalset.name == captioned and said is not None:
-                captions, trained = said
+            if evalset.name == captioned and said is not None and trained is not None and reference is not None:
                 scores.update(
                     captioning.measure(
-                        captions,
+                        said,
                         evalset.table,
                         evalset.images,
                         texts,
                         trained,
+                        reference,
                         evaluate.leakage,
                         draws=evaluate.draws,
                         meteor=evaluate.meteor,
+                        device=encoder.device,
                     )
                 )
         return scores
@@ -145,7 +148,8 @@ def _leakage(params: Settings, seed: int | None, seeds: Sequence[int], out: Path
         raise InputError("--leakage-seeds: caption.captioners or evaluate.leakage.attributes is empty; expected some")
     table = read_set(params.folder / "eval", params.caption.evaluation_set).table
     settings = params.evaluate.leakage.model_copy(update={"seeds": list(seeds) or list(leakage.PUBLISHED_SEEDS)})
-    scores = captioning.leaked(_captions(params, seed), table, settings, params.evaluate.draws)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    scores = captioning.leaked(_captions(params, seed), table, settings, params.evaluate.draws, device)
     print(f"| model {seed}, {len(settings.seeds)} seeds of LIC | value | 95 % interval | ± over seeds |")
     print("|---|---|---|---|")
     for part in scores.tables["leakage"]:
@@ -170,14 +174,17 @@ def _captions(params: Settings, seed: int) -> Captions:
     return found
 
 
-def _corpus(params: Settings) -> amplification.Corpus:
-    """Read what the captioners were trained on."""
-    selection, attributes = params.folder / "selection.parquet", params.folder / "attributes.parquet"
-    for path in (selection, attributes):
+def _rows(params: Settings) -> tuple[training.Rows, training.Rows]:
+    """Read what the models of this run were trained on, and the corpus before contamination and balancing."""
+    tables = {}
+    for name in ("selection", "attributes", "samples"):
+        path = params.folder / f"{name}.parquet"
         if not path.is_file():
             raise missing(f"{path}: no such file", "run the stage that writes it (`dvc repro`)")
+        columns = ["key", "caption"] if name == "samples" else None
+        tables[name] = pd.read_parquet(path, columns=columns, dtype_backend="pyarrow")
     phases = [(phase.data, phase.share) for phase in params.train.schedule]
-    return amplification.corpus(pd.read_parquet(selection), pd.read_parquet(attributes), phases)
+    return training.trained(**tables, phases=phases), training.unbalanced(tables["attributes"])
 
 
 def _settings(evaluate: Evaluate) -> Options:
@@ -221,7 +228,8 @@ def _features(
                 part = embed.image_features(encoder, pictures, batch_size, as_published)
             return np.concatenate([rows for rows in gather_object([part]) if len(rows)])
 
-        shape = {"model": encoder.fingerprint, "set": content.hexdigest(), "as_published": as_published}
+        kind = "e, f" if as_published else ""  # the defects that the features have
+        shape: dict[str, object] = {"model": encoder.fingerprint, "set": content.hexdigest(), "as_published": kind}
         return _cached(work_folder("features") / f"{_name(shape)}.safetensors", encode, state)
 
     captions = [text for row in evalset.table["captions"] for text in row]
@@ -229,15 +237,20 @@ def _features(
     if needs_captions and not captions:
         raise InputError(f"{evalset.name}: no captions; retrieval needs them")
     texts = (
-        _cached_texts(encoder, captions) if needs_captions and state.is_main_process else np.empty((0, 0), np.float32)
+        _cached_texts(encoder, captions, settings.mode == "as_published")
+        if needs_captions and state.is_main_process
+        else np.empty((0, 0), np.float32)
     )
     wants_published = settings.mode == "as_published" or (settings.compare and evalset.name not in suite.OBJECTS)
     return SetFeatures(evalset.name, evalset.table, images(False), texts, images(True) if wants_published else None)
 
 
-def _cached_texts(encoder: embed.Encoder, texts: Sequence[str]) -> Features:
-    shape = {"model": encoder.fingerprint, "texts": list(texts)}
-    return _cached(work_folder("features") / f"{_name(shape)}.safetensors", lambda: embed.text_features(encoder, texts))
+def _cached_texts(encoder: embed.Encoder, texts: Sequence[str], as_published: bool) -> Features:
+    shape = {"model": encoder.fingerprint, "texts": list(texts), "as_published": as_published}
+    return _cached(
+        work_folder("features") / f"{_name(shape)}.safetensors",
+        lambda: embed.text_features(encoder, texts, as_published=as_published),
+    )
 
 
 def _name(shape: dict[str, object]) -> str:

@@ -26,11 +26,10 @@ from stages.corpus.attributes import (
     OCCUPATIONS,
     caption_group,
     caption_occupations,
-    occupation_column,
-    sensitive_columns,
     tone_group,
 )
 from stages.evaluate import bootstrap
+from stages.evaluate.training import Rows
 
 TIE = 1e-12  # |P(a, t) − P(a) P(t)| up to this is independence: shares of counts, in double precision
 
@@ -45,7 +44,7 @@ class Amplification:
     a_to_t, t_to_a : float
         Means over the defined pairs; NaN where there is none.
     a_to_t_interval, t_to_a_interval : tuple of float
-        95 % bootstrap over test images; y is held fixed.
+        95 % bootstrap over clusters of test images; y is held fixed.
     pairs : DataFrame
         One row a pair: attribute, task, sign (y), n_attribute, n_task (test images), a_to_t, t_to_a (y·Δ; NaN where the
         condition has no test image), each with the ends of its 95 % interval (`_lo`, `_hi`).
@@ -70,6 +69,7 @@ def directional(
     weights: ArrayLike | None = None,
     draws: int = 1000,
     seed: int = 0,
+    cluster: ArrayLike | None = None,
 ) -> Amplification:
     """
     Measure directional bias amplification.
@@ -86,6 +86,8 @@ def directional(
         Names of the A attributes and T tasks; their positions by default.
     weights : array_like, (M,), optional
         How often each training sample counts (`copies`); 1 by default.
+    cluster : array_like of int, (N,), optional
+        Cluster of each test image, numbered from 0; each its own by default.
 
     Returns
     -------
@@ -115,8 +117,8 @@ def directional(
     both, named_t, named_a = _pairs(a, t), _pairs(a, t_hat), _pairs(a_hat, t)
     of_a = np.repeat(a, t.shape[1], axis=1)  # (N, A·T): the condition of pair (a, t)
     of_t = np.tile(t, (1, a.shape[1]))
-    draws_a = sign.ravel() * bootstrap.ratios(named_t - both, of_a, draws, seed)
-    draws_t = sign.ravel() * bootstrap.ratios(named_a - both, of_t, draws, seed)
+    draws_a = sign.ravel() * bootstrap.ratios(named_t - both, of_a, draws, seed, cluster)
+    draws_t = sign.ravel() * bootstrap.ratios(named_a - both, of_t, draws, seed, cluster)
     a_to_t = sign.ravel() * _ratio((named_t - both).sum(axis=0), of_a.sum(axis=0))
     t_to_a = sign.ravel() * _ratio((named_a - both).sum(axis=0), of_t.sum(axis=0))
 
@@ -144,84 +146,11 @@ def directional(
     )
 
 
-@dataclass(frozen=True)
-class Corpus:
-    """
-    What a captioner was trained on, M rows.
-
-    Attributes
-    ----------
-    groups : dict of str to ndarray of bool, (M, G)
-        Attribute to the groups of each row, in the order of `stages.corpus.attributes.GROUPS`.
-    occupations : ndarray of bool, (M, T)
-        What its caption names, in the order of `OCCUPATIONS`.
-    weights : ndarray, (M,)
-        Share of the training that it makes up.
-    """
-
-    groups: dict[str, NDArray[np.bool_]]
-    occupations: NDArray[np.bool_]
-    weights: NDArray[np.float64]
-
-    def knows(self, attribute: str) -> bool:
-        """Tell whether any row that is trained on lies in a group of the attribute."""
-        return bool(self.weights[self.groups[attribute].any(axis=1)].any())
-
-
-def corpus(selection: pd.DataFrame, attributes: pd.DataFrame, phases: Sequence[tuple[str, float]]) -> Corpus:
-    """
-    Describe the rows of a selection.
-
-    Parameters
-    ----------
-    selection : DataFrame
-        Of the balance stage: key, source, copies; one row a sample of the mix.
-    attributes : DataFrame
-        Of the annotate stage: key, source, ``s_*``, ``y_occupation_*``.
-    phases : sequence of (str, float)
-        Of the training's schedule: ``mixed`` (each row once) or ``balanced`` (`copies` times), and the share of steps.
-
-    Returns
-    -------
-    Corpus
-        Of all rows of the mix, in the order of the selection.
-
-    Raises
-    ------
-    InputError
-        If columns are missing, or a row has no attributes.
-    """
-    of_groups = {attribute: sensitive_columns([attribute]) for attribute in GROUPS}
-    of_tasks = [occupation_column(occupation) for occupation in OCCUPATIONS]
-    wanted = ["key", "source", *(name for names in of_groups.values() for name in names), *of_tasks]
-    for name, table, columns in (
-        ("selection.parquet", selection, ["key", "source", "copies"]),
-        ("attributes.parquet", attributes, wanted),
-    ):
-        if missing := [column for column in columns if column not in table]:
-            raise InputError(f"{name}: column {missing[0]} is missing (found: {', '.join(table.columns)})")
-    rows = selection[["key", "source", "copies"]].merge(
-        attributes[wanted], on=["key", "source"], how="left", validate="1:1", indicator=True
-    )
-    if lost := rows.loc[rows["_merge"] != "both", ["key", "source"]].to_numpy().tolist():
-        key, source = lost[0]
-        raise InputError(
-            f"attributes.parquet: no row for key {key} ({source}; {len(lost)} such rows of selection.parquet); "
-            "annotate again (`dvc repro`)"
-        )
-    copies = {"mixed": np.ones(len(rows)), "balanced": rows["copies"].to_numpy(float)}
-    weights = np.zeros(len(rows))
-    for data, share in phases:
-        weights += share * copies[data] / max(copies[data].sum(), 1)
-    groups = {attribute: rows[names].to_numpy(bool) for attribute, names in of_groups.items()}
-    return Corpus(groups, rows[of_tasks].to_numpy(bool), weights)
-
-
 def of_captions(
     said: Mapping[str, str],
     table: pd.DataFrame,
     attribute: str,
-    trained: Corpus,
+    reference: Rows,
     *,
     draws: int = 1000,
     seed: int = 0,
@@ -232,7 +161,7 @@ def of_captions(
     Images in no group of the attribute are left out, in training, too: else every group of persons would go together
     with every occupation, as objects have none. T → A also leaves out images whose caption names no group or both: a
     caption, unlike a classifier, may leave the attribute open. An image shows the occupation that the set notes, and
-    those that its reference captions name. On balanced data the sign y is that of what rounding leaves.
+    those that its reference captions name.
 
     Parameters
     ----------
@@ -241,9 +170,10 @@ def of_captions(
     table : DataFrame
         Rows of the set: key, captions, gender, skin_tone, occupation.
     attribute : {'gender', 'skin_tone'}
-        A of the pairs; the T are the occupations. The corpus must know it.
-    trained : Corpus
-        What the captioner was trained on.
+        A of the pairs; the T are the occupations. The reference must know it.
+    reference : Rows
+        Training data before contamination and balancing (`training.unbalanced`): one sign for all runs, since on what
+        balancing leaves the sign is that of rounding errors.
 
     Returns
     -------
@@ -265,13 +195,16 @@ def of_captions(
     told = _indicator([[caption_group(caption, attribute)] for caption in captions], names)
     tasks = _indicator([caption_occupations(caption) for caption in captions], OCCUPATIONS)
     one = told.any(axis=1)
-    person = trained.groups[attribute].any(axis=1)
-    training = (trained.groups[attribute][person], trained.occupations[person])
+    person = reference.groups[attribute].any(axis=1)
+    training = (reference.groups[attribute][person], reference.occupations[person])
     settings: dict[str, Any] = {
-        "names": (names, OCCUPATIONS), "weights": trained.weights[person], "draws": draws, "seed": seed,
+        "names": (names, OCCUPATIONS), "weights": reference.weights[person], "draws": draws, "seed": seed,
     }  # fmt: skip
-    forth = directional(*training, truth, shown, told, tasks, **settings)
-    back = directional(*training, truth[one], shown[one], told[one], tasks[one], **settings)
+    cluster = bootstrap.numbered(table["cluster"])
+    forth = directional(*training, truth, shown, told, tasks, **settings, cluster=cluster)
+    back = directional(
+        *training, truth[one], shown[one], told[one], tasks[one], **settings, cluster=bootstrap.numbered(cluster[one])
+    )
     of_back = ["n_task", "t_to_a", "t_to_a_lo", "t_to_a_hi"]
     pairs = forth.pairs.assign(**{name: back.pairs[name] for name in of_back})
     return Amplification(forth.a_to_t, back.t_to_a, forth.a_to_t_interval, back.t_to_a_interval, pairs)

@@ -9,12 +9,14 @@ Images of plain persons (no cue for any label) of two groups, s = 1 and s = 0; l
   group 1 in the known shares) and a set B (labels with few). +1: every image follows the stereotype of its group.
 * Logit gap g_r = E[l_r | s=1] − E[l_r | s=0]. Against known shares p_r of group 1: correlation and slope (gap per unit
   of share). The preference saturates, the gap does not.
-* Drift: with corpus shares p and generator shares p′, the coefficient b of g_r = a + c p_r + b (p′_r − p_r). What
-  contamination moves is b: 0 where the model knows only the corpus, towards c where it has learned p′.
+* Drift, partial correlation: with corpus shares p and generator shares p′, the correlation of g with p′ − p, both
+  without their part along p. Free of the logit scale, but on shares log-odds are bent, so an ideal learner of the
+  corpus is not at 0: `stages.evaluate.transfer` has the scale on which ideal learners are known.
 * Text-only: the same gaps between two groups of *prompts*, which no image enters.
 
 A constant added to g (a prompt that one group likes as a whole) changes neither correlation, slope nor drift. Noise
-pushes the maximum of |AB_r| up; ``null`` is its mean over permutations of s, the level without any bias.
+pushes the maximum of |AB_r| up; ``null`` is its mean over permutations of s, the level without any bias. Images of one
+cluster are resampled and permuted together.
 
 References
 ----------
@@ -31,7 +33,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import softmax
 
 from stages.corpus.measures import FEW, MAJORITY, pairwise_preference, preference
-from stages.evaluate import bootstrap
+from stages.evaluate import bootstrap, permutation
 from stages.evaluate.features import checked
 
 # First label stereotyped as a woman's, second as a man's [P].
@@ -78,6 +80,7 @@ def label_association(
     draws: int = 1000,
     permutations: int = 100,
     seed: int = 0,
+    cluster: ArrayLike | None = None,
 ) -> LabelAssociation:
     """
     Compare the labels of two groups of images.
@@ -92,6 +95,8 @@ def label_association(
         Group 1 or 0; leave out images in neither.
     permutations : int
         Of s, for the null level.
+    cluster : array_like of int, (N,), optional
+        Cluster of each image, numbered from 0; each its own by default.
 
     Raises
     ------
@@ -108,12 +113,14 @@ def label_association(
     table = pd.DataFrame({"label": list(labels), "n_1": int(one.sum()), "n_0": int((~one).sum())})
     samples: dict[str, NDArray[np.float64]] = {}
     for name, values in figures.items():
-        samples[name] = _resampled_difference(values, one, draws, seed)
+        samples[name] = bootstrap.differences(values, one, draws, seed, cluster)
         low, high = bootstrap.interval(samples[name])
         table[name], table[f"{name}_lo"], table[f"{name}_hi"] = _difference(values, one), low, high
-    generator = np.random.default_rng(seed)
-    shuffled = np.array([generator.permutation(one) for _ in range(permutations)], float).reshape(permutations, -1)
-    weights = shuffled / one.sum() - (1 - shuffled) / (~one).sum()
+    shuffled = np.array(list(permutation.relabelled(one, cluster, permutations, seed)), float)
+    shuffled = shuffled.reshape(permutations, -1)
+    weights = shuffled / shuffled.sum(axis=1, keepdims=True) - (1 - shuffled) / (1 - shuffled).sum(
+        axis=1, keepdims=True
+    )
     return LabelAssociation(
         table=table,
         maximum={
@@ -130,7 +137,12 @@ def label_association(
 
 
 def pair_association(
-    first: ArrayLike, second: ArrayLike, s: ArrayLike, draws: int = 1000, seed: int = 0
+    first: ArrayLike,
+    second: ArrayLike,
+    s: ArrayLike,
+    draws: int = 1000,
+    seed: int = 0,
+    cluster: ArrayLike | None = None,
 ) -> tuple[NDArray[np.float64], Estimate]:
     """
     Compare how often each first label is preferred over its second.
@@ -149,12 +161,18 @@ def pair_association(
         tie is half a preference.
     """
     preferred, members = _checked(preference(first, second), s)
-    value, samples = _difference(preferred, members), _resampled_difference(preferred, members, draws, seed)
+    value = _difference(preferred, members)
+    samples = bootstrap.differences(preferred, members, draws, seed, cluster)
     return np.column_stack([value, *bootstrap.interval(samples)]), _estimate(value.mean(), samples.mean(axis=1))
 
 
 def pairwise_association(
-    scores: ArrayLike, share: ArrayLike, s: ArrayLike, draws: int = 1000, seed: int = 0
+    scores: ArrayLike,
+    share: ArrayLike,
+    s: ArrayLike,
+    draws: int = 1000,
+    seed: int = 0,
+    cluster: ArrayLike | None = None,
 ) -> Estimate | None:
     """
     Average the preference for labels of group 1 over labels of group 0, between the groups.
@@ -178,7 +196,7 @@ def pairwise_association(
     if preferred is None:
         return None
     per_image = preferred[:, None]
-    samples = _resampled_difference(per_image, one, draws, seed)
+    samples = bootstrap.differences(per_image, one, draws, seed, cluster)
     return _estimate(_difference(per_image, one)[0], samples[:, 0])
 
 
@@ -202,9 +220,9 @@ def against_shares(
     Returns
     -------
     dict of str to tuple of float
-        ``correlation``, ``slope``; with `other` also ``drift`` (coefficient of other − share beside share) and
-        ``drift_partial`` (the same as a partial correlation, free of the logit scale). Figures that are not defined
-        (fewer than three labels, constant shares, collinear columns) are left out.
+        ``correlation``, ``slope``; with `other` also ``drift_partial`` (partial correlation with other − share, beside
+        share). Figures that are not defined (fewer than three labels, constant shares, collinear columns) are left
+        out.
     """
     gaps, p = np.asarray(gap, float), np.asarray(share, float)
     drawn = np.empty((0, len(gaps))) if samples is None else np.asarray(samples, float)
@@ -221,8 +239,7 @@ def against_shares(
         both = known & np.isfinite(q)
         design = np.column_stack([np.ones(both.sum()), p[both], (q - p)[both]])
         if both.sum() >= 4 and np.linalg.matrix_rank(design) == 3:
-            coefficient, partial = _last_coefficient(design, np.vstack([gaps, drawn])[:, both])
-            result["drift"] = _estimate(coefficient[0], coefficient[1:])
+            _, partial = _last_coefficient(design, np.vstack([gaps, drawn])[:, both])
             result["drift_partial"] = _estimate(partial[0], partial[1:])
     return {name: figure for name, figure in result.items() if np.isfinite(figure[0])}
 
@@ -279,13 +296,6 @@ def _checked(values: ArrayLike, s: ArrayLike) -> tuple[NDArray[np.float64], NDAr
 
 def _difference(values: NDArray[np.float64], one: NDArray[np.bool_]) -> NDArray[np.float64]:
     return values[one].mean(axis=0) - values[~one].mean(axis=0)
-
-
-def _resampled_difference(
-    values: NDArray[np.float64], one: NDArray[np.bool_], draws: int, seed: int
-) -> NDArray[np.float64]:
-    """Resample the images of each group on their own: both sizes are part of the design of a set."""
-    return bootstrap.means(values[one], draws, seed) - bootstrap.means(values[~one], draws, seed + 1)
 
 
 def _last_coefficient(

@@ -13,7 +13,6 @@ Denkowski, Lavie, 2014 (METEOR 1.5); Hessel et al., EMNLP 2021 (CLIPScore, equat
 """
 
 import shutil
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
@@ -93,26 +92,6 @@ def variety(captions: Iterable[str]) -> dict[str, float]:
         "unique": len(set(cut)) / len(cut),
         "length": len(singles) / len(cut),
     }
-
-
-def majority(captions: Iterable[str]) -> str:
-    """
-    Find the baseline's one caption for every image: the most frequent of the training corpus.
-
-    Returns
-    -------
-    str
-        The first in alphabetical order among equals.
-
-    Raises
-    ------
-    InputError
-        If there is none.
-    """
-    counts = Counter(captions)
-    if not counts:
-        raise InputError("caption quality: found no training captions for the majority baseline, expected some")
-    return min(counts, key=lambda caption: (-counts[caption], caption))
 
 
 def clip_score(images: ArrayLike, captions: ArrayLike) -> NDArray[np.float64]:

@@ -1,7 +1,8 @@
 """The published definition of a figure beside the corrected one, same model, same images.
 
 Beside both stand figures with one defect alone, so that a reader sees which one changes what: ``only_a`` (images
-divided by the norm of the first), ``only_d`` (sampling loops), ``only_e`` (batch normalisation in train mode).
+divided by the norm of the first), ``only_d`` (sampling loops), ``only_ef`` (batch normalisation in train mode and
+float16: what changes the features themselves).
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ Array = NDArray[np.float64]
 
 
 COLUMNS = (
-    "metric", "attribute", "group", "n", "as_published", "only_a", "only_d", "only_e", "corrected", "difference",
+    "metric", "attribute", "group", "n", "as_published", "only_a", "only_d", "only_ef", "corrected", "difference",
 )  # fmt: skip
 
 
@@ -30,7 +31,7 @@ def retrieval_table(
     groups: Sequence[Group],
 ) -> pd.DataFrame:
     """
-    Compare text→image recall (defects a and e).
+    Compare text→image recall (defects a, e and f).
 
     Parameters
     ----------
@@ -49,7 +50,7 @@ def retrieval_table(
     variants = {
         "as_published": published.normalised_by_first(as_published),
         "only_a": published.normalised_by_first(images),
-        "only_e": unit(as_published),
+        "only_ef": unit(as_published),
         "corrected": unit(images),
     }
     ranks = {name: retrieval.text_to_image_ranks(captions, rows, owner) for name, rows in variants.items()}
@@ -73,7 +74,7 @@ def persons_table(
     iterations: int,
 ) -> pd.DataFrame:
     """
-    Compare self-similarity and person preference (defects d and e).
+    Compare self-similarity and person preference (defects d, e and f).
 
     Parameters
     ----------
@@ -103,7 +104,7 @@ def persons_table(
         for g in own:
             figures = [share[g.value] for share in shares] + [unmarked[g.members].mean() for unmarked in chosen]
             rows.append(("person_preference", attribute, g.value, g.n, *(100 * figure for figure in figures)))
-    columns = ["metric", "attribute", "group", "n", "as_published", "only_d", "only_e", "corrected"]
+    columns = ["metric", "attribute", "group", "n", "as_published", "only_d", "only_ef", "corrected"]
     return _with_difference(pd.DataFrame(rows, columns=pd.Index(columns)))
 
 

@@ -124,8 +124,8 @@ def image_features(
     batch_size : int
         Images a batch; the features do not depend on it.
     as_published : bool
-        Whether batch normalisation uses the statistics of each image: what a model left in train mode does at batch 1
-        (defect e of `published.py`).
+        Whether batch normalisation uses the statistics of each image, what a model left in train mode does at batch 1,
+        under autocast to float16 (defects e and f of `published.py`).
 
     Returns
     -------
@@ -134,7 +134,7 @@ def image_features(
     """
     encode = cast(Callable[[torch.Tensor], torch.Tensor], encoder.model.encode_image)
     parts = []
-    with per_image_statistics(encoder.model, as_published):
+    with per_image_statistics(encoder.model, as_published), half_precision(encoder.device, as_published):
         for batch in _batches(images, batch_size):
             tensors = [encoder.preprocess(Image.fromarray(image)) for image in batch]
             parts.append(encode(torch.stack(tensors).to(encoder.device)).float().cpu().numpy())
@@ -142,9 +142,16 @@ def image_features(
 
 
 @torch.inference_mode()
-def text_features(encoder: Encoder, texts: Sequence[str], batch_size: int = 256) -> NDArray[np.float32]:
+def text_features(
+    encoder: Encoder, texts: Sequence[str], batch_size: int = 256, as_published: bool = False
+) -> NDArray[np.float32]:
     """
     Encode texts; an equal text is encoded once.
+
+    Parameters
+    ----------
+    as_published : bool
+        Whether under autocast to float16 (defect f of `published.py`).
 
     Returns
     -------
@@ -153,11 +160,17 @@ def text_features(encoder: Encoder, texts: Sequence[str], batch_size: int = 256)
     """
     encode = cast(Callable[[torch.Tensor], torch.Tensor], encoder.model.encode_text)
     distinct, inverse = np.unique(np.asarray(texts, object).astype(str), return_inverse=True)
-    parts = [
-        encode(encoder.tokenize(batch).to(encoder.device)).float().cpu().numpy()
-        for batch in _batches(distinct.tolist(), batch_size)
-    ]
+    with half_precision(encoder.device, as_published):
+        parts = [
+            encode(encoder.tokenize(batch).to(encoder.device)).float().cpu().numpy()
+            for batch in _batches(distinct.tolist(), batch_size)
+        ]
     return np.concatenate(parts)[inverse]
+
+
+def half_precision(device: torch.device, active: bool) -> torch.autocast:
+    """Return the context in which matrix products and convolutions are computed in float16."""
+    return torch.autocast(device.type, torch.float16, enabled=active)
 
 
 @contextmanager

@@ -119,6 +119,7 @@ def means(
     draws: int = 1000,
     seed: int = 0,
     min_n: int = 30,
+    cluster: ArrayLike | None = None,
 ) -> GroupFigures:
     """
     Take the mean over all images and over each group, with 95 % intervals.
@@ -132,9 +133,11 @@ def means(
     higher_is_better : bool
         Whether the worst group is the lowest or the highest.
     draws, seed : int
-        Bootstrap over images; one draw resamples all groups together, so gaps keep their correlation.
+        Bootstrap over clusters; one draw resamples all groups together, so gaps keep their correlation.
     min_n : int
         Groups with fewer images are flagged, and kept out of gap and worst group.
+    cluster : array_like of int, (N,), optional
+        Cluster of each image, numbered from 0; each its own by default.
 
     Returns
     -------
@@ -159,7 +162,7 @@ def means(
     )
     sums = np.asarray(bottom.sum(axis=0), float)
     value = np.divide(top.sum(axis=0), sums, out=np.full(len(sums), np.nan), where=sums > 0)
-    samples = bootstrap.ratios(top, bottom, draws, seed)
+    samples = bootstrap.ratios(top, bottom, draws, seed, cluster)
     low, high = bootstrap.interval(samples)
     n = np.diff(members.indptr)
     table = pd.DataFrame(

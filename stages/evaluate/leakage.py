@@ -90,12 +90,12 @@ class Leakage:
     Attributes
     ----------
     items : DataFrame
-        One row a seed and test caption: seed, key, score_m, score_d (mean over references), × 100.
+        One row a seed and test caption: seed, cluster, key, score_m, score_d (mean over references), × 100.
     seeds : DataFrame
         One row a seed: seed, train, test (captions), lic_m, lic_d, lic, accuracy_m, accuracy_d (percent).
     summary : DataFrame
         Rows lic_m, lic_d, lic: value (mean over seeds), std (over seeds, ddof 1; NaN with one seed), lo, hi (95 %
-        bootstrap over test images; each image keeps its generated and its human captions), n (test captions).
+        bootstrap over clusters of test images; each image keeps its generated and its human captions), n (captions).
     chance : float
         Score × 100 of captions that give nothing away, met by a classifier without any confidence.
     """
@@ -158,14 +158,16 @@ def lic(
     seeds: Sequence[int] = PUBLISHED_SEEDS,
     test_share: float = 0.1,
     draws: int = 1000,
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
+    cluster: Mapping[str, str] | None = None,
 ) -> Leakage:
     """
     Measure what generated captions leak beyond human ones.
 
-    Every seed draws its own balanced sample (as many of each value as the rarest has), its own test tenth of each
-    value, and the classifiers' first weights. Unlike the published code, generated and human captions of one seed share
-    the split, so their difference is paired by image.
+    Every seed draws its own test tenth, a balanced sample (as many of each value as the rarest has) of both parts, and
+    the classifiers' first weights. Unlike the published code, generated and human captions of one seed share the split,
+    so their difference is paired by image; and no cluster lies on both sides of it, since a classifier that knows one
+    picture of a figure knows the others.
 
     Parameters
     ----------
@@ -179,6 +181,10 @@ def lic(
         The published LSTM by default.
     seeds : sequence of int
         The ten published ones by default.
+    device : str or device
+        Where the classifiers are trained.
+    cluster : mapping, key → cluster, optional
+        Each image its own by default.
 
     Raises
     ------
@@ -193,12 +199,13 @@ def lic(
     if len(values) < 2:
         raise InputError(f"leakage: found the value(s) {values} over {len(keys)} captions, expected two or more")
     target = np.array([values.index(labels[key]) for key in keys])
+    number = bootstrap.numbered([cluster[key] if cluster else key for key in keys])
     own = {key: mask(words(generated[key]), masked) for key in keys}
     vocabulary = {word for caption in own.values() for word in caption}
     human = [{key: mask(words(references[key][index]), masked, vocabulary) for key in keys} for index in range(humans)]
     rows, items = [], []
     for seed in seeds:
-        train, test = _split(target, test_share, np.random.default_rng(seed), values)
+        train, test = _split(target, number, test_share, np.random.default_rng(seed), values)
         scores = [
             _leak([source[key] for key in keys[train]], target[train], [source[key] for key in keys[test]],
                   target[test], classifier, seed, len(values), device)
@@ -206,7 +213,15 @@ def lic(
         ]  # fmt: skip
         score = 100 * np.stack([value for value, _ in scores])
         right = 100 * np.stack([value for _, value in scores])
-        item = pd.DataFrame({"seed": seed, "key": keys[test], "score_m": score[0], "score_d": score[1:].mean(axis=0)})
+        item = pd.DataFrame(
+            {
+                "seed": seed,
+                "cluster": number[test],
+                "key": keys[test],
+                "score_m": score[0],
+                "score_d": score[1:].mean(axis=0),
+            }
+        )
         items.append(item)
         lic_m, lic_d = item["score_m"].mean(), item["score_d"].mean()
         rows.append(
@@ -232,32 +247,50 @@ def _check_captions(
 
 
 def _split(
-    target: NDArray[np.intp], test_share: float, rng: np.random.Generator, values: Sequence[str]
+    target: NDArray[np.intp],
+    cluster: NDArray[np.intp],
+    test_share: float,
+    rng: np.random.Generator,
+    values: Sequence[str],
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Balance to the rarest value, then hold out a share of each; both parts come in random order."""
-    counts = np.bincount(target, minlength=len(values))
-    each = int(counts.min())
-    held = round(each * test_share)
-    if min(held, each - held) < 2:
+    """
+    Hold out a share of the clusters, then balance both parts to their rarest value; both come in random order.
+
+    Clusters of each combination of values are held out apart, until their share of the captions is reached.
+    """
+    shown = np.zeros((cluster.max() + 1, len(values)), bool)
+    shown[cluster, target] = True
+    size = np.bincount(cluster)
+    held = np.zeros(len(size), bool)
+    for kind in np.unique(shown, axis=0):
+        own = rng.permutation(np.flatnonzero((shown == kind).all(axis=1)))
+        before = np.cumsum(size[own]) - size[own] / 2  # a cluster is held out if its middle lies in the share
+        held[own[before < test_share * size[own].sum()]] = True
+    parts = [_balanced(target, np.flatnonzero(held[cluster] == part), rng, len(values)) for part in (False, True)]
+    if min(map(len, parts)) < 2 * len(values):
+        counts = np.bincount(target, minlength=len(values))
         raise InputError(
-            f"leakage: {values[int(counts.argmin())]!r} has {each} captions, so {held} for the test and {each - held} "
-            "for the training of the classifier; expected at least 2 in both: caption more images"
+            f"leakage: {values[int(counts.argmin())]!r} has {counts.min()} captions of {len(size)} clusters in all, so "
+            f"{len(parts[1]) // len(values)} for the test and {len(parts[0]) // len(values)} for the training of the "
+            "classifier; expected at least 2 in both: caption more images"
         )
-    chosen = [rng.permutation(np.flatnonzero(target == value))[:each] for value in range(len(values))]
-    test = np.concatenate([index[:held] for index in chosen])
-    train = np.concatenate([index[held:] for index in chosen])
-    return rng.permutation(train), rng.permutation(test)
+    return parts[0], parts[1]
+
+
+def _balanced(
+    target: NDArray[np.intp], rows: NDArray[np.intp], rng: np.random.Generator, values: int
+) -> NDArray[np.intp]:
+    """Draw as many rows of each value as the rarest has."""
+    each = int(np.bincount(target[rows], minlength=values).min())
+    return rng.permutation(np.concatenate([rng.permutation(rows[target[rows] == v])[:each] for v in range(values)]))
 
 
 def _summarise(seeds: pd.DataFrame, items: pd.DataFrame, draws: int) -> pd.DataFrame:
-    """Bootstrap over images: an image in the tests of several seeds is one cluster."""
-    keys, cluster = np.unique(items["key"].to_numpy(str), return_inverse=True)
-    score_m, score_d, one = (
-        np.bincount(cluster, weights, minlength=len(keys))
-        for weights in (items["score_m"].to_numpy(), items["score_d"].to_numpy(), np.ones(len(items)))
-    )
-    sums = np.column_stack([score_m, score_d, score_m - score_d])
-    low, high = bootstrap.interval(bootstrap.ratios(sums, np.column_stack([one] * 3), draws, seed=0))
+    """Bootstrap over clusters: what is in the tests of several seeds is drawn together."""
+    scores = items[["score_m", "score_d"]].to_numpy(float)
+    scores = np.column_stack([scores, scores[:, 0] - scores[:, 1]])
+    cluster = bootstrap.numbered(items["cluster"])
+    low, high = bootstrap.interval(bootstrap.means(scores, draws, seed=0, cluster=cluster))
     figures = seeds[["lic_m", "lic_d", "lic"]].to_numpy(float)
     spread = figures.std(axis=0, ddof=1) if len(figures) > 1 else np.full(3, np.nan)
     return pd.DataFrame(
@@ -274,7 +307,7 @@ def _leak(
     classifier: Classifier,
     seed: int,
     values: int,
-    device: str,
+    device: str | torch.device,
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Train a classifier; return s_a(ŷ)·1[f(ŷ) = a] and 1[f(ŷ) = a] of each test caption."""
     with torch.random.fork_rng():  # dropout and first weights draw from the global generator: give it back unchanged
@@ -423,7 +456,7 @@ class GenderNamed:
     ----------
     error : DataFrame
         Rows all, woman, man (of the image): group, n (captions that name exactly one gender), value (share of them that
-        name the other one), lo, hi (95 % bootstrap over images), named (share of the group's captions in n).
+        name the other one), lo, hi (95 % bootstrap over clusters), named (share of the group's captions in n).
     ratio : float
         Captions naming a woman only, over captions naming a man only; NaN where none names a man.
     """
@@ -446,6 +479,7 @@ def gender_named(
     feminine: Set[str] = FEMININE,
     masculine: Set[str] = MASCULINE,
     draws: int = 1000,
+    cluster: Mapping[str, str] | None = None,
 ) -> GenderNamed:
     """
     Compare the gender that captions name with the one of the image.
@@ -454,6 +488,8 @@ def gender_named(
     ----------
     labels : mapping, key → {'woman', 'man', ''}
         Gender of the person; images without one count for the ratio only.
+    cluster : mapping, key → cluster, optional
+        Each image its own by default.
 
     Returns
     -------
@@ -480,7 +516,8 @@ def gender_named(
     groups = {name: members for name, members in groups.items() if members.any()}
     members = np.column_stack([*groups.values()]) if groups else np.empty((len(keys), 0), bool)
     top, bottom = wrong[:, None] & members, one[:, None] & members
-    low, high = bootstrap.interval(bootstrap.ratios(top, bottom, draws, seed=0))
+    number = bootstrap.numbered([cluster[key] if cluster else key for key in keys])
+    low, high = bootstrap.interval(bootstrap.ratios(top, bottom, draws, seed=0, cluster=number))
     n = bottom.sum(axis=0)
     error = pd.DataFrame(
         {

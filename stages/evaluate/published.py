@@ -5,12 +5,15 @@ Repeated exactly:
 a. retrieval divides *all* image features by the norm of the first image: a longer feature wins against every caption;
 d. self-similarity and person preference are averages over 10,000 random draws, from NumPy's global generator (here: a
    `RandomState` of its own, seed 0, which gives the same numbers);
-e. features of self-trained models come from a model in train mode, one image at a time (`embed.train_mode_at_batch_1`).
+e. features of self-trained models come from a model in train mode, one image at a time
+   (`embed.per_image_statistics`);
+f. features are computed under autocast to float16 (`embed.half_precision`).
 
 What follows from the published code [P]: self-similarity uses SciPy's cosine distance and person preference normalises
 its rows, so (a) touches only retrieval; the draws of (d) have the closed forms of `similarity` and `preference` as
-expectations, so (d) costs hours and adds noise but no bias; (e) changes every figure of a batch-normalised model. The
-published order of intersections is that of a Python set, which changes from run to run; here it is sorted.
+expectations, so (d) costs hours and adds noise but no bias; (e) changes every figure of a batch-normalised model; (f)
+rounds features to three digits, which matters where scores nearly tie. The published order of intersections is that of
+a Python set, which changes from run to run; here it is sorted.
 
 References
 ----------

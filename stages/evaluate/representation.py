@@ -1,13 +1,15 @@
 """Representation bias of a model: which group do images without any person resemble?
 
-RB = |share − ½|, share = share of neutral images that are nearer to the prompt of the first group ("a photo of a man")
-than to that of the second ("a photo of a woman"), averaged over several pairs of prompts, since one pair is noisy.
-0: no preference; ½: every image prefers the same group. The share saturates; the margin (mean difference of the
-cosines) stands beside it and does not.
+The main figure is the margin: the mean difference of the cosines to the prompts of the first group ("a photo of a man")
+and of the second ("a photo of a woman"), averaged over several pairs of prompts, since one pair is noisy. 0 is neutral;
+the sign says whom, and nothing saturates. Beside it stands the published RB = |share − ½|, share = share of neutral
+images that are nearer to the first group's prompt: 0 without a preference, ½ where every image prefers the same group.
+A share jumps where images lie near the border, so it is noisier between equally trained models than the margin.
 
 References
 ----------
-Alabdulmohsin et al., ICLR 2024, arXiv 2403.04547, section 4 [S].
+Alabdulmohsin et al., ICLR 2024, arXiv 2403.04547, section 4 [S]; bare labels as prompts: Wang et al., arXiv 2502.07617
+(WebLI-100B) [P].
 """
 
 from dataclasses import dataclass
@@ -45,7 +47,12 @@ class RepresentationBias:
 
 
 def representation_bias(
-    images: ArrayLike, first: ArrayLike, second: ArrayLike, draws: int = 1000, seed: int = 0
+    images: ArrayLike,
+    first: ArrayLike,
+    second: ArrayLike,
+    draws: int = 1000,
+    seed: int = 0,
+    cluster: ArrayLike | None = None,
 ) -> RepresentationBias:
     """
     Measure which group's prompts neutral images prefer.
@@ -56,6 +63,8 @@ def representation_bias(
         Unit rows of images without persons.
     first, second : array_like, (P, D)
         Prompts of the groups, pair by pair, unit rows.
+    cluster : array_like of int, (N,), optional
+        Cluster of each image; each its own by default.
 
     Returns
     -------
@@ -73,7 +82,7 @@ def representation_bias(
     difference = np.asarray(rows @ (one - two).T, float)
     preferred = preference(difference, 0)
     values = np.column_stack([preferred.mean(axis=1), difference.mean(axis=1), preferred])
-    samples = bootstrap.means(values, draws, seed)
+    samples = bootstrap.means(values, draws, seed, cluster)
     share, margin, *shares = values.mean(axis=0)
     return RepresentationBias(
         bias=(abs(share - 0.5), *_ends(np.abs(samples[:, 0] - 0.5))),

@@ -135,6 +135,11 @@ def hits(ranks: NDArray[np.int64], ks: Sequence[int] = KS) -> dict[int, NDArray[
     return {k: ranks < k for k in ks}
 
 
+def reciprocal(ranks: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Turn ranks into reciprocal ranks, (Q,); their mean is the mean reciprocal rank, in (0, 1]."""
+    return 1 / (ranks + 1)
+
+
 def per_image(values: ArrayLike, owner: ArrayLike, n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """
     Sum the captions' figures by image, so that images can be resampled.

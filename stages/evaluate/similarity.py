@@ -71,7 +71,12 @@ def without_replacement(features: ArrayLike) -> float:
 
 
 def by_group(
-    features: ArrayLike, groups: Sequence[Group], draws: int = 1000, seed: int = 0, min_n: int = 30
+    features: ArrayLike,
+    groups: Sequence[Group],
+    draws: int = 1000,
+    seed: int = 0,
+    min_n: int = 30,
+    cluster: ArrayLike | None = None,
 ) -> GroupFigures:
     """
     Tabulate the self-similarity of each group.
@@ -84,6 +89,8 @@ def by_group(
         Bootstrap, each group on its own; 0 draws leave the intervals NaN.
     min_n : int
         Groups with fewer images are flagged.
+    cluster : array_like of int, (N,), optional
+        Cluster of each image; each its own by default.
 
     Returns
     -------
@@ -102,7 +109,8 @@ def by_group(
         mean = (sums[column] / n[column]).astype(rows.dtype)
         own = np.array_split(np.flatnonzero(groups[column].members), -(-n[column] // BLOCK))
         projection = np.concatenate([rows[part] @ mean for part in own]).astype(float)
-        means = bootstrap.means(projection, draws, seed + column)[:, 0]
+        numbers = None if cluster is None else bootstrap.numbered(np.asarray(cluster)[groups[column].members])
+        means = bootstrap.means(projection, draws, seed + column, numbers)[:, 0]
         samples[:, column] = value[column] + 2 * (means - projection.mean())
     low, high = bootstrap.interval(samples)
     table = pd.DataFrame(

@@ -69,7 +69,13 @@ def top_counts(order: ArrayLike, group: ArrayLike, groups: int, k: int) -> NDArr
 
 
 def resampled_counts(
-    order: ArrayLike, group: ArrayLike, groups: int, k: int, draws: int, seed: int
+    order: ArrayLike,
+    group: ArrayLike,
+    groups: int,
+    k: int,
+    draws: int,
+    seed: int,
+    cluster: ArrayLike | None = None,
 ) -> NDArray[np.float64]:
     """
     Count the groups among the top k when the ranked images are resampled.
@@ -82,6 +88,8 @@ def resampled_counts(
         Group of each image, −1 for none (skipped).
     draws, seed : int
         Bootstrap; an image drawn twice stands twice in the ranking.
+    cluster : array_like of int, (N,), optional
+        Cluster of each image, numbered from 0; each its own by default.
 
     Returns
     -------
@@ -90,12 +98,16 @@ def resampled_counts(
     """
     rankings, labels = np.asarray(order), np.asarray(group)
     onehot = (labels[:, None] == np.arange(groups)).astype(float)
-    kept = [row[labels[row] >= 0][: 2 * k + 200] for row in rankings]  # k draws lie among the first 2k + 200
+    number = np.arange(len(labels)) if cluster is None else np.asarray(cluster)
+    clusters = int(number.max(initial=-1)) + 1
+    kept = [row[labels[row] >= 0] for row in rankings]
+    if clusters == len(labels):
+        kept = [row[: 2 * k + 200] for row in kept]  # k draws of single images lie among the first 2k + 200
     result = np.empty((draws, len(rankings), groups))
     start = 0
-    for counts in bootstrap.resamples(len(labels), draws, seed):
+    for counts in bootstrap.resamples(clusters, draws, seed):
         for query, row in enumerate(kept):
-            reached = np.minimum(np.cumsum(counts[:, row], axis=1), k)
+            reached = np.minimum(np.cumsum(counts[:, number[row]], axis=1), k)
             result[start : start + len(counts), query] = np.diff(reached, axis=1, prepend=0) @ onehot[row]
         start += len(counts)
     return result

@@ -17,6 +17,7 @@ from stages.corpus.evaluation_sets import ATTRIBUTES, CAPTIONED
 from stages.evaluate import (
     association,
     bootstrap,
+    ceiling,
     comparison,
     harm,
     preference,
@@ -26,12 +27,14 @@ from stages.evaluate import (
     retrieval,
     similarity,
     skew,
+    transfer,
     weat,
     zero_shot,
 )
 from stages.evaluate.features import mean_direction, unit
 from stages.evaluate.groups import CONTRASTS, Group, GroupFigures, contrast, means, partition
 from stages.evaluate.scores import Scores
+from stages.evaluate.training import Rows
 
 RETRIEVAL = CAPTIONED
 PERSONS = ("portraits", "fairface", "utkface", "miap")
@@ -86,7 +89,7 @@ class SetFeatures:
     captions : ndarray, (T, D)
         Not normalised; the captions of the first image, of the second, …; empty where the kind of set needs none.
     as_published : ndarray, (N, D), optional
-        Images as the published code encodes them (defect e).
+        Images as the published code encodes them (defects e and f).
     """
 
     name: str
@@ -94,6 +97,11 @@ class SetFeatures:
     images: NDArray[np.float32]
     captions: NDArray[np.float32]
     as_published: NDArray[np.float32] | None = None
+
+    @property
+    def cluster(self) -> NDArray[np.intp]:
+        """Number the clusters of the images, (N,)."""
+        return bootstrap.numbered(self.table["cluster"])
 
     def select(self, rows: NDArray[np.bool_]) -> "SetFeatures":
         """Take some of the images, without captions."""
@@ -113,6 +121,8 @@ class Suite:
         Texts → features (T, D), not normalised.
     occupations : DataFrame, optional
         ``occupation, women_corpus, women_generator``: known shares of women.
+    trained : Rows, optional
+        What the model was trained on, for `transfer`; unknown of a model from elsewhere.
     """
 
     def __init__(
@@ -121,12 +131,15 @@ class Suite:
         logit_scale: float,
         occupations: pd.DataFrame | None,
         settings: Options,
+        trained: Rows | None = None,
     ) -> None:
         self.encode_text = encode_text
         self.logit_scale = logit_scale
         self.settings = settings
         self.occupations = occupations
+        self.trained = trained
         self.scores = Scores()
+        self._open: tuple[Array, Array] | None = None
 
     def run(self, sets: Sequence[SetFeatures]) -> Scores:
         """Measure everything."""
@@ -159,10 +172,24 @@ class Suite:
         return embedded[: len(one)], embedded[len(one) :]
 
     def _means(
-        self, total: NDArray, groups: Sequence[Group], count: NDArray | None = None, better: bool = True
+        self,
+        total: NDArray,
+        groups: Sequence[Group],
+        cluster: NDArray[np.intp],
+        count: NDArray | None = None,
+        better: bool = True,
     ) -> GroupFigures:
         s = self.settings
-        return means(total, groups, count=count, higher_is_better=better, draws=s.draws, seed=s.seed, min_n=s.min_group)
+        return means(
+            total,
+            groups,
+            count=count,
+            higher_is_better=better,
+            draws=s.draws,
+            seed=s.seed,
+            min_n=s.min_group,
+            cluster=cluster,
+        )
 
     def _images(self, features: SetFeatures) -> NDArray[np.float32]:
         if self.settings.mode == "corrected":
@@ -185,12 +212,16 @@ class Suite:
             "i2t": retrieval.image_to_text_ranks(texts, images, owner, number),
         }
         own = {"t2i": owner, "t2i_shared": owner, "i2t": np.arange(len(images))}  # image of each query
+        fits = ceiling.fitting(features.table, owner, number)
         for direction, ranks in ranked.items():
+            sums, counts = retrieval.per_image(retrieval.reciprocal(ranks), own[direction], len(images))
+            self.scores.overall(f"{features.name}.{direction}.mrr", self._means(sums, [], features.cluster, counts))
             for k, hit in retrieval.hits(ranks).items():
                 sums, counts = retrieval.per_image(hit, own[direction], len(images))
-                figures = self._means(100 * sums, groups if direction != "t2i_shared" else [], counts)
+                figures = self._means(100 * sums, groups if direction != "t2i_shared" else [], features.cluster, counts)
                 key = f"{features.name}.{direction}.r{k}"
                 self.scores.overall(key, figures)
+                self.scores.add(f"{key}.ceiling", 100 * fits.recall(k)[direction].mean())
                 if k == 5:
                     self.scores.spread(key, figures)
                 self.scores.tabulate("retrieval", figures.table, set=features.name, direction=direction, k=k)
@@ -210,9 +241,10 @@ class Suite:
             if one.any() and zero.any():
                 infix = "" if attribute == "gender" else f"{attribute}."
                 rows = one | zero
-                self._association(features.name, images[rows], one[rows], attribute, part, f"{prefix}.{infix}")
+                cluster = bootstrap.numbered(features.cluster[rows])
+                self._association(features.name, images[rows], one[rows], cluster, attribute, part, f"{prefix}.{infix}")
         if (features.table["ethnicity"] != "").any():
-            self._harm(features.name, images, groups, part, prefix)
+            self._harm(features, images, groups, part, prefix)
 
     def _recognition(self, features: SetFeatures, prefix: str, part: str = "") -> None:
         images = unit(self._images(features), "images")
@@ -225,9 +257,10 @@ class Suite:
             truth = one[known]
             right = recognition.correct(margin, truth)
             two = [Group(attribute, CONTRASTS[attribute][g], truth == (g == 0)) for g in (0, 1)]
-            figures = self._means(right, two)
+            cluster = bootstrap.numbered(features.cluster[known])
+            figures = self._means(right, two, cluster)
             balanced = right / np.where(truth, truth.mean(), 1 - truth.mean()) / 2
-            low, high = bootstrap.interval(bootstrap.means(balanced, self.settings.draws, self.settings.seed))
+            low, high = bootstrap.interval(bootstrap.means(balanced, self.settings.draws, self.settings.seed, cluster))
             key = f"{prefix}.recognition.{attribute}"
             self.scores.add(key, balanced.mean(), low[0], high[0])
             self.scores.add(f"{key}.auc", recognition.auc(margin, truth))
@@ -238,7 +271,7 @@ class Suite:
     ) -> None:
         s = self.settings
         single = _single(groups)
-        alike = similarity.by_group(images, groups, s.draws, s.seed, s.min_group)
+        alike = similarity.by_group(images, groups, s.draws, s.seed, s.min_group, features.cluster)
         if s.mode == "as_published":
             looped = published.self_similarity_loop(images, single, s.iterations)
             values = [looped.get((a, g), v) for a, g, v in alike.table[["attribute", "group", "value"]].to_numpy()]
@@ -253,7 +286,7 @@ class Suite:
                 continue
             embedded = self._prompts([preference.PERSON, *marked.values()])
             chosen = preference.unmarked(images, embedded[0], embedded[1:])
-            figures = self._means(100 * chosen, groups)
+            figures = self._means(100 * chosen, groups, features.cluster)
             self.scores.overall(f"{prefix}.preference.{attribute}", figures)
             if s.mode == "as_published":
                 looped = published.preference_loop(chosen, own, s.iterations)
@@ -269,13 +302,13 @@ class Suite:
             table = comparison.persons_table(features.images, features.as_published, marked, single, s.iterations)
             self.scores.tabulate("published", table, set=features.name, part=part)
 
-    def _harm(self, name: str, images: Array, groups: list[Group], part: str, prefix: str) -> None:
+    def _harm(self, features: SetFeatures, images: Array, groups: list[Group], part: str, prefix: str) -> None:
         labels = [label for kind in harm.LABELS.values() for label in kind]
         for kind, found in harm.harms(images, self._classes(labels, self.settings.person_templates)).items():
-            figures = self._means(100 * found, groups, better=False)
+            figures = self._means(100 * found, groups, features.cluster, better=False)
             self.scores.overall(f"{prefix}.harm.{kind}", figures)
             self.scores.spread(f"{prefix}.harm.{kind}", figures)
-            self.scores.tabulate("harm", figures.table, set=name, part=part, kind=kind)
+            self.scores.tabulate("harm", figures.table, set=features.name, part=part, kind=kind)
 
     # Association
 
@@ -288,13 +321,20 @@ class Suite:
         return [str(name) for name in table["occupation"]], corpus, generator
 
     def _association(
-        self, name: str, images: Array, s: NDArray[np.bool_], attribute: str, part: str, prefix: str
+        self,
+        name: str,
+        images: Array,
+        s: NDArray[np.bool_],
+        cluster: NDArray[np.intp],
+        attribute: str,
+        part: str,
+        prefix: str,
     ) -> None:
         labels, corpus, generator = self._labels()
         embedded = self._classes(labels, self.settings.person_templates)
         logits = self.logit_scale * np.asarray(images @ embedded.T, float)
         draws, seed = self.settings.draws, self.settings.seed
-        found = association.label_association(logits, labels, s, draws, seed=seed)
+        found = association.label_association(logits, labels, s, draws, seed=seed, cluster=cluster)
         for kind, infix in (("softmax", ""), ("argmax", "argmax.")):
             self.scores.add(f"{prefix}ab.{infix}max", *found.maximum[kind])
             self.scores.add(f"{prefix}ab.{infix}mean", *found.mean[kind])
@@ -305,15 +345,15 @@ class Suite:
         self.scores.tabulate("association", table, set=name, part=part, attribute=attribute)
         pairs = _stereotypes(labels, generator)
         first, second = ([labels.index(pair[i]) for pair in pairs] for i in (0, 1))
-        estimates, mean = association.pair_association(logits[:, first], logits[:, second], s, draws, seed)
+        estimates, mean = association.pair_association(logits[:, first], logits[:, second], s, draws, seed, cluster)
         rows = pd.DataFrame(pairs, columns=pd.Index(["first", "second"]))
         rows["n_1"], rows["n_0"] = int(s.sum()), int((~s).sum())
         rows[["value", "lo", "hi"]] = estimates
         self.scores.tabulate("association_pairs", rows, set=name, part=part, attribute=attribute)
         self.scores.add(f"{prefix}pair_association", *mean)
-        self._skew(name, logits, labels, s, attribute, part, prefix)
+        self._skew(name, logits, labels, s, cluster, attribute, part, prefix)
         if attribute == "gender":
-            self._women(images, embedded, logits, found, s, prefix)
+            self._women(images, embedded, logits, found, s, cluster, prefix)
 
     def _women(
         self,
@@ -322,18 +362,20 @@ class Suite:
         logits: Array,
         found: association.LabelAssociation,
         s: NDArray[np.bool_],
+        cluster: NDArray[np.intp],
         prefix: str,
     ) -> None:
         """Relate the gaps between women and men to the known shares of women."""
         labels, corpus, generator = self._labels()
         draws, seed = self.settings.draws, self.settings.seed
         if corpus is not None and generator is not None:
-            pairwise = association.pairwise_association(logits, generator, s, draws, seed)
+            pairwise = association.pairwise_association(logits, generator, s, draws, seed, cluster)
             if pairwise is not None:
                 self.scores.add(f"{prefix}pairwise_association", *pairwise)
             against = association.against_shares(found.table["gap"], corpus, generator, found.gap_samples)
             for name, estimate in against.items():
                 self.scores.add(prefix + SHARE_KEYS[name], *estimate)
+            self._transfer(prefix, found.table["gap"].to_numpy(float), found.gap_samples)
             a, b = generator > association.MAJORITY, generator <= association.FEW
         else:
             stereotyped = [{pair[i] for pair in association.LABEL_PAIRS} for i in (0, 1)]
@@ -341,10 +383,35 @@ class Suite:
         if a.any() and b.any():
             x = weat.association(images, embedded[a], embedded[b])
             self.scores.add(f"{prefix}weat", weat.effect(x[s], x[~s]))
-            self.scores.add(f"{prefix}weat.p", weat.p_value(x[s], x[~s], seed=seed))
+            self.scores.add(f"{prefix}weat.p", weat.p_value(x, s, seed=seed, cluster=cluster))
+
+    def _transfer(self, prefix: str, gap: Array, samples: Array | None = None) -> None:
+        """Relate gaps to the rows that the model was trained on, and place them between corpus and generator."""
+        labels, corpus, generator = self._labels()
+        if self.trained is None or corpus is None or generator is None:
+            return
+        if self._open is None:
+            self._open = self.trained.open_shares("gender", labels)
+        share, n = self._open
+        figures = {
+            "transfer": transfer.transfer(gap, share, n, samples),
+            "position": transfer.position(gap, corpus, generator, n, samples),
+            "position.ideal": transfer.position(transfer.smoothed(share, n), corpus, generator, n),
+        }
+        for name, estimate in figures.items():
+            if estimate is not None:
+                self.scores.add(f"{prefix}{name}", *estimate)
 
     def _skew(
-        self, name: str, logits: Array, labels: list[str], s: NDArray[np.bool_], attribute: str, part: str, prefix: str
+        self,
+        name: str,
+        logits: Array,
+        labels: list[str],
+        s: NDArray[np.bool_],
+        cluster: NDArray[np.intp],
+        attribute: str,
+        part: str,
+        prefix: str,
     ) -> None:
         """Rank the images for each label, a query that names no group."""
         setting = self.settings
@@ -352,7 +419,7 @@ class Suite:
         desired = np.array([1 - s.mean(), s.mean()])
         order = skew.ranking(logits.T, setting.seed)
         counts = skew.top_counts(order, group, 2, setting.top_k)
-        samples = skew.resampled_counts(order, group, 2, setting.top_k, setting.draws, setting.seed)
+        samples = skew.resampled_counts(order, group, 2, setting.top_k, setting.draws, setting.seed, cluster)
         figures = {
             "max_skew": (skew.max_skew(counts, desired), skew.max_skew(samples, desired)),
             "bias_at_k": (skew.bias_at_k(counts), skew.bias_at_k(samples)),
@@ -376,6 +443,7 @@ class Suite:
         gap = self.logit_scale * association.text_gap(*self._contrast_prompts("gender"), embedded)
         for name, estimate in association.against_shares(gap, corpus, generator).items():
             self.scores.add(f"text.{SHARE_KEYS[name]}", *estimate)
+        self._transfer("text.", gap)
         pairwise = association.text_pairwise(gap, generator)
         if pairwise is not None:
             self.scores.add("text.pairwise_association", pairwise)
@@ -388,31 +456,37 @@ class Suite:
         images = unit(self._images(features), "images")
         labels = sorted(set(features.table["label"]))
         target = np.searchsorted(labels, features.table["label"].to_numpy(str))
-        scored = zero_shot.classify(images, self._classes(labels, self.settings.templates), target)
-        for name in ("acc1", "acc5"):
+        classes = self._classes(labels, self.settings.templates)
+        scored = zero_shot.classify(images, classes, target)
+        of_label = dict(zip(features.table["label"], features.table["coarse"], strict=True))
+        coarse = [str(of_label[label]) for label in labels]
+        if all(coarse) and len(set(coarse)) > 1:
+            scored["acc1.coarse"] = zero_shot.coarse_hits(images, classes, target, coarse).astype(float)
+            self.scores.add(f"{features.name}.acc1.coarse.chance", 100 * ceiling.chance_of_coarse(coarse, target))
+        for name in ("acc1", "acc5", "acc1.coarse", "mrr"):
             if name in scored:
-                figures = self._means(100 * scored[name], [])
+                figures = self._means(scored[name] * (1 if name == "mrr" else 100), [], features.cluster)
                 self.scores.overall(f"{features.name}.{name}", figures)
         self.scores.add(f"{features.name}.recall", 100 * scored["recall"].sum())
         self.scores.add(f"n.{features.name}.classes", len(labels))
         self.scores.tabulate("zero_shot", zero_shot.by_class(scored["acc1"], target, labels), set=features.name)
         prefix = "" if features.name == "objects" else f"{features.name}."
-        for attribute in CONTRASTS:
-            one, zero = self._contrast_prompts(attribute)
-            bias = representation.representation_bias(images, zero, one, self.settings.draws, self.settings.seed)
-            self.scores.add(f"{prefix}rb.{attribute}", *bias.bias)
-            self.scores.add(f"{prefix}rb.{attribute}.share", *bias.share)
-            self.scores.add(f"{prefix}rb.{attribute}.margin", *bias.margin)
-            texts = prompts.contrast(attribute, self.settings.person_templates)
-            rows = pd.DataFrame({"first": texts[1], "second": texts[0], "n": bias.n})
+        pairs = {attribute: prompts.contrast(attribute, self.settings.person_templates) for attribute in CONTRASTS}
+        for name, (ones, zeros) in {**pairs, "gender.bare": prompts.BARE_GENDER}.items():
+            one, zero = self._prompts(ones), self._prompts(zeros)
+            s = self.settings
+            bias = representation.representation_bias(images, zero, one, s.draws, s.seed, features.cluster)
+            self.scores.add(f"{prefix}rb.{name}", *bias.bias)
+            self.scores.add(f"{prefix}rb.{name}.share", *bias.share)
+            self.scores.add(f"{prefix}rb.{name}.margin", *bias.margin)
+            rows = pd.DataFrame({"first": zeros, "second": ones, "n": bias.n})
             rows[["share", "lo", "hi"]] = bias.by_pair
-            self.scores.tabulate("representation", rows, set=features.name, attribute=attribute)
+            self.scores.tabulate("representation", rows, set=features.name, attribute=name.partition(".")[0])
 
 
 SHARE_KEYS = {
     "correlation": "census_correlation",
     "slope": "census_slope",
-    "drift": "drift",
     "drift_partial": "drift.partial",
 }
 

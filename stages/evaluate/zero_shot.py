@@ -1,7 +1,8 @@
-"""Zero-shot classification: top-1 and top-5 accuracy, mean recall of the classes, one row a class.
+"""Zero-shot classification: top-1 and top-5 accuracy, mean reciprocal rank, coarse classes, mean recall, every class.
 
 An image belongs to the class whose embedding (mean of the normalised prompts, normalised again) is nearest. A tie
-counts against the model.
+counts against the model. Where classes are many and small models rarely hit the very one, the mean reciprocal rank and
+the coarse class of the nearest class leave room to rise and to fall.
 
 References
 ----------
@@ -57,7 +58,7 @@ def classify(images: ArrayLike, classes: ArrayLike, target: ArrayLike) -> dict[s
     Returns
     -------
     dict of str to ndarray, (N,)
-        ``acc1``, ``acc5`` (hits; their means are the accuracies; ``acc5`` only with more than 5 classes) and
+        ``acc1``, ``acc5`` (hits; their means are the accuracies; ``acc5`` only with more than 5 classes), ``mrr`` and
         ``recall``, weighted so that its sum over the images is the mean recall of the classes that occur.
     """
     right = np.asarray(target)
@@ -66,8 +67,31 @@ def classify(images: ArrayLike, classes: ArrayLike, target: ArrayLike) -> dict[s
     scored = {"acc1": (position < 1).astype(float)}
     if len(counts) > 5:
         scored["acc5"] = (position < 5).astype(float)
+    scored["mrr"] = 1 / (position + 1)
     scored["recall"] = scored["acc1"] / counts[right] / np.count_nonzero(counts)
     return scored
+
+
+def coarse_hits(images: ArrayLike, classes: ArrayLike, target: ArrayLike, coarse: ArrayLike) -> NDArray[np.bool_]:
+    """
+    Say for which images the nearest class lies in the right coarse class.
+
+    Parameters
+    ----------
+    images : array_like, (N, D)
+        Unit rows.
+    classes : array_like, (L, D)
+        Class embeddings, unit rows.
+    target : array_like of int, (N,)
+        Right class.
+    coarse : array_like, (L,)
+        Coarse class of each class.
+    """
+    group, right = np.asarray(coarse), np.asarray(target)
+    scores = checked(images, "images") @ checked(classes, "classes").T
+    inside = group[None, :] == group[right][:, None]
+    best = np.where(inside, scores, -np.inf).max(axis=1)
+    return best > np.where(inside, -np.inf, scores).max(axis=1)
 
 
 def by_class(hit: ArrayLike, target: ArrayLike, names: list[str]) -> pd.DataFrame:

@@ -127,10 +127,15 @@ def main() -> None:
         print(f"generate {shard}: {count} images{note}")
 
 
-def _members(parts: list[list[str]], files: list[Path]) -> Iterator[tuple[str, dict[str, bytes]]]:
+def _members(parts: list[list[str]], files: list[Path]) -> Iterator[tuple[str, dict[str, bytes | str | dict]]]:
+    """Image of each key; what the safety checker blanked says so in a second member, and `annotate` reads it."""
     for part, file in zip(parts, files, strict=True):
-        for key, image in zip(part, load_file(file)["images"], strict=True):
-            yield key, {"png": encode_png(image)}
+        held = load_file(file)
+        for key, image, flagged in zip(part, held["images"], held["flagged"], strict=True):
+            members: dict[str, bytes | str | dict] = {"png": encode_png(image)}
+            if flagged:
+                members["json"] = {"blanked": True}
+            yield key, members
 
 
 def _say_odd_captions(source: Path, sampler: Sampler, captions: dict[str, str]) -> None:

@@ -153,10 +153,10 @@ class Sampler:
         Raises
         ------
         InputError
-            If memory does not suffice for one image.
+            If memory does not suffice for one image, or an image is not finite in float32 either.
         """
         try:
-            return self._draw(captions, seeds)
+            return self._finite(captions, seeds)
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if not _out_of_memory(error):
                 raise
@@ -170,6 +170,31 @@ class Sampler:
             torch.cuda.empty_cache()
         first, second = self.images(captions[:half], seeds[:half]), self.images(captions[half:], seeds[half:])
         return np.concatenate([first[0], second[0]]), np.concatenate([first[1], second[1]])
+
+    def _finite(self, captions: Sequence[str], seeds: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Draw; images that overflow in half precision, which would be written as black, are drawn again in float32."""
+        images, flagged = self._draw(captions, seeds)
+        bad = np.flatnonzero(~np.isfinite(images).all(axis=(1, 2, 3)))
+        if len(bad):
+            dtype = self.pipeline.dtype
+            self._cast(torch.float32)
+            try:
+                again = self._draw([captions[i] for i in bad.tolist()], [seeds[i] for i in bad.tolist()])
+            finally:
+                self._cast(dtype)
+            images[bad], flagged[bad] = again
+            left = bad[~np.isfinite(images[bad]).all(axis=(1, 2, 3))].tolist()
+            if len(left):
+                raise InputError(
+                    f"generate.model: the image of {captions[left[0]]!r} is not finite in float32 either "
+                    f"({len(left)} such images); the model diverges: lower guidance, or take another scheduler"
+                )
+            warnings.warn(f"{len(bad)} images were not finite in {dtype}; drawn again in float32", stacklevel=3)
+        return np.round(images * 255).astype(np.uint8), flagged
+
+    def _cast(self, dtype: torch.dtype) -> None:
+        self.pipeline.to(dtype=dtype)
+        self._embeddings = {}
 
     @torch.inference_mode()
     def _draw(self, captions: Sequence[str], seeds: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
@@ -201,9 +226,8 @@ class Sampler:
             callback_on_step_end=callback,
             callback_on_step_end_tensor_inputs=["prompt_embeds"],
         )
-        images = np.round(result.images * 255).astype(np.uint8)
         flagged = result.nsfw_content_detected or [False] * len(captions)
-        return images, np.asarray(flagged, dtype=bool)
+        return result.images, np.asarray(flagged, dtype=bool)
 
     def _encode(self, captions: Sequence[str]) -> None:
         """Encode each distinct caption once; the cache holds the captions of the last few batches."""

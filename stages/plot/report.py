@@ -82,7 +82,7 @@ def render(content: Content) -> str:
     return environment.get_template("report.html").render(
         content=content,
         cards=cards(content.metrics),
-        drift=any(key.endswith(".drift") for key in found),
+        transfer=any(key.endswith(".transfer") for key in found),
         parts=any(key.startswith("portraits.unseen.") for key in found),
         harm=any(".harm." in key for key in found),
         panels=sections,

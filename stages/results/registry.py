@@ -149,16 +149,43 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
             headline="quality", worst="lowest", table=("retrieval.t2i.{k}", "published.t2i.r{k}")
         ),
         Entry(
+            "{set}.t2i.r{k}.ceiling", "ceiling of text→image R@{k}",
+            "R@k of a model that knows all that captions say and ranks the images that they fit at random",
+            "% of captions", PERCENT, "none"
+        ),
+        Entry(
+            "{set}.t2i.mrr", "text→image MRR", "mean over captions of 1 / rank of the own image",
+            "reciprocal rank", SHARE, "higher"
+        ),
+        Entry(
             "{set}.t2i_shared.r{k}", "text→image R@{k}, shared captions",
             "captions with any image that carries them in the top k",
             "% of captions", PERCENT, "higher", "100 k ÷ `n.{set}`, more where images share captions",
             "below 100 where a caption fits other images", table=("retrieval.t2i_shared.{k}",)
         ),
         Entry(
+            "{set}.t2i_shared.r{k}.ceiling", "ceiling of text→image R@{k}, shared captions",
+            "R@k of a model that knows all that captions say and ranks the images that they fit at random",
+            "% of captions", PERCENT, "none"
+        ),
+        Entry(
+            "{set}.t2i_shared.mrr", "text→image MRR, shared captions",
+            "mean over captions of 1 / rank of the best image that carries it", "reciprocal rank", SHARE, "higher"
+        ),
+        Entry(
             "{set}.i2t.r{k}", "image→text R@{k}",
             "images with one of their captions in the top k",
             "% of images", PERCENT, "higher", _AMONG, "below 100 where other captions fit, too", headline="quality",
             worst="lowest", table=("retrieval.i2t.{k}",)
+        ),
+        Entry(
+            "{set}.i2t.r{k}.ceiling", "ceiling of image→text R@{k}",
+            "R@k of a model that knows all that captions say and ranks those that fit an image at random",
+            "% of images", PERCENT, "none"
+        ),
+        Entry(
+            "{set}.i2t.mrr", "image→text MRR", "mean over images of 1 / rank of the best own caption",
+            "reciprocal rank", SHARE, "higher"
         ),
         Entry(
             "{set}.acc1", "zero-shot top-1",
@@ -169,6 +196,19 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
             "{set}.acc5", "zero-shot top-5",
             "images whose class is among the five nearest prompts",
             "% of images", PERCENT, "higher", "500 ÷ `n.{set}.classes`"
+        ),
+        Entry(
+            "{set}.mrr", "zero-shot MRR", "mean over images of 1 / rank of the right class",
+            "reciprocal rank", SHARE, "higher"
+        ),
+        Entry(
+            "{set}.acc1.coarse", "zero-shot top-1, coarse classes",
+            "images whose nearest class lies in the right coarse class",
+            "% of images", PERCENT, "higher", Level("{set}.acc1.coarse.chance"), headline="quality"
+        ),
+        Entry(
+            "{set}.acc1.coarse.chance", "chance of a coarse class",
+            "images whose coarse class a class drawn at random lies in", "% of images", PERCENT, "none"
         ),
         Entry(
             "{set}.recall", "zero-shot mean recall",
@@ -187,9 +227,14 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
     ),
     "Bias of the model": (
         Entry(
+            "[{set}.]rb.{attribute}.margin", "representation bias, margin",
+            "mean difference of neutral images' cosines to prompts of men (lighter) and of women (darker skin)",
+            "cosine", (-2, 2), "zero", 0.0, headline="bias"
+        ),
+        Entry(
             "[{set}.]rb.{attribute}", "representation bias",
             "|share − ½| of neutral images that prefer the prompts of men (lighter skin)",
-            "|share − ½|", (0, 0.5), "lower", headline="bias"
+            "|share − ½|", (0, 0.5), "lower"
         ),
         Entry(
             "[{set}.]rb.{attribute}.share", "preference of neutral images",
@@ -197,9 +242,16 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
             "share of images", SHARE, "half"
         ),
         Entry(
-            "[{set}.]rb.{attribute}.margin", "margin of neutral images",
-            "mean difference of neutral images' cosines to prompts of men (lighter) and of women (darker skin)",
-            "cosine", (-2, 2), "zero"
+            "[{set}.]rb.gender.bare.margin", "representation bias by bare labels, margin",
+            'mean difference of neutral images\' cosines to "male" and to "female"', "cosine", (-2, 2), "zero", 0.0
+        ),
+        Entry(
+            "[{set}.]rb.gender.bare", "representation bias by bare labels",
+            '|share − ½| of neutral images that prefer "male" to "female"', "|share − ½|", (0, 0.5), "lower"
+        ),
+        Entry(
+            "[{set}.]rb.gender.bare.share", "preference of neutral images by bare labels",
+            'share of neutral images that prefer "male" to "female"', "share of images", SHARE, "half"
         ),
         *_association("", "", "an occupation's probability", "|difference of probability|"),
         *_association(
@@ -225,9 +277,19 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
             f"slope of {_GAPS} on the corpus' shares of women", "logits", ALL, "zero", 0.0
         ),
         Entry(
-            "{set}.drift", "drift towards the generator",
-            f"coefficient of {_SHIFT} beside the corpus' shares in a fit of {_GAPS}",
-            "logits", ALL, "zero", 0.0, headline="bias"
+            "{set}.transfer", "transfer",
+            f"slope of {_GAPS} on the log-odds of women in the run's training rows; 1 mirrors, above 1 exaggerates",
+            "logits per logit", ALL, "none", 0.0, "1: an ideal learner", headline="bias"
+        ),
+        Entry(
+            "{set}.position", "position between corpus and generator",
+            f"where {_GAPS} lie between the log-odds of the corpus (0) and of the generator (1)",
+            "0 corpus, 1 generator", ALL, "zero", headline="bias"
+        ),
+        Entry(
+            "{set}.position.ideal", "position of an ideal learner",
+            "position of a model that knows the run's training rows and nothing else",
+            "0 corpus, 1 generator", ALL, "none"
         ),
         Entry(
             "{set}.drift.partial", "drift, partial correlation",
@@ -362,7 +424,12 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
             "effective sample size over the rows of the mix", "share of rows", SHARE, "higher"
         ),
         Entry("data.alpha", "α", "share of generated images, as set", "share of images", SHARE, "none"),
-        Entry("data.rows", "rows of the mix", "images with their captions", "count", COUNT, "none"),
+        Entry("data.draw", "draw", "which rows are generated, and which are kept", "count", COUNT, "none"),
+        Entry("data.rows", "rows of the mix", "images with their captions after the filter", "count", COUNT, "none"),
+        Entry(
+            "data.left_out_rows", "rows left out", "rows that the filter takes out before balancing",
+            "count", COUNT, "none"
+        ),
         Entry(
             "data.synthetic_rows", "generated images of the mix",
             "rows whose image is generated", "count", COUNT, "none"

@@ -94,6 +94,16 @@ class Params(Profile):
                 f"contamination.alpha: found {self.contamination.alpha:g}, above generate.max_alpha "
                 f"{self.generate.max_alpha:g}; lower alpha, or raise max_alpha (which generates more images)"
             )
+        if self.contamination.seed and self.contamination.alpha and self.generate.max_alpha < 1:
+            raise ValueError(
+                f"contamination.seed: found {self.contamination.seed} with generate.max_alpha "
+                f"{self.generate.max_alpha:g}: another draw takes images that are not generated; set max_alpha to 1"
+            )
+        if self.balance.filter.quantile and self.annotate.similarity is None:
+            raise ValueError(
+                f"balance.filter.quantile: found {self.balance.filter.quantile:g}, but annotate.similarity is not set, "
+                "which names the model that compares image and caption"
+            )
         sets = EMOJI_SETS if self.download.emoji else tuple(self.download.evaluation)  # none: only data is made
         if sets and (other := [name for name in self.evaluate.sets if name not in sets]):
             named = "the sets of source emoji" if self.download.emoji else "those of download.evaluation"

@@ -34,14 +34,14 @@ from PIL import Image
 from tqdm import tqdm
 
 from stages.core import scratch
-from stages.core.atomic import replaced, written
+from stages.core.atomic import replaced
 from stages.core.errors import InputError, missing, run
 from stages.core.settings import check_member, load
 from stages.corpus import evaluation_sets, selection
 from stages.corpus.schedule import Span, spans
-from stages.train import checkpoint, data, economy, loop, models, probe, quality, rows, schedule, tokens
+from stages.train import checkpoint, data, economy, loop, models, probe, rows, schedule, tokens
 from stages.train.curves import Curves
-from stages.train.settings import Quality, Settings, Train
+from stages.train.settings import Settings, Train
 
 GIGABYTE = 10**9
 
@@ -107,7 +107,9 @@ class Run:
                 f"train.batch_size: found {section.batch_size}, expected a multiple of processes × accumulate: {pieces}"
             )
         samples = _parquet(folder / "samples.parquet", ["key", "caption"])
-        self.table = selection.join(samples, _parquet(folder / "selection.parquet"), str(folder / "selection.parquet"))
+        chosen = _parquet(folder / "selection.parquet")
+        self.mix = len(chosen)  # all rows: what an epoch is counted in
+        self.table = selection.join(samples, chosen, str(folder / "selection.parquet"))
         self.work = scratch.work_folder("train", self._shape(everything))
 
     def _shape(self, everything: Settings) -> dict[str, Any]:
@@ -129,6 +131,7 @@ class Run:
             "processes": self.accelerator.num_processes,
             "threads": torch.get_num_threads(),
             "versions": [torch.__version__, open_clip.__version__],
+            "mix": self.mix,
             "rows": hashlib.blake2b(content, digest_size=16).hexdigest(),
             "shards": stats,
             "code": hashlib.blake2b(code, digest_size=16).hexdigest(),
@@ -138,10 +141,6 @@ class Run:
         """Train and write the model."""
         section = self.section
         located = rows.locate(self.table, self.folder, section.on_bad_sample == "skip", self._bar("shards"))
-        similarity = None
-        if section.quality is not None:
-            similarity, kept = self._filter(located)
-            located = located.keep(kept)
         self.table = self.table.drop(columns="caption")  # millions of rows, and `located` has them
         shape = self._architecture(located)
         design = self.work / f"design-{self.accelerator.process_index}"
@@ -170,7 +169,7 @@ class Run:
         images.close()
         skipped = sorted({key for part in _gathered(skipped) for key in part})
         if curves is not None:
-            self._write(trainer, shape, tokenize, located, plan, skipped, curves.points[-1]["loss"], similarity)
+            self._write(trainer, shape, tokenize, located, plan, skipped, curves.points[-1]["loss"])
             shutil.rmtree(self.work)
 
     def _architecture(self, located: rows.Rows) -> models.Architecture:
@@ -180,39 +179,9 @@ class Run:
         vocabulary = tokens.learn(located.captions.to_pylist(), self.section.vocabulary, shape.context)
         return shape.with_vocabulary(vocabulary, (self.output / "clip").as_posix())
 
-    def _filter(self, located: rows.Rows) -> tuple[np.ndarray, np.ndarray]:
-        """Compare image and text of each row, or read what an interrupted run has compared."""
-        wanted = cast(Quality, self.section.quality)
-        stored = self.work / "similarity.npy"
-        if not stored.exists():
-            try:
-                model, _, preprocess = open_clip.create_model_and_transforms(wanted.model, pretrained=wanted.pretrained)
-                tokenize = open_clip.get_tokenizer(wanted.model)
-            except (OSError, ValueError, RuntimeError) as error:
-                raise InputError(f"train.quality.model {wanted.model!r}: {str(error)[:300]}") from None
-            model = model.to(self.accelerator.device).eval()
-            images = data.Images(located, 0, self.section.on_bad_sample)
-            parts = []
-            shares = np.array_split(np.arange(len(located)), self.accelerator.num_processes)
-            mine = shares[self.accelerator.process_index]
-            for part in self._bar("quality")(np.array_split(mine, max(1, len(mine) // 256))):
-                texts = tokenize(located.captions.take(part).to_pylist())
-                pictures = [images.read(int(row)) for row in part]
-                parts.append(quality.similarity(model, cast(Any, preprocess), pictures, texts))
-            images.close()
-            similarity = np.concatenate([part for of_one in _gathered(parts) for part in of_one])
-            if self.main:
-                with written(stored) as path, path.open("wb") as file:
-                    np.save(file, similarity)
-            self.accelerator.wait_for_everyone()
-        similarity = np.load(stored)
-        return similarity, quality.keep(similarity, wanted.quantile)
-
     def _plan(self, located: rows.Rows) -> tuple[list[Span], dict[str, data.Stream]]:
         section = self.section
-        if not len(located):
-            raise InputError(f"{self.folder / 'selection.parquet'}: no row is left after the quality filter")
-        steps = schedule.total_steps(len(located), section.epochs, section.batch_size)
+        steps = schedule.total_steps(self.mix, section.epochs, section.batch_size)
         plan = spans([(phase.data, phase.share) for phase in section.schedule], steps)
         copies = {"mixed": np.ones(len(located), np.int32), "balanced": located.copies}
         streams = {name: data.Stream(copies[name], self.seed, name) for name in {span.data for span in plan}}
@@ -371,7 +340,6 @@ class Run:
         plan: list[Span],
         skipped: list[str],
         loss: float,
-        similarity: np.ndarray | None,
     ) -> None:
         """Write the model."""
         target = self.output / "clip"
@@ -389,10 +357,6 @@ class Run:
                     "skipped": {"count": len(skipped), "keys": skipped[:100]},
                 }
                 (partial / "training.json").write_text(json.dumps(summary, indent=2) + "\n")
-                if similarity is not None:
-                    kept = quality.keep(similarity, cast(Quality, self.section.quality).quantile)
-                    scored = self.table.assign(similarity=similarity, kept=kept)
-                    scored.to_parquet(partial / "quality.parquet", index=False)
         except OSError as error:
             raise InputError(f"{target}: cannot be written ({error}); make room and run again: it resumes") from None
         if skipped:

@@ -6,7 +6,7 @@ and a batch reads exactly its own images.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -46,21 +46,6 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.keys)
-
-    def keep(self, kept: NDArray[np.bool_]) -> "Rows":
-        """
-        Drop rows.
-
-        Parameters
-        ----------
-        kept : ndarray of bool, (N,)
-            Which stay.
-        """
-        return replace(
-            self,
-            captions=self.captions.filter(pa.array(kept)),
-            **{name: getattr(self, name)[kept] for name in ("keys", "shard", "offset", "size", "copies")},
-        )
 
 
 def locate(

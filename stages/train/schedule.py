@@ -18,7 +18,8 @@ def total_steps(rows: int, epochs: float, batch_size: int) -> int:
     Parameters
     ----------
     rows : int
-        Rows of the mix. Not of the balanced selection: every schedule and every target costs the same.
+        All rows of the mix, the filtered ones too. Not those of the balanced selection: every schedule, target and
+        filter takes as many steps, and captioners count the same way.
 
     Returns
     -------

@@ -28,22 +28,11 @@ class Augmentation(Section):
         return self
 
 
-class Quality(Section):
-    """The filter before training: pairs whose image and text are least alike under a given model are dropped."""
-
-    model: str = Field(
-        description="open_clip name, `hf-hub:` id, or `local-dir:` and a folder such as a trained model's"
-    )
-    pretrained: str | None = Field(default=None, description="for a name: tag or file of its weights")
-    quantile: Annotated[float, Field(ge=0, lt=1)] = Field(description="share of the pairs that is dropped, in [0, 1)")
-
-
 class Train(Section):
     """CLIP training: the science of params.yaml and the scale of the profile in one section."""
 
     loss: Literal["clip", "siglip"] = Field(description="contrastive loss: softmax over the batch, or pairwise sigmoid")
     schedule: Annotated[list[Phase], Field(min_length=1)] = Field(description="phases; their shares sum to 1")
-    quality: Quality | None = Field(default=None, description="quality filter of both data; none by default")
     model: str | dict[str, Any] = Field(
         description="open_clip name, `hf-hub:`/`local-dir:` id, or an open_clip JSON configuration (embed_dim, …)"
     )
@@ -54,7 +43,9 @@ class Train(Section):
     vocabulary: Annotated[int, Field(ge=300)] = Field(
         default=4096, description="tokens of `tokenizer: corpus`, at most"
     )
-    epochs: Positive = Field(description="images seen, in multiples of the rows of the mix, whatever the schedule")
+    epochs: Positive = Field(
+        description="images seen, in multiples of all rows of the mix, whatever the schedule, balancing and filter"
+    )
     batch_size: Annotated[int, Field(ge=2)] = Field(description="pairs that one loss compares: all processes together")
     accumulate: Count = Field(default=1, description="pieces a batch is cut into to save memory; same loss, one step")
     learning_rate: Positive = Field(description="peak of the cosine schedule")

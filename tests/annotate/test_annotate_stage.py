@@ -161,6 +161,36 @@ def test_a_pretrained_model_beside_the_captions(
     assert len(list((tmp_path / "work" / "annotate").rglob("seen.json"))) == 2 * len(SHARDS)
 
 
+def test_blanked_images_are_marked_and_counted_by_group(
+    project: Path, tmp_path: Path, table: pd.DataFrame, samples: pd.DataFrame
+) -> None:
+    assert not table["blanked"].any()
+    assert "blanked" not in json.loads((project / "data/smoke/annotation.json").read_text())
+    shutil.copytree(project, tmp_path / "project", dirs_exist_ok=True)
+    root = tmp_path / "project"
+    configure(root, source="caption", similarity={"model": tiny_clip.save(tmp_path / "tiny"), "batch_size": 64})
+    path = root / "data/smoke/synthetic/00000.tar"
+    with Shard(path) as shard:
+        keys = shard.keys
+        blanked = set(keys[::3])
+        members = [
+            (key, {"png": shard.read(key, "png")} | ({"json": {"blanked": True}} if key in blanked else {}))
+            for key in keys
+        ]
+    write_shard(path, members)
+    done = run("annotate", root, tmp_path / "work")
+    assert done.returncode == 0, done.stderr
+    found = pd.read_parquet(root / "data/smoke/attributes.parquet")
+    assert set(found["key"][found["blanked"]]) == blanked
+    assert set(found["source"][found["blanked"]]) == {"synthetic"}
+    figures = json.loads((root / "data/smoke/annotation.json").read_text())
+    said = samples["gender"].where(samples["mentions_gender"], "").loc[sorted(blanked)]
+    assert figures["blanked"] == len(blanked)
+    assert figures["blanked.gender.woman"] == (said == "woman").sum()
+    assert found["similarity"].between(-1, 1).all()
+    assert len(list((tmp_path / "work" / "similarity").rglob("scores.npy"))) == 2 * len(SHARDS)
+
+
 def test_a_missing_synthetic_shard_is_named(project: Path, tmp_path: Path) -> None:
     shutil.copytree(project, tmp_path, dirs_exist_ok=True)
     (tmp_path / "data/smoke/synthetic/00001.tar").unlink()

@@ -46,9 +46,10 @@ def write_tables(folder: Path, rows: int = ROWS) -> None:
 def balance(project: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     """Run the stage with changes to balance.* and α; return the folder it wrote."""
 
-    def run(alpha: float = 0.6, **changes: object) -> Path:
+    def run(alpha: float = 0.6, draw: int = 0, **changes: object) -> Path:
         changed = {f"balance.{name}": value for name, value in ({"target": "equal", "method": "m4"} | changes).items()}
-        root = project(**changed, **{"contamination.alpha": alpha, "profile": "smoke"})
+        changed |= {"contamination.alpha": alpha, "contamination.seed": draw, "profile": "smoke"}
+        root = project(**changed)
         folder = root / "data" / "smoke"
         if not folder.exists():
             write_tables(folder)
@@ -116,6 +117,56 @@ def test_source_follows_u(balance) -> None:
     samples = pd.read_parquet(folder / "samples.parquet")
     selection = pd.read_parquet(folder / "selection.parquet")
     assert np.array_equal(selection["source"] == "synthetic", samples["u"] < 0.3)
+
+
+def test_another_draw_takes_other_rows_and_draw_nought_is_the_default(balance) -> None:
+    first = pd.read_parquet(balance(0.3) / "selection.parquet")
+    folder = balance(0.3, draw=0)
+    assert pd.read_parquet(folder / "selection.parquet").equals(first)
+    second = pd.read_parquet(balance(0.3, draw=1) / "selection.parquet")
+    assert second["key"].equals(first["key"])
+    assert (second["source"] != first["source"]).mean() == pytest.approx(2 * 0.3 * 0.7, abs=0.05)
+    assert content(folder)["draw"] == 1
+
+
+def test_another_draw_needs_all_images(balance) -> None:
+    folder = balance(0.3)
+    attributes = pd.read_parquet(folder / "attributes.parquet")
+    samples = pd.read_parquet(folder / "samples.parquet")
+    made = attributes["key"].isin(samples["key"][samples["u"] < 0.5]) | (attributes["source"] == "real")
+    attributes[made].to_parquet(folder / "attributes.parquet", index=False)
+    balance(0.3)
+    balance(0.0, draw=1)  # takes no generated image
+    with pytest.raises(InputError, match=r"contamination.seed 1 takes images that draw 0 does not: set generate.max_a"):
+        balance(0.3, draw=1)
+
+
+def test_the_filter_comes_first_so_what_is_left_is_balanced(balance) -> None:
+    folder = balance()
+    attributes = pd.read_parquet(folder / "attributes.parquet")
+    rng = np.random.default_rng(0)
+    attributes["similarity"] = rng.normal(size=len(attributes)) - attributes["s_gender_woman"]  # a judge against women
+    attributes.to_parquet(folder / "attributes.parquet", index=False)
+    found = content(balance(filter={"quantile": 0.3}, eps_r=0.005, eps_d=0.001))
+    assert (found["rows"], found["left_out_rows"]) == (0.7 * ROWS, 0.3 * ROWS)
+    assert found["violated"] == found["violated_realised"] == 0
+    selection = pd.read_parquet(folder / "selection.parquet")
+    trained = selection[selection["copies"] > 0].merge(attributes, on=["key", "source"])
+    people = trained[trained["s_gender_woman"] | trained["s_gender_man"]]
+    assert people["s_gender_woman"].mean() == pytest.approx(0.5, abs=0.02)
+    said = pd.read_csv(folder / "balance" / "filter.csv").set_index("name")
+    assert said.loc["s_gender_woman", "kept"] < 0.6 < 0.7 < said.loc["s_gender_man", "kept"]
+    assert said.loc["all", "after"] == 0.7 * ROWS
+
+
+def test_a_filter_without_scores_is_refused(balance) -> None:
+    with pytest.raises(InputError, match=r"no column similarity, by which balance.filter.quantile filters"):
+        balance(filter={"quantile": 0.1})
+
+
+def test_without_a_filter_there_is_no_table_of_it(balance) -> None:
+    balance(filter={"blanked": "keep"})
+    assert not (balance() / "balance" / "filter.csv").exists()
 
 
 @pytest.mark.parametrize("method", ["reweighing", "m4_sgd"])

@@ -9,6 +9,7 @@ from stages.balance.baselines import solve_stochastically, weigh
 from stages.balance.feasibility import largest_eta
 from stages.balance.moments import Cells, association, build_problem, representation, target_shares
 from stages.balance.problem import Problem, Solution
+from stages.balance.settings import Sgd
 from stages.balance.solver import solve
 from tests.helpers.problems import random_cells, random_problem
 
@@ -27,7 +28,7 @@ def problem(cells: Cells) -> Problem:
 
 
 def weighed(method, problem: Problem, cells: Cells) -> Solution:
-    return weigh(method, problem, cells, ATTRIBUTES, "known", passes=1, seed=0)
+    return weigh(method, problem, cells, ATTRIBUTES, "known", Sgd(), seed=0)
 
 
 def test_none_keeps_every_row(problem: Problem, cells: Cells) -> None:
@@ -52,26 +53,26 @@ def test_reweighing_by_hand() -> None:
     groups = (("gender", "woman"), ("gender", "man"))
     cells = Cells(sensitive, labels, np.ones(4), np.array([6, 2, 2, 6]), groups, ("judge",))
     problem = build_problem(cells, target_shares(cells, {"gender": "equal"}), 0.0, 0.0, 0.5, 1.0)
-    q = weigh("reweighing", problem, cells, ["gender"], "known", 1, 0).q
+    q = weigh("reweighing", problem, cells, ["gender"], "known", Sgd(), 0).q
     assert q == pytest.approx(0.5 * np.array([2 / 3, 2, 2, 2 / 3]))
 
 
 def test_reweighing_removes_association_and_leaves_representation(cells: Cells, problem: Problem) -> None:
     single = [k for k, (attribute, _) in enumerate(cells.groups) if attribute == "attribute0"]
-    q = weigh("reweighing", problem, cells, ["attribute0"], "known", 1, 0).q
+    q = weigh("reweighing", problem, cells, ["attribute0"], "known", Sgd(), 0).q
     assert association(cells, cells.count * q)[single] == pytest.approx(np.zeros((2, 5)), abs=1e-12)
     assert representation(cells, cells.count * q)[single] == pytest.approx(representation(cells, cells.count)[single])
 
 
 def test_reweighing_without_attributes_is_random(problem: Problem, cells: Cells) -> None:
-    q = weigh("reweighing", problem, cells, [], "known", 1, 0).q
+    q = weigh("reweighing", problem, cells, [], "known", Sgd(), 0).q
     assert q == pytest.approx(np.full(len(q), problem.eta))
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_stochastic_update_brackets_the_optimum(seed: int) -> None:
     problem = replace(random_problem(seed), penalty=1.0)
-    exact, stochastic = solve(problem), solve_stochastically(problem, passes=3, seed=seed)
+    exact, stochastic = solve(problem), solve_stochastically(problem, Sgd(passes=3), seed)
     assert stochastic.dual is not None
     assert stochastic.dual <= exact.primal * (1 + 1e-8)
     assert stochastic.primal >= exact.primal * (1 - 1e-8)
@@ -79,12 +80,12 @@ def test_stochastic_update_brackets_the_optimum(seed: int) -> None:
 
 def test_stochastic_update_approaches_the_optimum(problem: Problem) -> None:
     optimum = solve(problem).primal
-    short, long = (solve_stochastically(problem, passes, batch=8).primal for passes in (1, 20))
+    short, long = (solve_stochastically(problem, Sgd(passes=passes, batch_size=8)).primal for passes in (1, 20))
     assert optimum <= long < short
     assert long < 2 * optimum
 
 
 def test_stochastic_update_depends_on_its_seed_only(problem: Problem) -> None:
-    first, again, other = (solve_stochastically(problem, seed=seed).q for seed in (0, 0, 1))
+    first, again, other = (solve_stochastically(problem, Sgd(), seed).q for seed in (0, 0, 1))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)

@@ -1,5 +1,6 @@
 """The mix and its counts in DuckDB, against pandas."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages.balance.mixing import count, mix, write_selection
+from stages.balance.mixing import Mixed, count, left_out, mix, write_selection
 from stages.balance.selection import Allotment
 from stages.core.errors import InputError
 from stages.core.seeds import uniform
@@ -59,10 +60,10 @@ def test_counts_are_those_of_pandas(connect, alpha: float) -> None:
     samples, attributes = tables()
     labels = ["y_0", "y_1", "y_2"]
     with connect(samples, attributes) as connection:
-        rows, synthetic = mix(connection, alpha, COLUMNS + labels, None, 0)
+        found = mix(connection, alpha, COLUMNS + labels, None, 0)
         cells, _ = count(connection, GROUPS, labels)
     expected = mixed(samples, attributes, alpha)
-    assert (rows, synthetic) == (600, (expected["source"] == "synthetic").sum())
+    assert found == Mixed(600, (expected["source"] == "synthetic").sum(), 0)
     counts = expected.groupby(COLUMNS + labels).size().reset_index()  # sorted: lexicographic order, as in DuckDB
     assert np.array_equal(np.hstack([cells.sensitive, cells.labels]), counts.iloc[:, :-1].to_numpy())
     assert np.array_equal(cells.count, counts.iloc[:, -1])
@@ -104,10 +105,10 @@ def test_binned_utility_is_the_mean_of_its_rows(connect) -> None:
     assert cells.utility == pytest.approx(np.asarray(means) / np.asarray(samples["score"]).mean())
 
 
-def selection(connect, path: Path, taken: int, alpha: float = 0.4) -> pd.DataFrame:
-    samples, attributes = tables()
-    with connect(samples, attributes) as connection:
-        mix(connection, alpha, [*COLUMNS, "y_0"], None, 0)
+def selection(connect, path: Path, taken: int, alpha: float = 0.4, attributes=None, **how) -> pd.DataFrame:
+    samples, known = tables()
+    with connect(samples, known if attributes is None else attributes) as connection:
+        mix(connection, alpha, [*COLUMNS, "y_0"], None, 0, **how)
         cells, codes = count(connection, GROUPS, ["y_0"])
         n = len(cells.count)
         allotment = Allotment(np.full(n, taken), np.full(n, 2), np.full(n, 1))
@@ -117,7 +118,8 @@ def selection(connect, path: Path, taken: int, alpha: float = 0.4) -> pd.DataFra
 
 def test_selection_has_each_key_once_in_the_order_of_the_samples(connect, tmp_path: Path) -> None:
     found = selection(connect, tmp_path / "out.parquet", taken=3)
-    assert list(found.columns) == ["key", "shard", "source", "q", "copies"]
+    assert list(found.columns) == ["key", "shard", "source", "q", "copies", "kept"]
+    assert found["kept"].all()
     assert found["key"].tolist() == tables()[0]["key"].tolist()
     assert found["copies"].dtype == np.int32
     expected = mixed(*tables(), 0.4).set_index("key")["source"]
@@ -146,6 +148,80 @@ def test_same_bytes_twice(connect, tmp_path: Path) -> None:
     selection(connect, first, 3)
     selection(connect, second, 3)
     assert first.read_bytes() == second.read_bytes()
+
+
+def test_draws_are_independent_and_each_is_nested(connect, tmp_path: Path) -> None:
+    def synthetic(draw: int, alpha: float) -> set[str]:
+        found = selection(connect, tmp_path / "out.parquet", 3, alpha, draw=draw)
+        return set(found["key"][found["source"] == "synthetic"])
+
+    few, many, other = synthetic(1, 0.3), synthetic(1, 0.6), synthetic(2, 0.3)
+    assert few < many
+    assert len(few) / 600 == pytest.approx(0.3, abs=0.06)
+    assert len(few & other) / 600 == pytest.approx(0.09, abs=0.04)
+    assert len(few & synthetic(0, 0.3)) / 600 == pytest.approx(0.09, abs=0.04)
+
+
+def test_a_draw_also_decides_which_rows_of_a_cell_are_kept(connect, tmp_path: Path) -> None:
+    first, second = (selection(connect, tmp_path / "out.parquet", 20, 0.0, draw=draw) for draw in (1, 2))
+    assert first["source"].equals(second["source"])
+    assert not first["copies"].equals(second["copies"])
+    assert first.groupby("q")["copies"].sum().equals(second.groupby("q")["copies"].sum())
+
+
+def test_the_number_of_another_draw_is_the_lower_half_of_md5(connect, tmp_path: Path) -> None:
+    found = selection(connect, tmp_path / "out.parquet", 3, 0.5, draw=7)
+    for key, source in found[["key", "source"]].head(50).to_numpy():
+        digest = hashlib.md5(f"7\0{key}".encode(), usedforsecurity=False).digest()
+        number = (int.from_bytes(digest[8:], "little") >> 11) / 2**53
+        assert (source == "synthetic") == (number < 0.5)
+
+
+def scored(ties: bool = False) -> pd.DataFrame:
+    """Attributes with similarities; the synthetic image of every tenth key is blanked."""
+    attributes = tables()[1].sort_values(["key", "source"], ignore_index=True)
+    similarity = np.zeros(len(attributes)) if ties else np.random.default_rng(5).normal(size=len(attributes))
+    blank = (attributes["source"] == "synthetic") & attributes["key"].str.endswith("0")
+    return attributes.assign(similarity=similarity.astype(np.float32), blanked=blank)
+
+
+def test_the_filter_leaves_out_the_least_similar_rows_of_the_mix(connect, tmp_path: Path) -> None:
+    attributes = scored()
+    found = selection(connect, tmp_path / "out.parquet", 3, attributes=attributes, quantile=0.25)
+    rows = found.merge(attributes, on=["key", "source"])
+    assert (~found["kept"]).sum() == 150
+    assert rows["similarity"][~rows["kept"]].max() < rows["similarity"][rows["kept"]].min()
+    assert (found["copies"][~found["kept"]] == 0).all() and (found["q"][~found["kept"]] == 0).all()
+    assert found["key"].tolist() == tables()[0]["key"].tolist()
+
+
+def test_of_equal_rows_the_later_is_left_out(connect, tmp_path: Path) -> None:
+    found = selection(connect, tmp_path / "out.parquet", 3, attributes=scored(ties=True), quantile=0.25)
+    assert found["kept"].tolist() == [True] * 450 + [False] * 150
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.4, 1.0])
+def test_blanked_samples_are_left_out_at_every_alpha(connect, tmp_path: Path, alpha: float) -> None:
+    found = selection(connect, tmp_path / "out.parquet", 3, alpha, scored(), blanked=True)
+    assert found["key"][~found["kept"]].tolist() == [key for key in found["key"] if key.endswith("0")]
+
+
+def test_counts_are_of_what_the_filter_keeps_and_whom_it_left_out_is_said(connect) -> None:
+    samples, attributes = tables()[0], scored()
+    columns = [*COLUMNS, "y_0"]
+    with connect(samples, attributes) as connection:
+        found = mix(connection, 0.4, columns, None, 0, quantile=0.5, blanked=True)
+        cells, _ = count(connection, GROUPS, ["y_0"])
+        said = left_out(connection, columns).set_index("name")
+    expected = mixed(samples, attributes, 0.4)
+    clean = expected[~expected["key"].str.endswith("0")]
+    kept = clean.sort_values("similarity").iloc[len(clean) // 2 :]
+    assert cells.count.sum() == found.rows == len(kept)
+    assert found == Mixed(len(kept), (kept["source"] == "synthetic").sum(), 600 - len(kept))
+    for name in columns:
+        assert said.loc[name, ["before", "after"]].tolist() == [expected[name].sum(), kept[name].sum()]
+    assert said.loc["real", "after"] == (kept["source"] == "real").sum()
+    assert said.loc["all", "kept"] == pytest.approx(len(kept) / 600)
 
 
 def broken(case: str) -> tuple[pd.DataFrame, pd.DataFrame]:

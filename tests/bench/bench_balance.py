@@ -28,6 +28,7 @@ from stages.balance.feasibility import largest_eta
 from stages.balance.moments import Cells, build_problem
 from stages.balance.problem import Problem
 from stages.balance.selection import allot
+from stages.balance.settings import Sgd
 from stages.balance.solver import solve
 
 GROUPS = (("gender", "woman"), ("tone", "darker"))
@@ -147,7 +148,7 @@ def stochastic(folder: Path, eta: float, tolerance: float, passes: int) -> dict[
     with connect(folder) as connection:
         problem = stated(counted(connection)[0], eta, tolerance)
     start = time.process_time()
-    found = solve_stochastically(problem, passes)
+    found = solve_stochastically(problem, Sgd(passes=passes))
     return {"seconds": time.process_time() - start, "objective": found.primal, "dual": found.dual or 0.0}
 
 

@@ -2,8 +2,8 @@
 
 Balancing matches shares over all captions; whether it does among those that leave gender open is another question:
 a generator draws women in men's occupations where it is told to. The share of women in each occupation, as read from
-the pictures, is regressed on the corpus' share and on generator's − corpus' share (weights: rows), as `drift` does with
-a model's gaps: 1 and 0 follow the corpus, 1 and 1 the generator, 0 and 0 neither.
+the pictures, is regressed on the corpus' share and on generator's − corpus' share (weights: rows), as `drift.partial`
+does with a model's gaps: 1 and 0 follow the corpus, 1 and 1 the generator, 0 and 0 neither.
 
 Reads the selection of the last run of the default profile: first `dvc repro`, or
 `dvc exp run -S contamination.alpha=1 -S balance.target=equal balance`.

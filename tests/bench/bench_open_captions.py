@@ -1,4 +1,4 @@
-"""Does balancing among captions that leave gender open stop the drift towards the generator?
+"""Does balancing among captions that leave gender open stop the move towards the generator?
 
 `m4` balances gender and skin tone against each occupation; `m4, open captions` also against "names this occupation and
 no gender", as further labels. Both are trained and evaluated as the points of the study are, which has the controls.
@@ -23,8 +23,8 @@ from stages.core.scratch import digest
 DATA = ROOT / "data" / "emoji"
 VARIANTS = {"m4": False, "m4, open captions": True}
 METRICS = (
-    "portraits.seen.drift", "portraits.unseen.drift", "text.drift", "portraits.seen.pairwise_association",
-    "portraits.unseen.pairwise_association", "text.pairwise_association",
+    "portraits.seen.position", "portraits.unseen.position", "text.position", "text.transfer",
+    "portraits.seen.pairwise_association", "portraits.unseen.pairwise_association", "text.pairwise_association",
     "portraits.seen.census_correlation", "people.t2i.r5", "objects.acc1",
 )  # fmt: skip
 

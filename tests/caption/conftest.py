@@ -142,6 +142,7 @@ def captioning(project: Callable[..., Path], clip_folder: Path, monkeypatch: pyt
                 "key": table["key"], "shard": ["00000"] * 12 + ["00001"] * 12,
                 "source": ["real"] * 16 + ["synthetic"] * 8, "q": 1.0,
                 "copies": np.array([2, 0, *[1] * 22], np.int32),
+                "kept": True,
             }
         ).to_parquet(data / "selection.parquet")  # fmt: skip
         (data / "eval").mkdir()

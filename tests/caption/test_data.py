@@ -15,6 +15,7 @@ def tables(n: int = 40) -> tuple[pd.DataFrame, pd.DataFrame]:
             "source": ["synthetic" if index % 4 == 0 else "real" for index in range(n)],
             "q": 0.5,
             "copies": np.array([index % 3 for index in range(n)], np.int32),
+            "kept": True,
         }
     )
     samples = pd.DataFrame({"key": keys[::-1], "caption": [f"caption {key}" for key in keys[::-1]]})

@@ -79,7 +79,11 @@ def people(n: int, part: str = "") -> Iterator[tuple[dict[str, Any], str, bytes]
 
 def objects(n: int) -> Iterator[tuple[dict[str, Any], str, bytes]]:
     for i in range(n):
-        yield {"key": f"o{i:04d}", "label": f"thing {i % 8}"}, "png", png(drawing((30 * (i % 8), 200, 90), i))
+        yield (
+            {"key": f"o{i:04d}", "label": f"thing {i % 8}", "coarse": f"kind {i % 8 // 3}"},
+            "png",
+            png(drawing((30 * (i % 8), 200, 90), i)),
+        )
 
 
 @pytest.fixture(scope="session")

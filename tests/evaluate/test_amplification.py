@@ -3,8 +3,9 @@ import pandas as pd
 import pytest
 
 from stages.core.errors import InputError
-from stages.corpus.attributes import OCCUPATIONS, occupation_column, sensitive_columns
-from stages.evaluate.amplification import Corpus, corpus, directional, of_captions
+from stages.corpus.attributes import OCCUPATIONS
+from stages.evaluate.amplification import directional, of_captions
+from stages.evaluate.training import Rows
 
 WOMEN_COOK = np.array([[1, 0]] * 6 + [[0, 1]] * 4), np.array([[1]] * 5 + [[0]] + [[1]] + [[0]] * 3)  # 5/6 against 1/4
 
@@ -95,50 +96,8 @@ def test_each_pair_has_its_interval() -> None:
         assert (found.pairs[name] <= found.pairs[f"{name}_hi"]).all()
 
 
-SELECTION = pd.DataFrame({"key": list("abcd"), "source": ["real", "synthetic", "real", "real"], "copies": [2, 0, 1, 1]})
-
-
-def annotated() -> pd.DataFrame:
-    """Attributes: the real a, c, d and the synthetic b are a woman cook, a man pilot, a woman pilot, nobody."""
-    groups = [column for names in map(sensitive_columns, [["gender"], ["skin_tone"]]) for column in names]
-    columns = [*groups, *map(occupation_column, OCCUPATIONS)]
-    said = {
-        ("a", "real"): ["s_gender_woman", "s_skin_tone_darker", "y_occupation_cook"],
-        ("b", "real"): ["s_gender_woman", "y_occupation_judge"],
-        ("b", "synthetic"): ["s_gender_man", "y_occupation_pilot"],
-        ("c", "real"): ["s_gender_woman", "y_occupation_pilot"],
-        ("d", "real"): [],
-    }
-    rows = [{"key": k, "source": s, **{name: name in true for name in columns}} for (k, s), true in said.items()]
-    return pd.DataFrame(rows)
-
-
-def test_the_training_data_are_the_selected_images_as_often_as_they_are_trained_on() -> None:
-    balanced = corpus(SELECTION, annotated(), [("balanced", 1.0)])
-    assert balanced.weights.tolist() == [0.5, 0, 0.25, 0.25]
-    assert balanced.groups["gender"].tolist() == [[True, False], [False, True], [True, False], [False, False]]
-    assert balanced.groups["skin_tone"].tolist() == [[False, True], *[[False, False]] * 3]
-    assert [[OCCUPATIONS[i] for i in np.flatnonzero(row)] for row in balanced.occupations] == [
-        ["cook"],
-        ["pilot"],
-        ["pilot"],
-        [],
-    ]
-    assert balanced.knows("skin_tone")
-    assert not corpus(SELECTION.assign(copies=[0, 1, 1, 1]), annotated(), [("balanced", 1.0)]).knows("skin_tone")
-    both = corpus(SELECTION, annotated(), [("mixed", 0.6), ("balanced", 0.4)])
-    assert both.weights.tolist() == pytest.approx([0.6 / 4 + 0.4 / 2, 0.6 / 4, 0.6 / 4 + 0.4 / 4, 0.6 / 4 + 0.4 / 4])
-
-
-def test_a_row_without_attributes_is_named() -> None:
-    with pytest.raises(InputError, match=r"no row for key b \(synthetic; 1 such rows"):
-        corpus(SELECTION, annotated().query("source == 'real'"), [("mixed", 1.0)])
-    with pytest.raises(InputError, match=r"selection.parquet: column copies is missing"):
-        corpus(SELECTION.drop(columns="copies"), annotated(), [("mixed", 1.0)])
-
-
 TRAINED = [("woman", "cook")] * 3 + [("man", "cook")] + [("man", "pilot")] * 3 + [("", "")] * 20
-COOKS = Corpus(  # cooks are women but for one, who by the twenty pictures of nobody would go together with cooking, too
+COOKS = Rows(  # cooks are women but for one, who by the twenty pictures of nobody would go together with cooking, too
     {"gender": np.array([[gender == "woman", gender == "man"] for gender, _ in TRAINED])},
     np.array([[name == task for name in OCCUPATIONS] for _, task in TRAINED]),
     np.ones(len(TRAINED)),
@@ -146,6 +105,7 @@ COOKS = Corpus(  # cooks are women but for one, who by the twenty pictures of no
 PEOPLE = pd.DataFrame(
     {
         "key": list("pqrstu"),
+        "cluster": list("pqrstu"),
         "gender": ["woman", "woman", "man", "man", "", "woman"],
         "skin_tone": "3",
         "occupation": ["cook", "pilot", "cook", "pilot", "cook", ""],

@@ -55,7 +55,8 @@ def test_pairwise_association_by_hand():
 
 def test_pairwise_association_of_a_stereotype_is_one():
     scores = np.array([[1.0, 0.0], [0.0, 1.0]])
-    assert association.pairwise_association(scores, [0.9, 0.01], [1, 0], draws=5) == (1, 1, 1)
+    found = association.pairwise_association(np.repeat(scores, 2, axis=0), [0.9, 0.01], [1, 1, 0, 0], draws=5)
+    assert found == (1, 1, 1)
 
 
 def test_pairwise_association_needs_both_kinds_of_label():
@@ -73,21 +74,14 @@ def test_correlation_and_slope_agree_with_scipy():
     assert found["slope"][0] == pytest.approx(slope)
 
 
-def test_drift_is_the_coefficient_beside_the_corpus_share():
-    rng = np.random.default_rng(1)
-    share, other = rng.random(18), rng.random(18)
-    gap = 0.4 + 2 * share + 0.7 * (other - share)
-    found = association.against_shares(gap, share, other)
-    assert found["drift"][0] == pytest.approx(0.7)
-    assert found["drift_partial"][0] == pytest.approx(1)
-
-
-def test_drift_agrees_with_least_squares():
+def test_partial_correlation_of_the_drift_agrees_with_residuals():
     rng = np.random.default_rng(2)
     share, other, gap = rng.random((3, 18))
-    design = np.column_stack([np.ones(18), share, other - share])
-    expected = np.linalg.lstsq(design, gap, rcond=None)[0][2]
-    assert association.against_shares(gap, share, other)["drift"][0] == pytest.approx(expected)
+    design = np.column_stack([np.ones(18), share])
+    rest = [v - design @ np.linalg.lstsq(design, v, rcond=None)[0] for v in (gap, other - share)]
+    expected = np.corrcoef(*rest)[0, 1]
+    assert association.against_shares(gap, share, other)["drift_partial"][0] == pytest.approx(expected)
+    assert association.against_shares(2 * share + other, share, other)["drift_partial"][0] == pytest.approx(1)
 
 
 def test_a_constant_of_the_prompts_changes_nothing():
@@ -115,19 +109,20 @@ def test_constant_gap_has_a_slope_and_no_correlation():
 
 def test_collinear_shares_leave_the_drift_out():
     share = np.array([0.1, 0.3, 0.5, 0.9])
-    assert "drift" not in association.against_shares([1, 2, 0, 3], share, 2 * share)
+    assert "drift_partial" not in association.against_shares([1, 2, 0, 3], share, 2 * share)
 
 
-def test_intervals_of_the_drift_cover_a_planted_value():
-    rng = np.random.default_rng(4)
-    share, other = rng.random(18), rng.random(18)
-    s = np.arange(600) < 300
-    truth = 0.2 + 1.5 * share + 0.8 * (other - share)
-    logits = rng.normal(size=(600, 18)) + s[:, None] * truth
-    result = association.label_association(logits, [str(r) for r in range(18)], s)
-    value, low, high = association.against_shares(result.table["gap"], share, other, result.gap_samples)["drift"]
-    assert low < 0.8 < high
-    assert low < value < high
+def test_figures_are_permuted_whole_for_the_null_level():
+    rng = np.random.default_rng(0)
+    cluster = np.repeat(np.arange(20), 20)
+    logits = rng.normal(size=(20, 12))[cluster]  # every picture of a figure alike
+    s = cluster % 2 == 1
+    by_figure, by_image = (
+        association.label_association(logits, list("abcdefghijkl"), s, cluster=given) for given in (cluster, None)
+    )
+    assert by_figure.null["softmax"] > 3 * by_image.null["softmax"]
+    assert by_figure.maximum["softmax"][0] < 2 * by_figure.null["softmax"]  # nothing is there but the figures
+    assert by_image.maximum["softmax"][0] > 3 * by_image.null["softmax"]
 
 
 def test_text_gap_by_hand():

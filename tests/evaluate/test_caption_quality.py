@@ -9,7 +9,6 @@ import pytest
 from stages.core.errors import InputError
 from stages.evaluate.caption_quality import (
     clip_score,
-    majority,
     score,
     variety,
 )
@@ -137,13 +136,6 @@ def test_variety_by_hand() -> None:
         "unique": 2 / 3,
         "length": 8 / 3,
     }
-
-
-def test_the_majority_caption_is_the_most_frequent_and_ties_go_by_the_alphabet() -> None:
-    assert majority(["b", "a", "b", "c"]) == "b"
-    assert majority(["b", "a"]) == "a"
-    with pytest.raises(InputError, match="no training captions"):
-        majority([])
 
 
 def test_clip_score_by_hand() -> None:

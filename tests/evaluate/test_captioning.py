@@ -7,17 +7,18 @@ import pytest
 from stages.core.errors import InputError
 from stages.corpus.attributes import GROUPS, OCCUPATIONS
 from stages.evaluate import captioning
-from stages.evaluate.amplification import Corpus
 from stages.evaluate.settings import Leakage
+from stages.evaluate.training import Rows
 from stages.results.details import fold
 from stages.results.registry import describe
 
 N = 48
 SETTINGS = Leakage(attributes=["gender"], seeds=[0, 1], classifier="lstm", embedding=8, hidden=8, layers=1, epochs=2)
-TRAINED = Corpus(  # women cook
+TRAINED = Rows(  # women cook
     {name: np.array([[True, False], [False, True]]) for name in GROUPS},
     np.array([[name == "cook" for name in OCCUPATIONS], [False] * len(OCCUPATIONS)]),
     np.ones(2),
+    pd.Series(["a cook", "a man"]),
 )
 
 
@@ -26,7 +27,7 @@ def people() -> pd.DataFrame:
     captions = [[f"a {g} with a hat", f"a {g} number {i % 5}"] for i, g in enumerate(gender)]
     return pd.DataFrame(
         {"key": [f"k{i:02d}" for i in range(N)], "captions": captions, "gender": gender, "skin_tone": "1",
-         "occupation": np.where(np.arange(N) % 3, "", "cook")}
+         "cluster": [f"c{i // 2}" for i in range(N)], "occupation": np.where(np.arange(N) % 3, "", "cook")}
     )  # fmt: skip
 
 
@@ -37,7 +38,7 @@ def texts(captions) -> np.ndarray:
 def measure(said: dict[str, str]):
     table = people()
     images = texts([said[key] for key in table["key"]])
-    return captioning.measure({"clipcap": said}, table, images, texts, TRAINED, SETTINGS, 50)
+    return captioning.measure({"clipcap": said}, table, images, texts, TRAINED, TRAINED, SETTINGS, 50)
 
 
 def test_every_key_is_in_the_catalogue() -> None:
@@ -54,6 +55,22 @@ def test_every_key_is_in_the_catalogue() -> None:
     assert pairs.loc[("woman", "cook"), "n_group"] == N // 2
     assert pairs.loc[("woman", "cook"), "a_to_t"] == pytest.approx(-1 / 3)  # a third of them cook, no caption says so
     assert len(scores.tables["leakage"][0]) == 2
+
+
+def test_readers_train_on_the_device_of_the_run_and_clusters_go_by_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[dict] = []
+    lic = captioning.leakage.lic
+
+    def watched(*arguments, **options):
+        seen.append(options)
+        return lic(*arguments, **{**options, "device": "cpu"})
+
+    monkeypatch.setattr(captioning.leakage, "lic", watched)
+    table = people()
+    said = {key: group[0] for key, group in zip(table["key"], table["captions"], strict=True)}
+    captioning.leaked({"clipcap": said}, table, SETTINGS, 20, device="cuda:1")
+    assert [options["device"] for options in seen] == ["cuda:1"]
+    assert seen[0]["cluster"]["k03"] == "c1"
 
 
 def test_captions_are_joined_by_key_not_by_position() -> None:

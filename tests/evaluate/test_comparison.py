@@ -23,7 +23,7 @@ def test_retrieval_defects_by_hand():
     row = table.loc["t2i.r1"]
     # a: the long feature wins both captions; e: each caption finds the other image, and (½, ½) ties with nothing
     assert row[["corrected", "only_a"]].tolist() == [100, 50]
-    assert row["only_e"] == 0
+    assert row["only_ef"] == 0
     assert row["difference"] == row["as_published"] - 100
 
 

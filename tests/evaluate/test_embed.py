@@ -35,9 +35,20 @@ def test_features_do_not_depend_on_the_batch(encoder, images):
 def test_published_features_are_those_of_train_mode_at_batch_one(encoder, model_folder, images):
     published = embed.image_features(encoder, images, batch_size=7, as_published=True)
     left_in_train_mode = cast(Any, embed.load_encoder(str(model_folder)).model).train()
-    with torch.no_grad():
+    with torch.no_grad(), torch.autocast("cpu", torch.float16):
         literal = [left_in_train_mode.encode_image(encoder.preprocess(Image.fromarray(i))[None]) for i in images]
-    assert published == pytest.approx(torch.cat(literal).numpy(), abs=1e-4)
+    assert published == pytest.approx(torch.cat(literal).float().numpy(), abs=5e-3)  # a few units of float16
+
+
+def test_published_features_are_those_of_half_precision(encoder, images):
+    for features in (
+        embed.image_features(encoder, images, as_published=True),
+        embed.text_features(encoder, ["a cat", "a dog"], as_published=True),
+    ):
+        assert np.array_equal(features, features.astype(np.float16))
+    exact = embed.text_features(encoder, ["a cat", "a dog"])
+    assert not np.array_equal(exact, exact.astype(np.float16))
+    assert embed.text_features(encoder, ["a cat", "a dog"], as_published=True) == pytest.approx(exact, abs=0.02)
 
 
 def test_published_features_differ_from_those_of_eval_mode(encoder, images):

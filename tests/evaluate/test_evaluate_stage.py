@@ -63,6 +63,7 @@ def test_every_key_is_documented_and_finite(finished):
     described = {describe(key).key for key in fold(found)}
     other = (*SECTIONS["Captions"], *SECTIONS["Data and balancing"])  # and faces, and what training itself logs
     only_elsewhere = {e.key for e in CATALOGUE if ".harm." in e.key or e in other or e.key in ("loss", "temperature")}
+    only_elsewhere |= {e.key for e in CATALOGUE if ".transfer" in e.key or ".position" in e.key}  # of training rows
     assert {entry.key for entry in CATALOGUE} - described == only_elsewhere
 
 
@@ -164,9 +165,10 @@ def test_the_captions_of_a_seed_are_measured_against_its_training_rows(captioned
     people = pd.read_parquet(data / "eval" / "people.parquet")
     people.assign(occupation=["cook"] * 10 + [""] * 30).to_parquet(data / "eval" / "people.parquet")
     keys, sources = list("abcd"), ["real", "synthetic", "real", "real"]
-    pd.DataFrame({"key": keys, "shard": "0", "source": sources, "q": 1.0, "copies": [2, 1, 0, 1]}).to_parquet(
-        data / "selection.parquet"
-    )
+    pd.DataFrame({"key": keys, "shard": "0", "source": sources, "q": 1.0, "copies": [2, 1, 0, 1]}).assign(
+        kept=True
+    ).to_parquet(data / "selection.parquet")
+    pd.DataFrame({"key": keys, "caption": ["a cook", "a hat", "a hat", "a cat"]}).to_parquet(data / "samples.parquet")
     columns = [*sensitive_columns(), *map(occupation_column, OCCUPATIONS)]
     said = {"s_gender_woman": keys[:2], "s_gender_man": keys[2:], "y_occupation_cook": ["a"]}
     rows = [{name: key in said.get(name, []) for name in columns} for key in keys]

@@ -9,6 +9,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from stages.core.errors import InputError
+from stages.evaluate import bootstrap
 from stages.evaluate.leakage import (
     ATTRIBUTE_WORDS,
     FEMININE,
@@ -16,6 +17,7 @@ from stages.evaluate.leakage import (
     MASK,
     UNKNOWN,
     Classifier,
+    _split,
     gender_named,
     lic,
     mask,
@@ -129,6 +131,33 @@ def test_each_value_counts_as_often_as_the_rarest_and_the_tenth_is_held_out() ->
     assert [labels[key] for key in found.items["key"]].count("man") == 4
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_no_figure_lies_on_both_sides_of_the_split(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    cluster = np.sort(rng.integers(0, 60, 400))  # of unequal sizes
+    target = np.where(cluster % 3 == 2, rng.integers(0, 2, 400), cluster % 3)  # a third of them show both values
+    train, test = _split(target, bootstrap.numbered(cluster), 0.25, rng, ["a", "b"])
+    assert not set(cluster[train]) & set(cluster[test])
+    for part in (train, test):
+        assert np.bincount(target[part]).tolist() == [len(part) / 2] * 2
+    assert 0.15 < len(test) / (len(train) + len(test)) < 0.35
+
+
+def test_a_word_of_a_figure_leaks_nothing_when_figures_are_held_out() -> None:
+    rng = np.random.default_rng(0)
+    names = [f"figure{'abcdefghijklmnopqrstuvwxyz'[i]}{'xyz'[j]}" for i in range(26) for j in range(3)]
+    labels = {f"{i:03d}-{k}": ("woman", "man")[i % 2] for i in range(len(names)) for k in range(6)}
+    captions = {key: f"somebody with a {names[int(key[:3])]} {rng.integers(9)}" for key in labels}
+    cluster = {key: key[:3] for key in labels}
+    references = {key: ["somebody"] for key in labels}
+    by_figure, by_image = (
+        lic(captions, references, labels, masked=set(), classifier=SMALL, seeds=[0, 1], test_share=0.2, cluster=given)
+        for given in (cluster, None)
+    )
+    assert by_image.metrics()["lic_m"] > 60  # the reader knows the figure from its other pictures
+    assert by_figure.metrics()["lic_m"] < 50
+
+
 def test_equal_seeds_give_equal_figures_and_leave_torch_alone() -> None:
     captions, labels = corpus(40, seed=9, proxy=0.5)
     references = {key: [caption] for key, caption in captions.items()}
@@ -201,7 +230,10 @@ def test_a_missing_bert_is_named(tmp_path: Path) -> None:
         (lambda g, r, a: r.update({"00003": []}), "image 00003 has no human captions"),
         (lambda g, r, a: r.pop("00003"), "image 00003 has no human captions"),
         (lambda g, r, a: a.update(dict.fromkeys(a, "man")), re.escape("found the value(s) ['man'] over 80 captions")),
-        (lambda g, r, a: a.update(dict.fromkeys(list(a)[:66], "")), "has 7 captions, so 1 for the test"),
+        (
+            lambda g, r, a: a.update(dict.fromkeys(list(a)[:66], "")),
+            "has 7 captions of 14 clusters in all, so 1 for the test",
+        ),
     ],
 )
 def test_bad_captions_are_named(change, message: str) -> None:

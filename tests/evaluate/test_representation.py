@@ -18,7 +18,7 @@ def test_three_images_by_hand():
 
 
 def test_pairs_are_averaged():
-    images = np.eye(2)[[0]]
+    images = np.eye(2)[[0, 0]]
     man, woman = np.eye(2), np.eye(2)[::-1]
     result = representation_bias(images, man, woman)
     assert result.by_pair.tolist() == [[1, 1, 1], [0, 0, 0]]

@@ -64,7 +64,7 @@ def test_first_order_interval_agrees_with_the_exact_bootstrap():
     group = Group("all", "all", np.ones(400, bool))
     row = similarity.by_group(rows, [group], draws=4000).table.iloc[0]
     counts = np.concatenate(list(bootstrap.resamples(400, 4000, 9)))
-    exact = ((counts @ rows / 400) ** 2).sum(axis=1)
+    exact = ((counts @ rows / counts.sum(axis=1, keepdims=True)) ** 2).sum(axis=1)
     exact -= (1 - exact) / 399  # the bias of ‖m*‖² as an estimate of the mean over distinct pairs …
     exact -= (1 - row["value"]) / 400  # … and that of resampling, which repeats images
     low, high = bootstrap.interval(exact)

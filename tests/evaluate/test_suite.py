@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from stages.corpus.attributes import OCCUPATIONS as OCCUPATION_NAMES
 from stages.evaluate.suite import Options, SetFeatures, Suite
+from stages.evaluate.training import Rows
 
 WIDTH, SCALE = 64, 20.0
 OCCUPATIONS = pd.DataFrame(
@@ -22,6 +24,8 @@ AXES = {word: axis for axis, word in enumerate(["woman", "man", "person", *OCCUP
 class World:
     """Texts as sums of the directions of their words; an occupation leans to women by its share."""
 
+    lean = 0.5
+
     def __init__(self, shares):
         self.shares = dict(zip(OCCUPATIONS["occupation"], shares, strict=True))
 
@@ -33,8 +37,8 @@ class World:
             if word in AXES:
                 vector[AXES[word]] += 1
             if word in self.shares:
-                vector[AXES["woman"]] += 0.5 * self.shares[word]
-                vector[AXES["man"]] += 0.5 * (1 - self.shares[word])
+                vector[AXES["woman"]] += self.lean * self.shares[word]
+                vector[AXES["man"]] += self.lean * (1 - self.shares[word])
         return vector
 
     def encode(self, texts):
@@ -44,8 +48,9 @@ class World:
         rng = np.random.default_rng(0)
         gender = np.array(["woman", "man"])[np.arange(n) % 2]
         images = np.array([self.text(f"a person {g}") for g in gender]) + 0.05 * rng.normal(size=(n, WIDTH))
-        columns = dict.fromkeys(("age", "ethnicity", "skin_tone", "label", "occupation", "style"), "")
-        table = pd.DataFrame({"key": np.arange(n).astype(str), "gender": gender, "part": "", **columns})
+        columns = dict.fromkeys(("age", "ethnicity", "skin_tone", "label", "occupation", "style", "coarse"), "")
+        keys = np.arange(n).astype(str)
+        table = pd.DataFrame({"key": keys, "cluster": keys, "gender": gender, "part": "", **columns})
         table["captions"] = [[] for _ in range(n)]
         return SetFeatures("portraits", table, images.astype(np.float32), np.empty((0, WIDTH), np.float32))
 
@@ -66,24 +71,71 @@ def follows_generator():
     return measure(OCCUPATIONS["women_generator"])
 
 
-def test_model_of_the_corpus_correlates_with_it_and_has_no_drift(follows_corpus):
+def test_model_of_the_corpus_correlates_with_it(follows_corpus):
     m = follows_corpus.metrics
     assert m["portraits.census_correlation"] > 0.97
     assert m["text.census_correlation"] > 0.97
     assert m["portraits.census_slope"] > 0
-    assert abs(m["portraits.drift"]) < 0.1 * m["portraits.census_slope"]
 
 
-def test_model_of_the_generator_drifts_as_far_as_the_slope(follows_generator):
-    m = follows_generator.metrics
-    assert m["portraits.drift"] == pytest.approx(m["portraits.census_slope"], rel=0.6)
-    assert m["portraits.drift.lo"] > 0
-    assert m["portraits.drift.partial"] > 0.9
-    assert m["text.drift.partial"] > 0.9
+def test_model_of_the_generator_goes_with_its_shares_beside_those_of_the_corpus(follows_generator):
+    assert follows_generator.metrics["portraits.drift.partial"] > 0.9
+    assert follows_generator.metrics["text.drift.partial"] > 0.9
 
 
-def test_drift_separates_the_two(follows_corpus, follows_generator):
-    assert follows_generator.metrics["portraits.drift"] > 5 * abs(follows_corpus.metrics["portraits.drift"])
+NAMED = ["teacher", "cook", "artist", "judge", "farmer", "mechanic", "pilot", "guard"]
+
+
+def rows(shares, n=1000):
+    """Training rows whose captions name each occupation n times, with these shares of women."""
+    women = np.concatenate([np.arange(n) < round(share * n) for share in shares])
+    captions = np.repeat([f"a {name}" for name in NAMED], n)
+    return Rows(
+        {"gender": np.column_stack([women, ~women])},
+        np.array([[text == f"a {name}" for name in OCCUPATION_NAMES] for text in captions]),
+        np.full(len(captions), 1 / len(captions)),
+        pd.Series(captions),
+    )
+
+
+class LogOdds(World):
+    """Occupations lean by the log-odds of their shares: what an ideal learner does."""
+
+    lean = 0.02
+
+    def __init__(self, shares, factor=1.0):
+        women = (1000 * np.array(shares) + 0.5) / 1001
+        self.shares = dict(zip(NAMED, factor * np.log(women / (1 - women)), strict=True))
+
+
+KNOWN = OCCUPATIONS.set_index("occupation").loc[NAMED]
+
+
+def transferred(shares, factor=1.0):
+    world = LogOdds(shares, factor)
+    suite = Suite(world.encode, SCALE, KNOWN.reset_index(), Options(draws=200), rows(shares))
+    return suite.run([world.portraits()]).metrics
+
+
+def test_position_of_ideal_learners_is_that_of_their_rows():
+    for shares, place in ((KNOWN["women_corpus"], 0), (KNOWN["women_generator"], 1)):
+        m = transferred(shares)
+        assert m["portraits.position.ideal"] == pytest.approx(place, abs=1e-6)
+        assert m["portraits.position"] == pytest.approx(place, abs=0.15)
+        assert m["portraits.position.lo"] < place < m["portraits.position.hi"]
+        assert m["text.position"] == pytest.approx(place, abs=0.15)
+
+
+def test_transfer_grows_with_what_is_exaggerated():
+    one, more = (transferred(KNOWN["women_corpus"], factor) for factor in (1.0, 1.5))
+    for prefix in ("portraits", "text"):
+        assert one[f"{prefix}.transfer"] > 0
+        assert more[f"{prefix}.transfer"] == pytest.approx(1.5 * one[f"{prefix}.transfer"], rel=0.1)
+    assert more["portraits.position"] == pytest.approx(one["portraits.position"], abs=0.15)
+
+
+def test_without_training_rows_there_is_no_transfer(follows_corpus):
+    assert not [key for key in follows_corpus.metrics if ".transfer" in key or ".position" in key]
 
 
 def test_stereotypes_are_positive(follows_corpus):
@@ -126,8 +178,8 @@ def test_ranking_by_a_women_s_occupation_shows_women(follows_corpus):
 def test_without_known_shares_the_published_pairs_are_taken():
     world = World(OCCUPATIONS["women_corpus"])
     scores = Suite(world.encode, SCALE, None, Options(draws=20)).run([world.portraits()])
-    assert "portraits.drift" not in scores.metrics
-    assert "text.drift" not in scores.metrics
+    assert "portraits.drift.partial" not in scores.metrics
+    assert "text.drift.partial" not in scores.metrics
     pairs = scores.tables["association_pairs"][0]
     assert pairs["first"].tolist() == ["librarian", "nurse", "housekeeper", "receptionist", "secretary"]
 
@@ -135,6 +187,38 @@ def test_without_known_shares_the_published_pairs_are_taken():
 def test_as_published_needs_published_features():
     with pytest.raises(ValueError, match="mode as_published needs the published features"):
         measure(OCCUPATIONS["women_corpus"], mode="as_published")
+
+
+def objects(coarse):
+    labels = [name for name in OCCUPATIONS["occupation"] for _ in range(4)]
+    world = World(np.full(10, 0.5))
+    images = world.encode(labels)
+    columns = dict.fromkeys(("gender", "age", "ethnicity", "skin_tone", "part", "occupation", "style"), "")
+    keys = [str(i) for i in range(len(labels))]
+    table = pd.DataFrame({"key": keys, "cluster": keys, "label": labels, "coarse": coarse, **columns})
+    table["captions"] = [[] for _ in labels]
+    return Suite(world.encode, SCALE, None, Options(draws=20)).run(
+        [SetFeatures("objects", table, images, np.empty((0, WIDTH), np.float32))]
+    )
+
+
+def test_objects_have_coarse_classes_with_their_chance_and_reciprocal_ranks():
+    m = objects(["care"] * 20 + ["work"] * 20).metrics
+    assert (m["objects.acc1"], m["objects.acc1.coarse"], m["objects.mrr"]) == (100, 100, 1)
+    assert m["objects.acc1.coarse.chance"] == 50
+    assert "objects.acc1.coarse" not in objects("").metrics
+
+
+def test_neutral_images_are_asked_by_bare_labels_too():
+    scores = objects("")
+    assert {
+        "rb.gender.margin",
+        "rb.gender.bare.margin",
+        "rb.gender.bare",
+        "rb.skin_tone.margin",
+    } <= scores.metrics.keys()
+    asked = pd.concat(scores.tables["representation"])
+    assert ["male", "female"] in asked[["first", "second"]].to_numpy().tolist()
 
 
 def test_ethnicity_brings_the_harm_classes():

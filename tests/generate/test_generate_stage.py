@@ -1,5 +1,6 @@
 """The generate stage: same bytes after a kill and with two processes; real and synthetic shards aligned."""
 
+import json
 import os
 import signal
 import subprocess
@@ -12,10 +13,12 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from safetensors.numpy import save_file
 
 from stages.core.seeds import derive, uniform
 from stages.corpus.images import encode_png, square
 from stages.corpus.shards import Shard, write_shard
+from stages.generate.__main__ import _members
 from stages.generate.sampler import Sampler, Sampling, load_pipeline
 
 ROOT = Path(__file__).parents[2]
@@ -82,6 +85,16 @@ def test_bytes_survive_a_kill_a_second_process_and_forks(corpus: Path, tiny_mode
     launcher = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m")
     assert run(corpus, "two", *launcher) == whole
     assert run(corpus, "forks", threads=3) == whole
+
+
+def test_what_the_safety_checker_blanked_says_so_beside_its_image(tmp_path: Path) -> None:
+    images = np.zeros((2, 8, 8, 3), np.uint8)
+    save_file({"images": images, "flagged": np.array([False, True])}, tmp_path / "0.safetensors")
+    write_shard(tmp_path / "0.tar", _members([["a", "b"]], [tmp_path / "0.safetensors"]))
+    shard = Shard(tmp_path / "0.tar")
+    assert (shard.suffixes("a"), shard.suffixes("b"), shard.suffixes("c")) == (("png",), ("png", "json"), ())
+    assert json.loads(shard.read("b", "json")) == {"blanked": True}
+    assert shard.read_image("b").shape == (8, 8, 3)
 
 
 def test_an_unknown_shard_is_refused(corpus: Path) -> None:

@@ -129,6 +129,41 @@ def test_a_batch_that_does_not_fit_is_halved_and_the_images_stay(tiny_model: Pat
     assert np.abs(images.astype(int) - expected.astype(int)).max() <= 1
 
 
+def overflowing(sampler: Sampler, row: int, always: bool = False) -> Sampler:
+    """Make the denoiser overflow for one row of a batch, in half precision only unless `always`."""
+
+    def overflow(module: Any, _inputs: Any, output: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        if always or module.dtype == torch.bfloat16:
+            output[0][row] = float("nan")
+        return output
+
+    sampler.pipeline.unet.register_forward_hook(overflow)
+    return sampler
+
+
+def test_an_image_that_overflows_in_half_precision_is_drawn_again_and_never_black(tiny_model: Path) -> None:
+    def half() -> Sampler:
+        pipeline = load_pipeline(str(tiny_model), None, "dpmsolver++", False, torch.bfloat16, CPU)
+        return Sampler(pipeline, Sampling(4, 0.0, 1.0, "", 16))
+
+    plain, _ = half().images(CAPTIONS, SEEDS)
+    sampler = overflowing(half(), row=2)
+    with pytest.warns(UserWarning, match=r"1 images were not finite in torch.bfloat16; drawn again in float32"):
+        found, flagged = sampler.images(CAPTIONS, SEEDS)
+    exact, _ = make(tiny_model, guidance=0.0).images([CAPTIONS[2]], [SEEDS[2]])
+    others = [0, 1, 3, 4, 5]
+    assert np.array_equal(found[others], plain[others])
+    assert np.array_equal(found[2], exact[0])
+    assert not flagged.any()
+    assert sampler.pipeline.dtype == torch.bfloat16
+
+
+def test_an_image_that_is_not_finite_in_float32_either_is_an_error(tiny_model: Path) -> None:
+    sampler = overflowing(make(tiny_model, guidance=0.0), row=0, always=True)
+    with pytest.raises(InputError, match="the image of 'a judge' is not finite in float32 either"):
+        sampler.images(CAPTIONS[:2], SEEDS[:2])
+
+
 def test_memory_that_does_not_hold_one_image_is_a_clear_error(tiny_model: Path) -> None:
     sampler = make(tiny_model)
 

@@ -219,6 +219,24 @@ def test_alpha_above_what_is_generated_is_refused(project: Project) -> None:
         params.load(root)
 
 
+def test_another_draw_with_few_images_is_refused(scaled: Project) -> None:
+    root = scaled(**{"generate.max_alpha": 0.5})
+    science = yaml.safe_load((root / "params.yaml").read_text())
+    science["contamination"] = {"alpha": 0.3, "seed": 4}
+    (root / "params.yaml").write_text(yaml.safe_dump(science))
+    with pytest.raises(InputError, match=r"params\.yaml: contamination\.seed: found 4 with generate\.max_alpha 0\.5"):
+        params.load(root)
+    science["contamination"]["alpha"] = 0.0
+    (root / "params.yaml").write_text(yaml.safe_dump(science))
+    assert params.load(root).contamination.seed == 4
+
+
+def test_a_filter_without_a_model_that_scores_is_refused(project: Project) -> None:
+    root = project(**{"balance.filter": {"quantile": 0.1}})
+    with pytest.raises(InputError, match=r"balance\.filter\.quantile: found 0\.1, but annotate\.similarity is not set"):
+        params.load(root)
+
+
 def test_the_profile_file_is_named_when_the_mistake_is_there(project: Project) -> None:
     root = project()
     profile = root / "stages" / "profiles" / "emoji.yaml"

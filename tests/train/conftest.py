@@ -37,7 +37,7 @@ def corpus(project: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Pro
     table.to_parquet(made.data / "samples.parquet", index=False)
     made.select(
         table[["key", "shard"]].assign(
-            source=np.where(np.arange(24) % 4 == 0, "synthetic", "real"), q=1.0, copies=np.arange(24) % 3
+            source=np.where(np.arange(24) % 4 == 0, "synthetic", "real"), q=1.0, copies=np.arange(24) % 3, kept=True
         )
     )
     for name, genders in (("people", ("woman", "man")), ("portraits", ("woman", "man")), ("objects", ("",))):

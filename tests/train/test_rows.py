@@ -1,7 +1,6 @@
 import os
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -26,14 +25,6 @@ def test_each_row_points_at_the_bytes_of_its_own_source(corpus) -> None:
         assert data.startswith(b"\x89PNG")
         assert data.endswith(b"IEND\xaeB\x60\x82")
     assert located.captions.to_pylist() == selected.caption.tolist()
-
-
-def test_keep_drops_rows_of_every_column(corpus) -> None:
-    located = rows.locate(table(corpus), corpus.data)
-    kept = located.keep(np.arange(24) % 2 == 1)
-    assert len(kept) == len(kept.captions) == len(kept.offset) == 12
-    assert kept.keys.tolist() == located.keys[1::2].tolist()
-    assert kept.captions.to_pylist() == located.captions.to_pylist()[1::2]
 
 
 def cut(path: Path) -> None:

@@ -170,18 +170,17 @@ def test_the_schedule_decides_which_rows_are_seen(corpus, monkeypatch, one_threa
     assert corpus.weights() != half
 
 
-def test_the_quality_filter_drops_the_least_similar_pairs(corpus, monkeypatch, one_thread) -> None:
-    corpus.configure(epochs=20)
-    train(monkeypatch)
-    judge = corpus.root / "judge"
-    (corpus.data / "models" / "0" / "clip").rename(judge)
-    corpus.configure(quality={"model": f"local-dir:{judge}", "quantile": 0.25})
+def test_rows_that_a_filter_left_out_are_not_trained_on_and_cost_no_steps(corpus, monkeypatch, one_thread) -> None:
+    corpus.configure(schedule=[{"data": "mixed", "share": 1.0}])
     train(monkeypatch)
     clip = corpus.data / "models" / "0" / "clip"
-    scored = pd.read_parquet(clip / "quality.parquet")
-    assert scored["kept"].sum() == 18
-    assert scored["similarity"][scored["kept"]].min() >= scored["similarity"][~scored["kept"]].max()
-    assert json.loads((clip / "training.json").read_text())["rows"] == 18
+    before = json.loads((clip / "training.json").read_text())
+    selection = pd.read_parquet(corpus.data / "selection.parquet")
+    corpus.select(selection.assign(kept=np.arange(len(selection)) % 4 > 0))
+    train(monkeypatch)
+    after = json.loads((clip / "training.json").read_text())
+    assert (before["rows"], after["rows"]) == (24, 18)
+    assert after["steps"] == before["steps"]
 
 
 def test_the_vocabulary_knows_the_corpus(corpus, monkeypatch, one_thread) -> None:

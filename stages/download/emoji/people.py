@@ -54,6 +54,8 @@ class Emoji:
         Hexcode without gender and tone: equal for the man, the woman and the person.
     group : str
         Unicode subgroup of a person, group of an object.
+    subgroup : str
+        Unicode subgroup of an object.
     gender, skin_tone, age, occupation : str
         ``woman``/``man``, ``1``..``5``, ``baby``/``child``/``older``, one of `census.OCCUPATIONS`; or empty.
     tags : tuple of str
@@ -71,6 +73,12 @@ class Emoji:
     age: str = ""
     occupation: str = ""
     tags: tuple[str, ...] = ()
+    subgroup: str = ""
+
+    @property
+    def figure(self) -> str:
+        """Hexcode without the skin tone: what its five tones share."""
+        return "-".join(part for part in self.hexcode.split("-") if part not in TONES)
 
     @property
     def plain_adult(self) -> bool:
@@ -126,7 +134,8 @@ def parse(records: Iterable[Mapping[str, Any]], groups: Mapping[str, str], subgr
                 found.extend(_person(record, skin, subgroup, labels) for skin in skins)
         elif group in OBJECT_GROUPS and subgroup != "time" and not says_group(record["label"], "gender"):
             code = plain(record["hexcode"])
-            found.append(Emoji(code, "object", record["label"], code, record["label"], group, tags=_tags(record)))
+            label = record["label"]
+            found.append(Emoji(code, "object", label, code, label, group, tags=_tags(record), subgroup=subgroup))
     return _without_gendered_tags(found)
 
 

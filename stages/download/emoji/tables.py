@@ -47,7 +47,8 @@ def evaluation_row(item: Item, alike: Twins) -> dict[str, Any]:
     Returns
     -------
     dict
-        Columns of `eval/<set>.parquet`.
+        Columns of `eval/<set>.parquet`. A cluster is a figure: a drawing with all its skin tones and scenes, by every
+        artist, and what is drawn alike.
     """
     return {
         "key": item.key,
@@ -55,6 +56,8 @@ def evaluation_row(item: Item, alike: Twins) -> dict[str, Any]:
         **_identity(item.style, item.emoji, alike),
         "ethnicity": "",
         "part": item.part,
+        "coarse": item.emoji.subgroup,
+        "cluster": min(emoji.figure for emoji in (item.emoji, *alike.get(item.emoji.hexcode, ()))),
     }
 
 
