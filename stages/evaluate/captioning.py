@@ -5,6 +5,7 @@ from dataclasses import fields
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
 from stages.corpus.attributes import GROUPS, tone_group
@@ -117,6 +118,7 @@ def leaked(captions: Mapping[str, Mapping[str, str]], table: pd.DataFrame, setti
                 seeds=settings.seeds,
                 test_share=settings.test_share,
                 draws=draws,
+                device="cuda" if torch.cuda.is_available() else "cpu",
             )
             for name, *figures in found.summary[["value", "lo", "hi"]].itertuples():
                 scores.add(f"captions.{captioner}.{name}.{attribute}", *figures)
