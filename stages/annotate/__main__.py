@@ -43,7 +43,7 @@ from stages.core.seeds import uniform
 from stages.core.settings import load
 from stages.corpus.attributes import GROUPS
 from stages.corpus.evaluation_sets import read_set
-from stages.corpus.shards import Shard
+from stages.corpus.shards import Pictures, Shard
 
 if TYPE_CHECKING:
     from stages.annotate.similarity import Judge
@@ -158,8 +158,7 @@ class Annotation:
         shape = {"model": str(self.settings.zero_shot), "threshold": self.settings.threshold, **_stamp(shard)}
         kept = work_folder("annotate", shape) / "seen.json"
         if not kept.exists():
-            bar = progress(shard.keys, str(shard.path), unit="image", leave=False)
-            seen = self._decide(self.recogniser.probabilities(shard.read_image(key) for key in bar))
+            seen = self._decide(self.recogniser.probabilities(Pictures(shard, shard.keys)))
             with written(kept) as file:
                 file.write_text(json.dumps(seen))
         return json.loads(kept.read_text())

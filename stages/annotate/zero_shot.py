@@ -6,8 +6,7 @@ is the sum over its phrases. Such a model has biases of its own, and names skin 
 captions, in annotation.json, before relying on it.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -18,7 +17,9 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from stages.core.ahead import ahead, workers_beside
 from stages.core.errors import missing
+from stages.core.progress import progress
 from stages.core.weights import UNREADABLE, reason
 from stages.corpus.attributes import GROUPS
 
@@ -42,6 +43,8 @@ class Recogniser:
         open_clip name, ``hf-hub:`` or ``local-dir:`` id.
     pretrained : str or None
         For a name: tag or file of its weights.
+    device : torch.device, optional
+        Where to; an accelerator where there is one.
 
     Raises
     ------
@@ -49,8 +52,8 @@ class Recogniser:
         If the model cannot be loaded.
     """
 
-    def __init__(self, model: str, pretrained: str | None, batch_size: int) -> None:
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    def __init__(self, model: str, pretrained: str | None, batch_size: int, device: torch.device | None = None) -> None:
+        self._device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._batch_size = batch_size
         try:
             network, _, preprocess = open_clip.create_model_and_transforms(model, pretrained=pretrained)
@@ -73,14 +76,14 @@ class Recogniser:
         return normalize(embedded.reshape(-1, len(TEMPLATES), embedded.shape[-1]).mean(1), dim=-1)
 
     @torch.inference_mode()
-    def probabilities(self, images: Iterable[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
+    def probabilities(self, images: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
         """
         Recognise the groups.
 
         Parameters
         ----------
-        images : iterable of ndarray, uint8, (height, width, 3)
-            N images; one batch is held at a time.
+        images : sequence of ndarray, uint8, (height, width, 3)
+            N images, asked for batch by batch.
 
         Returns
         -------
@@ -89,18 +92,18 @@ class Recogniser:
         """
         parts: list[list[NDArray[np.float32]]] = [[np.empty((0, len(g) + 1), np.float32)] for g in GROUPS.values()]
         scale = self._network.logit_scale.exp()
-        for batch in _batches(images, self._batch_size):
-            pixels = torch.stack([self._preprocess(Image.fromarray(image)) for image in batch]).to(self._device)
-            features = normalize(self._network.encode_image(pixels), dim=-1)
+
+        def prepare(start: int) -> Tensor:
+            some = range(start, min(start + self._batch_size, len(images)))
+            return torch.stack([self._preprocess(Image.fromarray(images[row])) for row in some])
+
+        starts = range(0, len(images), self._batch_size)
+        pictures = ahead(prepare, starts, workers_beside(self._device.type))
+        for pixels in progress(pictures, "recognise", len(starts), unit="batch", leave=False):
+            features = normalize(self._network.encode_image(pixels.to(self._device)), dim=-1)
             for part, (attribute, groups) in zip(parts, GROUPS.items(), strict=True):
                 shares = (scale * features @ self._prompts[attribute].T).softmax(-1)
                 sizes = [len(PHRASES[attribute, group]) for group in groups]
                 pieces = shares.split([*sizes, len(NOBODY)], dim=-1)
                 part.append(torch.stack([piece.sum(-1) for piece in pieces], -1).float().cpu().numpy())
         return [np.concatenate(part) for part in parts]
-
-
-def _batches(images: Iterable[NDArray[np.uint8]], size: int) -> Iterator[Sequence[NDArray[np.uint8]]]:
-    iterator = iter(images)
-    while batch := list(islice(iterator, size)):
-        yield batch

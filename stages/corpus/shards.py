@@ -9,10 +9,10 @@ import json
 import os
 import re
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, cast, overload
 
 import numpy as np
 
@@ -273,6 +273,27 @@ class Shard:
 
     def __getstate__(self) -> dict:
         return {**self.__dict__, "_file": None}
+
+
+class Pictures(Sequence[np.ndarray]):
+    """Images of some samples of a shard, each read when it is asked for."""
+
+    def __init__(self, shard: Shard, keys: Sequence[str]) -> None:
+        self.shard, self.keys = shard, keys
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @overload
+    def __getitem__(self, index: int) -> np.ndarray: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "Pictures": ...
+
+    def __getitem__(self, index: int | slice) -> "np.ndarray | Pictures":
+        if isinstance(index, slice):
+            return Pictures(self.shard, self.keys[index])
+        return self.shard.read_image(self.keys[index])
 
 
 def read_images(path: Path, keys: Iterable[str] | None = None) -> Iterator[tuple[str, np.ndarray]]:

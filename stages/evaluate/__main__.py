@@ -28,10 +28,12 @@ from safetensors.numpy import load_file, save_file
 
 from stages.core.atomic import replaced, written
 from stages.core.errors import InputError, missing, run
+from stages.core.memory import enough_for
 from stages.core.progress import progress
 from stages.core.scratch import work_folder
 from stages.core.settings import check_member, load
 from stages.corpus.evaluation_sets import EvalSet, read_set
+from stages.corpus.shards import Pictures
 from stages.evaluate import captioning, embed, leakage, suite, training
 from stages.evaluate.scores import Scores
 from stages.evaluate.settings import Evaluate, Settings
@@ -223,9 +225,12 @@ def _features(
     def images(as_published: bool) -> Features:
         def encode() -> Features:
             with state.split_between_processes(keys) as own:
-                bar = progress([str(key) for key in own], evalset.name, unit="image", silent=not state.is_main_process)
-                pictures = (evalset.images.read_image(key) for key in bar)
-                part = embed.image_features(encoder, pictures, batch_size, as_published)
+                pictures = Pictures(evalset.images, [str(key) for key in own])
+                batches = -(-len(pictures) // batch_size)
+                silent = not state.is_main_process
+                bar = partial(progress, what=evalset.name, total=batches, unit="batch", silent=silent)
+                with enough_for("evaluate.batch_size", batch_size, "lower it: features do not depend on it"):
+                    part = embed.image_features(encoder, pictures, batch_size, as_published, bar)
             return np.concatenate([rows for rows in gather_object([part]) if len(rows)])
 
         kind = "e, f" if as_published else ""  # the defects that the features have

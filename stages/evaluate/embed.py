@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
+from stages.core.ahead import ahead, workers_beside
 from stages.core.weights import UNREADABLE, reason
 
 CONFIG, WEIGHTS, TOKENIZER = "open_clip_config.json", "model.safetensors", "tokenizer.json"
@@ -112,20 +113,26 @@ def _encoder(net: nn.Module, preprocess: Any, tokenizer: Any, device: torch.devi
 
 @torch.inference_mode()
 def image_features(
-    encoder: Encoder, images: Iterable[NDArray[np.uint8]], batch_size: int = 64, as_published: bool = False
+    encoder: Encoder,
+    images: Sequence[NDArray[np.uint8]],
+    batch_size: int = 64,
+    as_published: bool = False,
+    progress: Callable[[Iterable[torch.Tensor]], Iterable[torch.Tensor]] = iter,
 ) -> NDArray[np.float32]:
     """
     Encode images.
 
     Parameters
     ----------
-    images : iterable of ndarray, (height, width, 3), uint8
-        Read as they come, one batch in memory.
+    images : sequence of ndarray, (height, width, 3), uint8
+        Asked for batch by batch: one that reads them then, such as `Pictures`, holds no more than that.
     batch_size : int
         Images a batch; the features do not depend on it.
     as_published : bool
         Whether batch normalisation uses the statistics of each image, what a model left in train mode does at batch 1,
         under autocast to float16 (defects e and f of `published.py`).
+    progress : callable
+        Wraps the iteration over batches.
 
     Returns
     -------
@@ -133,11 +140,16 @@ def image_features(
         Not normalised.
     """
     encode = cast(Callable[[torch.Tensor], torch.Tensor], encoder.model.encode_image)
+
+    def prepare(start: int) -> torch.Tensor:
+        some = range(start, min(start + batch_size, len(images)))
+        return torch.stack([encoder.preprocess(Image.fromarray(images[row])) for row in some])
+
+    starts = range(0, len(images), batch_size)
     parts = []
     with per_image_statistics(encoder.model, as_published), half_precision(encoder.device, as_published):
-        for batch in _batches(images, batch_size):
-            tensors = [encoder.preprocess(Image.fromarray(image)) for image in batch]
-            parts.append(encode(torch.stack(tensors).to(encoder.device)).float().cpu().numpy())
+        for pixels in progress(ahead(prepare, starts, workers_beside(encoder.device.type))):
+            parts.append(encode(pixels.to(encoder.device)).float().cpu().numpy())  # noqa: PERF401
     return np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
 
 

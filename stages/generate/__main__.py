@@ -10,6 +10,7 @@ import argparse
 import hashlib
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,8 @@ from stages.corpus.images import encode_png, square
 from stages.corpus.shards import Shard, write_shard
 from stages.generate.sampler import Sampler, Sampling, load_pipeline
 from stages.generate.settings import Settings
+
+WORTH_COMPILING = 1000  # images of one process: what compiling takes, on a GPU, is saved by about as many
 
 
 def read_captions(shard: Path, seed: int, max_alpha: float) -> dict[str, str]:
@@ -86,29 +89,33 @@ def main() -> None:
     mine = [index for index in range(state.process_index, len(parts), state.num_processes) if not files[index].exists()]
     if mine:
         device = state.device or torch.device("cpu")
+        compiled = device.type == "cuda" and sum(len(parts[index]) for index in mine) >= WORTH_COMPILING
         forks = 1
         if device.type == "cpu":
             if sys.platform == "linux":  # elsewhere forks are unsafe
                 forks = min(torch.get_num_threads(), len(mine))
             torch.set_num_threads(1)  # before OpenMP starts a pool, which a fork would lack
         pipeline = load_pipeline(
-            ours.model, ours.revision, ours.scheduler, ours.safety_checker, getattr(torch, ours.dtype), device
+            ours.model, ours.revision, ours.scheduler, ours.safety_checker, getattr(torch, ours.dtype), device, compiled
         )
-        sampler = Sampler(
-            pipeline, Sampling(ours.steps, ours.guidance, ours.guidance_stop, ours.negative_prompt, ours.resolution)
-        )
+        sampling = Sampling(ours.steps, ours.guidance, ours.guidance_stop, ours.negative_prompt, ours.resolution)
+        sampler = Sampler(pipeline, sampling, ours.batch_size if compiled else 0)
         if state.is_main_process:
             _say_odd_captions(source, sampler, captions)
 
         def draw(fork: int) -> Iterator[None]:
-            for index in mine[fork::forks]:
-                texts = [captions[key] for key in parts[index]]
-                images, flagged = sampler.images(texts, [derive(ours.seed, key, "noise") for key in parts[index]])
-                side = settings.download.resolution
-                images = np.ascontiguousarray([square(image, side) for image in images])  # safetensors ignores strides
-                with written(files[index]) as file:
-                    save_file({"images": images, "flagged": flagged}, file)
-                yield
+            kept: Future[None] | None = None
+            with ThreadPoolExecutor(1) as writer:  # a batch is resized and written while the next one is drawn
+                for index in mine[fork::forks]:
+                    texts = [captions[key] for key in parts[index]]
+                    images, flagged = sampler.images(texts, [derive(ours.seed, key, "noise") for key in parts[index]])
+                    if kept is not None:
+                        kept.result()
+                        yield
+                    kept = writer.submit(_keep, files[index], images, flagged, settings.download.resolution)
+                if kept is not None:
+                    kept.result()
+                    yield
 
         def done() -> int:
             return sum(len(part) for part, file in zip(parts, files, strict=True) if file.exists())
@@ -127,15 +134,22 @@ def main() -> None:
         print(f"generate {shard}: {count} images{note}")
 
 
+def _keep(file: Path, images: np.ndarray, flagged: np.ndarray, side: int) -> None:
+    """Resize a batch and write it whole; safetensors ignores strides."""
+    with ThreadPoolExecutor() as pool:
+        squares = np.ascontiguousarray([*pool.map(lambda image: square(image, side), images)])
+    with written(file) as partial:
+        save_file({"images": squares, "flagged": flagged}, partial)
+
+
 def _members(parts: list[list[str]], files: list[Path]) -> Iterator[tuple[str, dict[str, bytes | str | dict]]]:
     """Image of each key; what the safety checker blanked says so in a second member, and `annotate` reads it."""
-    for part, file in zip(parts, files, strict=True):
-        held = load_file(file)
-        for key, image, flagged in zip(part, held["images"], held["flagged"], strict=True):
-            members: dict[str, bytes | str | dict] = {"png": encode_png(image)}
-            if flagged:
-                members["json"] = {"blanked": True}
-            yield key, members
+    with ThreadPoolExecutor() as pool:
+        for part, file in zip(parts, files, strict=True):
+            held = load_file(file)
+            for key, data, flagged in zip(part, pool.map(encode_png, held["images"]), held["flagged"], strict=True):
+                members: dict[str, bytes | str | dict] = {"png": data}
+                yield key, members | ({"json": {"blanked": True}} if flagged else {})
 
 
 def _say_odd_captions(source: Path, sampler: Sampler, captions: dict[str, str]) -> None:

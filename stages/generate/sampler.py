@@ -5,6 +5,7 @@ steps × (1 + guided share) forwards. Hence few steps of a second-order solver, 
 where that is enough, both passes in one batch, and every distinct caption encoded once.
 """
 
+import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,8 +23,10 @@ from diffusers import (
     UniPCMultistepScheduler,
 )
 from diffusers.utils import logging
+from torch import Tensor
 
 from stages.core.errors import InputError, missing
+from stages.core.memory import used_up
 from stages.core.weights import UNREADABLE, reason
 
 SCHEDULERS = {
@@ -33,6 +36,7 @@ SCHEDULERS = {
     "euler": EulerDiscreteScheduler,
     "unipc": UniPCMultistepScheduler,
 }
+DECODED = 8  # images decoded at once on an accelerator: more gain nothing, and need memory that the denoiser could use
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,13 @@ class Sampling:
 
 
 def load_pipeline(
-    model: str, revision: str | None, scheduler: str, safety_checker: bool, dtype: torch.dtype, device: torch.device
+    model: str,
+    revision: str | None,
+    scheduler: str,
+    safety_checker: bool,
+    dtype: torch.dtype,
+    device: torch.device,
+    compiled: bool = False,
 ) -> StableDiffusionPipeline:
     """
     Load a pipeline from a folder or the hub: safetensors only, no code from the model's repository.
@@ -73,6 +83,8 @@ def load_pipeline(
         Key of `SCHEDULERS`.
     safety_checker : bool
         Whether the model's own safety checker blanks images.
+    compiled : bool
+        Whether denoiser and decoder are compiled when they are first called.
 
     Returns
     -------
@@ -109,7 +121,37 @@ def load_pipeline(
     solver: Any = SCHEDULERS[scheduler]
     pipeline.scheduler = solver.from_config(pipeline.scheduler.config)
     pipeline.set_progress_bar_config(disable=True)
-    return pipeline.to(device)
+    return quicken(pipeline.to(device), compiled)
+
+
+def quicken(pipeline: StableDiffusionPipeline, compiled: bool) -> StableDiffusionPipeline:
+    """
+    Prepare a pipeline for speed; its images change by rounding alone.
+
+    Parameters
+    ----------
+    pipeline : StableDiffusionPipeline
+        Changed in place.
+    compiled : bool
+        Whether the denoiser is compiled when it is first called, which takes a minute or two for each size of batch.
+
+    Returns
+    -------
+    StableDiffusionPipeline
+        The same.
+    """
+    if pipeline.device.type == "cuda":
+        torch.backends.cudnn.benchmark = True
+    if compiled:
+        from torch._dynamo import config as dynamo  # seconds to import, and of use on accelerators alone
+        from torch._inductor import config as inductor
+
+        dynamo.suppress_errors = True  # a machine that lacks what compiling needs draws without
+        inductor.conv_1x1_as_mm = True
+        # the layout of the matrix units: alone it gains nothing, since group normalisation changes it back
+        pipeline.unet.to(memory_format=torch.channels_last)
+        pipeline.unet.compile(dynamic=False)
+    return pipeline
 
 
 class Sampler:
@@ -120,12 +162,16 @@ class Sampler:
     ----------
     pipeline : StableDiffusionPipeline
         From `load_pipeline`.
+    fixed : int
+        Images of every batch: a smaller one is filled up, since a compiled denoiser is compiled for one size; 0: any.
     """
 
-    def __init__(self, pipeline: StableDiffusionPipeline, settings: Sampling) -> None:
+    def __init__(self, pipeline: StableDiffusionPipeline, settings: Sampling, fixed: int = 0) -> None:
         self.pipeline = pipeline
         self.settings = settings
         self._embeddings: dict[str, torch.Tensor] = {}
+        self._fixed = fixed > 0
+        self._largest = fixed or sys.maxsize  # images that may fit in a batch
         logging.set_verbosity_error()  # over-long captions are counted by `overlong`, not logged one by one
 
     def overlong(self, captions: Sequence[str]) -> list[int]:
@@ -136,7 +182,7 @@ class Sampler:
 
     def images(self, captions: Sequence[str], seeds: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """
-        Draw one image a caption; halve the batch as often as memory runs out.
+        Draw one image per caption; halve the batch where memory runs out, and keep to that size from then on.
 
         Parameters
         ----------
@@ -155,50 +201,62 @@ class Sampler:
         InputError
             If memory does not suffice for one image, or an image is not finite in float32 either.
         """
-        try:
-            return self._finite(captions, seeds)
-        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-            if not _out_of_memory(error):
-                raise
-            if len(captions) == 1:
-                raise InputError(
-                    "generate.batch_size: not enough memory for a single image; use a smaller model or resolution"
-                ) from None
-        half = len(captions) // 2
-        warnings.warn(f"out of memory at {len(captions)} images a batch; going on with {half}", stacklevel=2)
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        first, second = self.images(captions[:half], seeds[:half]), self.images(captions[half:], seeds[half:])
-        return np.concatenate([first[0], second[0]]), np.concatenate([first[1], second[1]])
-
-    def _finite(self, captions: Sequence[str], seeds: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Draw; images that overflow in half precision, which would be written as black, are drawn again in float32."""
-        images, flagged = self._draw(captions, seeds)
-        bad = np.flatnonzero(~np.isfinite(images).all(axis=(1, 2, 3)))
-        if len(bad):
+        images, flagged, finite = self._fitting(captions, seeds)
+        bad = np.flatnonzero(~finite)
+        if len(bad):  # overflowed in half precision, and would be written as black
             dtype = self.pipeline.dtype
             self._cast(torch.float32)
             try:
-                again = self._draw([captions[i] for i in bad.tolist()], [seeds[i] for i in bad.tolist()])
+                some = bad.tolist()
+                images[bad], flagged[bad], finite[bad] = self._fitting(
+                    [captions[i] for i in some], [seeds[i] for i in some]
+                )
             finally:
                 self._cast(dtype)
-            images[bad], flagged[bad] = again
-            left = bad[~np.isfinite(images[bad]).all(axis=(1, 2, 3))].tolist()
-            if len(left):
+            left = bad[~finite[bad]].tolist()
+            if left:
                 raise InputError(
                     f"generate.model: the image of {captions[left[0]]!r} is not finite in float32 either "
                     f"({len(left)} such images); the model diverges: lower guidance, or take another scheduler"
                 )
-            warnings.warn(f"{len(bad)} images were not finite in {dtype}; drawn again in float32", stacklevel=3)
-        return np.round(images * 255).astype(np.uint8), flagged
+            warnings.warn(f"{len(bad)} images were not finite in {dtype}; drawn again in float32", stacklevel=2)
+        return images, flagged
+
+    def _fitting(self, captions: Sequence[str], seeds: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Draw in batches that fit into memory; images, which the checker flags, and which are finite."""
+        parts = []
+        start = 0
+        while start < len(captions):
+            left = len(captions) - start
+            size = self._largest if self._fixed else min(left, self._largest)
+            rows = [min(row, len(captions) - 1) for row in range(start, start + size)]
+            try:
+                drawn = self._draw([captions[row] for row in rows], [seeds[row] for row in rows])
+            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+                if not used_up(error):
+                    raise
+                if size == 1:
+                    raise InputError(
+                        "generate.batch_size: not enough memory for a single image; use a smaller model or resolution"
+                    ) from None
+                self._largest = size // 2
+                warnings.warn(f"out of memory at {size} images a batch; going on with {self._largest}", stacklevel=2)
+            else:
+                parts.append([of[:left] for of in drawn])
+                start += size
+                continue
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()  # here, where no traceback holds the tensors any more
+        images, flagged, finite = (np.concatenate([part[i] for part in parts]) for i in range(3))
+        return images, flagged, finite
 
     def _cast(self, dtype: torch.dtype) -> None:
         self.pipeline.to(dtype=dtype)
         self._embeddings = {}
 
     @torch.inference_mode()
-    def _draw(self, captions: Sequence[str], seeds: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        settings = self.settings
+    def _draw(self, captions: Sequence[str], seeds: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        settings, device = self.settings, self.pipeline.device
         guided = settings.guidance > 1 and settings.guidance_stop > 0
         self._encode([*captions, *([settings.negative_prompt] if guided else [])])
         prompt = torch.stack([self._embeddings[caption] for caption in captions])
@@ -221,13 +279,40 @@ class Sampler:
             guidance_scale=settings.guidance if guided else 0.0,
             height=settings.resolution,
             width=settings.resolution,
-            generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
-            output_type="np",
+            latents=self.noise(seeds),
+            output_type="latent",
             callback_on_step_end=callback,
             callback_on_step_end_tensor_inputs=["prompt_embeds"],
         )
-        flagged = result.nsfw_content_detected or [False] * len(captions)
-        return result.images, np.asarray(flagged, dtype=bool)
+        latents = result.images
+        parts = [self._decode(part) for part in latents.split(len(latents) if device.type == "cpu" else DECODED)]
+        images, flagged, finite = (torch.cat([part[i] for part in parts]).cpu().numpy() for i in range(3))
+        return images, flagged, finite
+
+    def noise(self, seeds: Sequence[int]) -> Tensor:
+        """
+        Draw the initial noise in float32, whatever the precision: in another one torch may draw other numbers.
+
+        Returns
+        -------
+        Tensor, (N, channels, height, width)
+            On the device, in the precision of the denoiser.
+        """
+        pipeline: Any = self.pipeline
+        side = self.settings.resolution // pipeline.vae_scale_factor
+        shape = (1, pipeline.unet.config.in_channels, side, side)
+        drawn = [torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+        return torch.cat(drawn).to(pipeline.device, pipeline.unet.dtype)
+
+    def _decode(self, latents: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Decode as the pipeline does, to uint8 (n, height, width, 3) on the device; black what the checker flags."""
+        pipeline: Any = self.pipeline
+        decoded = pipeline.vae.decode(latents / pipeline.vae.config.scaling_factor, return_dict=False)[0]
+        finite = torch.isfinite(decoded).all(dim=(1, 2, 3))
+        decoded, found = pipeline.run_safety_checker(decoded, decoded.device, decoded.dtype)
+        flagged = torch.tensor(found or [False] * len(latents), device=decoded.device)
+        pixels = (decoded * 0.5 + 0.5).clamp(0, 1).float().mul(255).round().to(torch.uint8)
+        return pixels.masked_fill(flagged[:, None, None, None], 0).permute(0, 2, 3, 1), flagged, finite
 
     def _encode(self, captions: Sequence[str]) -> None:
         """Encode each distinct caption once; the cache holds the captions of the last few batches."""
@@ -238,7 +323,3 @@ class Sampler:
         if new:
             states, _ = self.pipeline.encode_prompt(new, self.pipeline._execution_device, 1, False)
             self._embeddings.update(zip(new, states, strict=True))
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)

@@ -55,21 +55,26 @@ class Work:
         return self.items * self.flops / self.rate / 3600
 
 
-def stable_diffusion() -> "dict[str, nn.Module]":
+def stable_diffusion(device: "str | torch.device" = "meta") -> "dict[str, nn.Module]":
     """
-    Build the parts of Stable Diffusion v1.5 without weights.
+    Build the parts of Stable Diffusion v1.5.
+
+    Parameters
+    ----------
+    device : str or torch.device
+        Where to; on the meta device without weights, elsewhere with random ones.
 
     Returns
     -------
     dict of str to Module
-        ``denoiser``, ``decoder`` (the autoencoder) and ``text``, on the meta device.
+        ``denoiser``, ``decoder`` (the autoencoder) and ``text``.
     """
     import torch
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel
 
     autoencoder: Any = AutoencoderKL  # its signature has tuples of one
-    with torch.device("meta"):
+    with torch.device(device):
         return {
             "denoiser": UNet2DConditionModel(
                 sample_size=64,

@@ -21,7 +21,7 @@ from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import open_clip
@@ -36,12 +36,15 @@ from tqdm import tqdm
 from stages.core import scratch
 from stages.core.atomic import replaced
 from stages.core.errors import InputError, missing, run
+from stages.core.memory import enough_for
 from stages.core.settings import check_member, load
 from stages.corpus import evaluation_sets, selection
 from stages.corpus.schedule import Span, spans
 from stages.train import checkpoint, data, economy, loop, models, probe, rows, schedule, tokens
-from stages.train.curves import Curves
 from stages.train.settings import Settings, Train
+
+if TYPE_CHECKING:
+    from stages.train.curves import Curves
 
 GIGABYTE = 10**9
 
@@ -62,7 +65,9 @@ def main() -> None:
     warnings.filterwarnings("ignore", message=r".*torch\.distributed\.nn", category=FutureWarning)
     if section.threads:
         torch.set_num_threads(section.threads)
-    if not torch.cuda.is_available():
+    if torch.cuda.is_available():
+        torch.backends.cudnn.benchmark = True  # every batch has the same shape
+    else:
         torch.use_deterministic_algorithms(True)
         deterministic: Any = torch.utils.deterministic
         deterministic.fill_uninitialized_memory = False  # a debugging aid that writes every tensor twice
@@ -164,13 +169,22 @@ class Run:
             world=self.accelerator.num_processes,
         )
         trainer, before = self._trainer(model, preprocess)
-        with Curves(self.output / "curves", before.points) if self.main else nullcontext() as curves:
+        remedy = "raise train.accumulate or set train.activation_checkpointing, which cost time alone, or lower it"
+        with (
+            self._curves(before.points) if self.main else nullcontext() as curves,
+            enough_for("train.batch_size", section.batch_size, remedy),
+        ):
             skipped = self._train(trainer, batches, before, curves, self._probe(preprocess, tokenize))
         images.close()
         skipped = sorted({key for part in _gathered(skipped) for key in part})
         if curves is not None:
             self._write(trainer, shape, tokenize, located, plan, skipped, curves.points[-1]["loss"])
             shutil.rmtree(self.work)
+
+    def _curves(self, points: list[dict[str, float]]) -> "Curves":
+        from stages.train.curves import Curves  # brings DVCLive, which a machine that only measures does without
+
+        return Curves(self.output / "curves", points)
 
     def _architecture(self, located: rows.Rows) -> models.Architecture:
         shape = models.architecture(self.section.model, self.section.loss)
@@ -272,7 +286,7 @@ class Run:
         trainer: loop.Trainer,
         batches: data.Batches,
         before: Progress,
-        curves: Curves | None,
+        curves: "Curves | None",
         images: probe.Probe | None,
     ) -> set[str]:
         """Take the steps that are left; return the keys of unreadable images that this process met."""

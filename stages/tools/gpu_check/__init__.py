@@ -1,0 +1,1 @@
+"""The check of an accelerator: does the pipeline give the same results there, and how fast is it?"""

@@ -1,0 +1,46 @@
+"""A training that may kill itself: `python -m stages.tools.gpu_check.resumed ROOT STOP DEVICE`, for the check itself.
+
+Deterministic algorithms are on; operations that torch has none for are written to `nondeterministic.txt`.
+"""
+
+import os
+import signal
+import sys
+import warnings
+from pathlib import Path
+
+import torch
+
+from stages.tools.gpu_check.bench import Bench
+from stages.tools.gpu_check.sizes import SIZES
+from stages.tools.gpu_check.training_run import QuietRun, set_up
+
+STEPS, BATCH = 10, 16
+SETTINGS = {"batch_size": BATCH, "log_every": 1 / STEPS, "checkpoint_every": 0.2, "probe": 0, "workers": 0, "warmup": 2}
+
+
+def main() -> None:
+    """Train in the working directory for `STEPS` steps; kill the process after STOP of them, 0: never."""
+    root, stop, device = sys.argv[1:]
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.deterministic = True
+    bench = Bench(torch.device(device), SIZES["tiny"], Path(root), Path.cwd())
+
+    def end(done: int) -> None:
+        if done == int(stop):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        params = bench.params("smoke", train={**SETTINGS, "epochs": STEPS * BATCH / 64})
+        set_up(QuietRun, params, 0, bench.accelerator("float32"), on_point=end).execute()
+    said = {
+        str(one.message).split(" does not")[0].split(" defaults to")[0]
+        for one in caught
+        if "deterministic" in str(one.message)
+    }
+    Path("nondeterministic.txt").write_text("\n".join(sorted(said)))
+
+
+if __name__ == "__main__":
+    main()
