@@ -20,6 +20,7 @@ from stages.core.errors import InputError, run
 from stages.tools.params import Generate, Params, Train, load
 
 if TYPE_CHECKING:  # ten seconds, which neither a list of options nor the refusal of one needs
+    import torch
     from torch import Tensor, nn
 
 RATES = {"float16": 989.4e12, "bfloat16": 989.4e12, "float32": 494.7e12}  # FLOP/s; float32 as TF32

@@ -56,7 +56,7 @@ class QuietRun(Run):
 
 @dataclass
 class Speed:
-    """What `TimedRun` measured: seconds of the timed steps, their pairs, and of them the seconds of waiting for data."""
+    """What `TimedRun` measured: seconds of the timed steps, their pairs, and the seconds that waited for data."""
 
     seconds: float = 0.0
     pairs: int = 0
