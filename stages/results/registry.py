@@ -234,7 +234,7 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
         Entry(
             "[{set}.]rb.{attribute}", "representation bias",
             "|share − ½| of neutral images that prefer the prompts of men (lighter skin)",
-            "|share − ½|", (0, 0.5), "lower"
+            "|share − ½|", (0, 0.5), "lower", headline="bias"
         ),
         Entry(
             "[{set}.]rb.{attribute}.share", "preference of neutral images",
@@ -279,7 +279,7 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
         Entry(
             "{set}.transfer", "transfer",
             f"slope of {_GAPS} on the log-odds of women in the run's training rows; 1 mirrors, above 1 exaggerates",
-            "logits per logit", ALL, "none", 0.0, "1: an ideal learner", headline="bias"
+            "logits per logit", ALL, "zero", 0.0, "1: an ideal learner", headline="bias"
         ),
         Entry(
             "{set}.position", "position between corpus and generator",
@@ -290,6 +290,11 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
             "{set}.position.ideal", "position of an ideal learner",
             "position of a model that knows the run's training rows and nothing else",
             "0 corpus, 1 generator", ALL, "none"
+        ),
+        Entry(
+            "{set}.drift", "drift towards the generator",
+            f"coefficient of {_SHIFT} beside the corpus' shares in a fit of {_GAPS}; in earlier studies only",
+            "logits", ALL, "zero", 0.0, headline="bias"
         ),
         Entry(
             "{set}.drift.partial", "drift, partial correlation",
