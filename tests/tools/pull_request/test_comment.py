@@ -7,12 +7,13 @@ import pytest
 import yaml
 
 from stages.results.details import Estimate, fold
-from stages.results.noise import Noise
+from stages.results.noise import Noise, read
 from stages.results.registry import CATALOGUE
 from stages.tools.gate.checks import Side, judge
 from stages.tools.pull_request.comment import FURTHER, LIMIT, assemble, blocks, loss, parameters, ten
 from tests.helpers.small_project import ROOT
 
+STUDY = ROOT / "data" / "emoji" / "results" / "study"
 GITHUB = 65_536  # characters that a comment may have
 GUARDED = {"people.t2i.r5": 1.5, "rb.gender": 0.1}
 OLD = fold({"n.people": 1000, "people.t2i.r5": 8.0, "people.i2t.r5": 8.0, "rb.gender": 0.1, "people.acc5": 5.0})
@@ -140,3 +141,30 @@ def test_the_largest_profile_fits_whatever_changes():
         assert text.startswith("## ✗ Gate: failed: the results are stale") and text.endswith(").\n")
         assert text.count("\n- ") <= len(checks) + FURTHER + 1
         assert ("… cut here for length." in text) == (tolerances is guarded)  # of five guarded metrics all is said
+
+
+def of_study(method):
+    """Return the committed study's runs of a method at α = 0, as one run of three seeds."""
+    runs = pd.read_csv(STUDY / "runs.csv")
+    runs = runs.loc[(runs["method"] == method) & (runs["alpha"] == 0), :]
+    cells = runs.groupby("metric")["value"]
+    return Side({str(key): Estimate(of.mean(), std=of.std(), n=3) for key, of in cells}, (0, 1, 2))
+
+
+def test_the_worked_example_is_what_the_code_writes():
+    """An example of balancing the default: the committed study's runs, not balanced before and balanced after."""
+    gate = yaml.safe_load((ROOT / "params.yaml").read_text())["gate"]
+    sides, noise = (of_study("not balanced"), of_study("m4")), read(STUDY / "noise.csv")
+    checks = judge(gate["metrics"], *sides, noise, gate["quality_drop"])
+    changed = parameters({"params.yaml": {"balance.target": {"old": "none", "new": "equal"}}})
+    heading = {
+        "commits": "`1f3c9a2b` (Balance the default) against `7d20e4aa` (Tidy)",
+        "profile": "emoji",
+        "scale": "smoke",
+    }
+    trial = (True, "the loss falls (1.96 to 0.57, 2.22 to 0.58)")
+    text = assemble(
+        blocks(heading, {}, changed, sides, checks, noise, trial), "https://github.com/you/yours/actions/runs/1"
+    )
+    shown = (ROOT / "docs" / "pull-requests.md").read_text().split("<!-- example -->")[1]
+    assert "\n".join(line.removeprefix("> ").removeprefix(">") for line in shown.strip().splitlines()) == text.strip()
