@@ -24,6 +24,7 @@ from diffusers import (
 )
 from diffusers.utils import logging
 from torch import Tensor
+from transformers.utils import logging as text_logging
 
 from stages.core.errors import InputError, missing
 from stages.core.memory import used_up
@@ -103,6 +104,8 @@ def load_pipeline(
         )
     if not folder.is_dir() and (folder.is_absolute() or model.startswith((".", "data/"))):
         raise missing(f"generate.model: {model}: no such folder", "name a folder or a hub id")
+    logging.disable_progress_bar()  # of loading, which takes seconds
+    text_logging.disable_progress_bar()
     optional: dict[str, Any] = {} if safety_checker else {"safety_checker": None, "requires_safety_checker": False}
     try:
         with warnings.catch_warnings():
