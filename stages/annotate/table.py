@@ -17,6 +17,8 @@ from stages.corpus.attributes import (
     known_value,
     occupation_column,
     proxy_column,
+    says_column,
+    says_group,
     sensitive_column,
     tone_group,
 )
@@ -124,12 +126,15 @@ def attribute_rows(
     Returns
     -------
     DataFrame
-        Columns key, source, ``s_*``, ``y_occupation_*``, ``y_proxy_*``; the latter bool.
+        Columns key, source, ``s_*``, ``says_*`` (whether the caption says a group), ``y_occupation_*``,
+        ``y_proxy_*``; the latter bool.
     """
     columns: dict[str, object] = {"key": list(keys), "source": source}
     for attribute, names in GROUPS.items():
         for name in names:
             columns[sensitive_column(attribute, name)] = [group == name for group in groups[attribute]]
+    for attribute in GROUPS:
+        columns[says_column(attribute)] = [says_group(caption, attribute) for caption in captions]
     named = [set(caption_occupations(caption)) for caption in captions]
     for occupation in OCCUPATIONS:
         columns[occupation_column(occupation)] = [occupation in found for found in named]

@@ -8,7 +8,7 @@ pairs) and `associations.png`; where a filter leaves rows out, `filter.csv` (how
 import argparse
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -43,7 +43,7 @@ from stages.core.errors import InputError, missing, run
 from stages.core.scratch import work_folder
 from stages.core.settings import load
 from stages.corpus import tables
-from stages.corpus.attributes import GROUPS, sensitive_column
+from stages.corpus.attributes import GROUPS, open_column, says_column, sensitive_column
 
 MEMORY = "2GB"  # what DuckDB may hold; it spills the rest
 DIGITS = 9  # of weights: linear algebra differs between processors from the 12th on, and the mix shall not
@@ -57,7 +57,11 @@ def main() -> None:
     groups = [(attribute, group) for attribute in settings.attributes for group in GROUPS[attribute]]
     labels = _labels(folder / "attributes.parquet", groups, settings)
     target = _target(settings)
-    with _connection(folder) as connection:
+    opened = {}
+    if settings.open:
+        opened = {open_column(name, label): (label, says_column(name)) for name in target for label in labels}
+        labels += opened
+    with _connection(folder, opened) as connection:
         columns = [sensitive_column(*group) for group in groups] + labels
         try:
             mixed = mixing.mix(
@@ -105,6 +109,8 @@ def _labels(path: Path, groups: list[tuple[str, str]], settings: Balance) -> lis
         raise missing(f"{path}: no such file", "run the stage annotate first (`dvc repro annotate`)")
     schema = pq.read_schema(path)
     needed = ["key", "source", *(sensitive_column(*group) for group in groups)]
+    if settings.open:
+        needed += [says_column(attribute) for attribute in settings.attributes]
     if settings.filter.quantile and "similarity" not in schema.names:
         raise InputError(
             f"{path}: no column similarity, by which balance.filter.quantile filters; set annotate.similarity"
@@ -144,8 +150,8 @@ def _target(settings: Balance) -> dict[str, Goal]:
 
 
 @contextmanager
-def _connection(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a throw-away database on disk, with the two inputs as views."""
+def _connection(folder: Path, opened: Mapping[str, tuple[str, str]]) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a throw-away database with the two inputs as views; `opened` maps further columns to (label, says)."""
     if not (samples := folder / "samples.parquet").is_file():
         raise missing(f"{samples}: no such file", "run the stage download first (`dvc repro download`)")
     with (
@@ -155,8 +161,11 @@ def _connection(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         connection.execute("SET enable_progress_bar = false")
         connection.execute(f"SET temp_directory = {mixing.quoted(spill)}")
         views = (("samples", samples, ", file_row_number = true"), ("attributes", folder / "attributes.parquet", ""))
+        further = "".join(f', "{label}" AND NOT "{says}" AS "{name}"' for name, (label, says) in opened.items())
         for name, path, options in views:
-            connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet({mixing.quoted(str(path))}{options})")
+            columns = f"*{further if name == 'attributes' else ''}"
+            source = f"read_parquet({mixing.quoted(str(path))}{options})"
+            connection.execute(f"CREATE VIEW {name} AS SELECT {columns} FROM {source}")
         yield connection
 
 

@@ -24,7 +24,7 @@ from scipy import sparse
 
 from stages.balance.problem import Problem, Vector
 from stages.core.errors import InputError
-from stages.corpus.attributes import known_value
+from stages.corpus.attributes import known_value, open_attribute
 
 Scope = Literal["known", "all"]
 Shares = Mapping[str, Mapping[str, float]]  # attribute: {group: share of the rows in its groups}
@@ -67,6 +67,11 @@ class Cells:
     def columns(self, attribute: str) -> np.ndarray:
         """Find the groups of an attribute."""
         return np.flatnonzero([name == attribute for name, _ in self.groups])
+
+    def labels_of(self, attribute: str) -> np.ndarray:
+        """Find the labels an attribute is balanced against: those of all captions, and those that leave it open."""
+        parts = (None, *attribute.split("×"))  # an intersection is open where one of its attributes is
+        return np.flatnonzero([open_attribute(label) in parts for label in self.label_names])
 
     def scope(self, scope: Scope) -> np.ndarray:
         """
@@ -289,9 +294,10 @@ def build_problem(
     labels = sparse.csr_array(cells.labels.astype(float))
     for k in balanced if eps_d is not None else []:
         contrast = cells.sensitive[:, k] - within[k] * kappa[:, k]
-        blocks.append(sparse.diags_array(contrast) @ labels)
-        names += [f"{':'.join(cells.groups[k])} ~ {label}" for label in cells.label_names]
-        tolerance += [eps_d] * len(cells.label_names)
+        own = cells.labels_of(cells.groups[k][0])
+        blocks.append(sparse.diags_array(contrast) @ labels[:, own])
+        names += [f"{':'.join(cells.groups[k])} ~ {cells.label_names[r]}" for r in own]
+        tolerance += [eps_d] * len(own)
     for k in balanced if eps_r is not None else []:
         blocks.append(sparse.csr_array((cells.sensitive[:, k] - target[k])[:, None]))
         names.append(":".join(cells.groups[k]))

@@ -17,6 +17,7 @@ from stages.balance.moments import (
     target_shares,
 )
 from stages.balance.problem import Vector
+from stages.corpus.attributes import open_attribute
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,8 @@ def pair_table(cells: Cells, weightings: list[Weighting], scope: Scope) -> pd.Da
     table["n"], table["n_label"] = both.ravel(), named.ravel()
     for weighting in weightings:
         table[weighting.name] = association(cells, weighting.weight, scope).ravel()
-    return table
+    own = {attribute: set(cells.labels_of(attribute)) for attribute in cells.attributes}
+    return table.loc[[r in own[name] for name, _ in cells.groups for r in range(len(cells.label_names))]]
 
 
 def bias(groups: pd.DataFrame, pairs: pd.DataFrame, weighting: Weighting) -> dict[str, float]:
@@ -111,15 +113,18 @@ def bias(groups: pd.DataFrame, pairs: pd.DataFrame, weighting: Weighting) -> dic
     Returns
     -------
     dict
-        rb: max |π_k − E[s_k]|; ab, ab_mean: maximum and mean |association|, 0 without pairs; effective_share. Over the
+        rb: max |π_k − E[s_k]|; ab, ab_mean: maximum and mean |association|, 0 without pairs; ab_open: the
+        maximum among captions that leave the attribute open, where they are balanced; effective_share. Over the
         attributes that are balanced, or over all where none is.
     """
     balanced = sorted(set(groups["attribute"][groups["balanced"].to_numpy(bool)]))
     if balanced:
         groups = groups.loc[groups["attribute"].isin(balanced).to_numpy()]
         pairs = pairs.loc[pairs["attribute"].isin(balanced).to_numpy()]
-    size = pairs[weighting.name].abs().dropna()
+    opened = pairs["label"].map(open_attribute).notna().to_numpy(bool)
+    size, of_open = (pairs.loc[rows, weighting.name].abs().dropna() for rows in (~opened, opened))
     return {
+        **({"ab_open": float(of_open.max())} if len(of_open) else {}),
         "rb": float((groups["target"] - groups[weighting.name]).abs().max()),
         "ab": float(size.max()) if len(size) else 0.0,
         "ab_mean": float(size.mean()) if len(size) else 0.0,
@@ -191,6 +196,8 @@ def readable(column: str) -> str:
     str
         E.g. ``police officer``; proxies keep a mark, ``proxy: headscarf``.
     """
+    if attribute := open_attribute(column):
+        return f"{readable(column.replace(f'open_{attribute}_', ''))}, {attribute.replace('_', ' ')} not said"
     kind, _, name = column.removeprefix("y_").partition("_")
     words = name.replace("_", " ")
     return f"{kind}: {words}" if kind == "proxy" else words or kind

@@ -76,6 +76,10 @@ class Balance(Section):
     )
     v: Positive = Field(default=100.0, description="price of a unit of violation where eta is not feasible")
     proxies: bool = Field(default=False, description="whether words that go with an attribute are labels too")
+    open: bool = Field(
+        default=False,
+        description="balance each label, too, among the captions that name it and leave the attribute open",
+    )
     utility: str | None = Field(default=None, description="column of samples.parquet with numbers ≥ 0: what to favour")
     utility_bins: Annotated[int, Field(ge=0)] = Field(default=32, description="bins of the utility; 0: exact values")
     compensate: Literal["none", "repeat"] = Field(

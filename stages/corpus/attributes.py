@@ -97,6 +97,21 @@ def sensitive_columns(attributes: Iterable[str] = tuple(GROUPS)) -> list[str]:
     return [sensitive_column(attribute, group) for attribute in attributes for group in GROUPS[attribute]]
 
 
+def says_column(attribute: str) -> str:
+    """Name the column that tells whether a caption says any group of an attribute."""
+    return f"says_{attribute}"
+
+
+def open_column(attribute: str, label: str) -> str:
+    """Name the label of captions that name another label, of column `label`, and leave an attribute open."""
+    return label.replace("y_", f"y_open_{attribute}_", 1)
+
+
+def open_attribute(label: str) -> str | None:
+    """Find the attribute that the captions of a label leave open; None for a label of all captions."""
+    return next((name for name in GROUPS if label.startswith(f"y_open_{name}_")), None)
+
+
 def occupation_column(occupation: str) -> str:
     """
     Name the column of an occupation.

@@ -31,10 +31,14 @@ from stages.core.errors import InputError, missing, run
 from stages.core.memory import enough_for
 from stages.core.progress import progress
 from stages.core.scratch import work_folder
+from stages.core.seeds import uniform
 from stages.core.settings import check_member, load
+from stages.corpus.attributes import sensitive_column, sensitive_columns
 from stages.corpus.evaluation_sets import EvalSet, read_set
-from stages.corpus.shards import Pictures
-from stages.evaluate import captioning, embed, leakage, suite, training
+from stages.corpus.shards import Pictures, Shard
+from stages.evaluate import captioning, embed, erasing, leakage, suite, training
+from stages.evaluate.features import unit
+from stages.evaluate.groups import CONTRASTS
 from stages.evaluate.scores import Scores
 from stages.evaluate.settings import Evaluate, Settings
 from stages.evaluate.suite import Options, SetFeatures, Suite
@@ -73,7 +77,8 @@ def main() -> None:
             said = _captions(params, arguments.seed)
         rows = _rows(params) if arguments.seed is not None else None
         occupations = _occupations(data / "occupations.csv")
-        scores = _evaluate(model, pretrained, sets, occupations, said, rows, captioned, params.evaluate)
+        seen = _Seen(params, arguments.seed) if arguments.seed is not None and params.evaluate.erase.methods else None
+        scores = _evaluate(model, pretrained, sets, occupations, said, rows, captioned, params.evaluate, seen)
     if scores is not None:
         _write(scores, out)
 
@@ -87,6 +92,7 @@ def _evaluate(
     rows: tuple[training.Rows, training.Rows] | None,
     captioned: str,
     evaluate: Evaluate,
+    seen: "_Seen | None" = None,
 ) -> Scores | None:
     """Encode and measure; None in every process but the first."""
     settings = _settings(evaluate)
@@ -115,9 +121,38 @@ def _evaluate(
                         device=encoder.device,
                     )
                 )
+        if seen is not None:
+            measured = erasing.Measured(features, texts, encoder.logit_scale, occupations, trained, settings)
+            erasing.measure(scores, measured, seen.features(encoder, evaluate.batch_size), seen.first, evaluate)
         return scores
     except ValueError as error:
         raise InputError(f"{model}: {error}") from error
+
+
+class _Seen:
+    """Training images that show a group, drawn by hash: what erasers are fitted on."""
+
+    def __init__(self, params: Settings, seed: int) -> None:
+        erased, columns = params.evaluate.erase, sensitive_columns([params.evaluate.erase.attribute])
+        selection = pd.read_parquet(params.folder / "selection.parquet")
+        attributes = pd.read_parquet(params.folder / "attributes.parquet", columns=["key", "source", *columns])
+        balanced = any(phase.data == "balanced" for phase in params.train.schedule)
+        taken = selection.loc[(selection["copies"] > 0).to_numpy()] if balanced else selection
+        rows = taken.merge(attributes, on=["key", "source"]).loc[lambda table: table[columns].sum(axis=1) == 1]
+        rank = [uniform(seed, key, "erase") for key in rows["key"]]
+        rows = rows.assign(rank=rank).sort_values("rank").head(erased.rows).sort_values(["source", "shard", "key"])
+        self.folder, self.rows = params.folder, rows
+        self.first = rows[sensitive_column(erased.attribute, CONTRASTS[erased.attribute][0])].to_numpy(bool)
+        if not 0 < self.first.sum() < len(rows):
+            raise InputError(f"evaluate.erase: no training images of both groups of {erased.attribute}; expected some")
+
+    def features(self, encoder: embed.Encoder, batch_size: int) -> NDArray[np.float64]:
+        """Encode the images, in the order of `rows`: unit rows."""
+        parts = []
+        for (source, shard), part in self.rows.groupby(["source", "shard"], sort=True):
+            with Shard(self.folder / str(source) / f"{shard}.tar") as tar:
+                parts.append(embed.image_features(encoder, Pictures(tar, part["key"].tolist()), batch_size))
+        return unit(np.concatenate(parts))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -285,6 +320,9 @@ def _write(scores: Scores, out: Path) -> None:
         (folder / "metrics.json").write_text(
             json.dumps(scores.metrics, indent=2, sort_keys=True, allow_nan=False) + "\n"
         )
+        for name, arrays in scores.arrays.items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            save_file(arrays, folder / f"{name}.safetensors")
         for name, parts in scores.tables.items():
             pd.concat(parts, ignore_index=True).to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
 

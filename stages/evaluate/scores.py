@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from stages.corpus.evaluation_sets import ATTRIBUTES
 from stages.evaluate.groups import GroupFigures
@@ -18,10 +19,13 @@ class Scores:
     ----------
     metrics : dict of str to float
         Finite; keys as in `stages.results.registry`.
+    arrays : dict of str to dict
+        By file below the scores: what a user of the model may apply.
     """
 
     metrics: dict[str, float] = field(default_factory=dict)
     tables: dict[str, list[pd.DataFrame]] = field(default_factory=dict)
+    arrays: dict[str, dict[str, NDArray[np.float32]]] = field(default_factory=dict)
 
     def add(self, key: str, value: float, low: float = np.nan, high: float = np.nan) -> None:
         """Note a figure and its interval; what is not finite is left out."""
@@ -48,8 +52,15 @@ class Scores:
             rows.insert(position, column, value)
         self.tables.setdefault(name, []).append(rows)
 
+    def estimates(self) -> pd.DataFrame:
+        """List every figure with its interval: metric, value, lo, hi."""
+        plain = [key for key in self.metrics if not key.endswith((".lo", ".hi"))]
+        ends = [[self.metrics.get(key + end, np.nan) for key in plain] for end in ("", ".lo", ".hi")]
+        return pd.DataFrame(dict(zip(("metric", "value", "lo", "hi"), [plain, *ends], strict=True)))
+
     def update(self, other: "Scores") -> None:
         """Take over what was measured elsewhere."""
         self.metrics |= other.metrics
         for name, parts in other.tables.items():
             self.tables.setdefault(name, []).extend(parts)
+        self.arrays |= other.arrays

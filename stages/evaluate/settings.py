@@ -2,10 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from stages.core.settings import Count, Positive, Profile, Section, Seed, View
-from stages.corpus.attributes import Attribute
+from stages.corpus.attributes import GROUPS, Attribute
 from stages.corpus.schedule import Scheduled
 
 EvaluationSet = Literal[
@@ -35,6 +35,24 @@ class Leakage(Section):
     masked: dict[Attribute, list[str]] = Field(default={}, description="words masked beside the published lists")
 
 
+class Erase(Section):
+    """What is taken out of the features after training, and measured beside the model as it is."""
+
+    methods: list[Literal["projection", "calibrated", "prune", "leace"]] = Field(
+        default=[], description="erasers, each fitted on training rows; none: the model as it is, alone"
+    )
+    attribute: Attribute = Field(default="gender", description="what is erased")
+    rows: Annotated[int, Field(ge=100)] = Field(
+        default=4000, description="training images that they are fitted on, at the most, drawn by hash"
+    )
+
+    @model_validator(mode="after")
+    def _two_groups(self) -> "Erase":
+        if self.attribute not in GROUPS:
+            raise ValueError(f"attribute: found {self.attribute}, expected one annotated: {', '.join(GROUPS)}")
+        return self
+
+
 class Evaluate(Section):
     """What is measured, and how."""
 
@@ -55,6 +73,7 @@ class Evaluate(Section):
         description="prompts of persons and occupations, in the same form"
     )
     meteor: bool = Field(default=False, description="captions: also METEOR 1.5, which needs Java")
+    erase: Erase = Field(default=Erase(), description="counterweights after training")
     leakage: Leakage = Field(description="LIC of the generated captions")
     seed: Seed = Field(default=0, description="seed of bootstrap, permutations and broken ties")
 

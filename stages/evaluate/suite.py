@@ -123,6 +123,8 @@ class Suite:
         ``occupation, women_corpus, women_generator``: known shares of women.
     trained : Rows, optional
         What the model was trained on, for `transfer`; unknown of a model from elsewhere.
+    labels : callable, optional
+        Maps the embedded prompts of labels (`stages.evaluate.erase`).
     """
 
     def __init__(
@@ -132,12 +134,14 @@ class Suite:
         occupations: pd.DataFrame | None,
         settings: Options,
         trained: Rows | None = None,
+        labels: Callable[[Array], Array] | None = None,
     ) -> None:
         self.encode_text = encode_text
         self.logit_scale = logit_scale
         self.settings = settings
         self.occupations = occupations
         self.trained = trained
+        self.labels = labels
         self.scores = Scores()
         self._open: tuple[Array, Array] | None = None
 
@@ -163,7 +167,10 @@ class Suite:
     def _classes(self, labels: Sequence[str], templates: Sequence[str]) -> Array:
         """Embed labels (L, D): the mean over the templates, normalised."""
         flat = [text for texts in prompts.ensemble(templates, labels) for text in texts]
-        embedded = self._prompts(flat).reshape(len(labels), len(templates), -1)
+        embedded = self._prompts(flat)
+        if self.labels is not None:
+            embedded = unit(self.labels(embedded), "prompts")
+        embedded = embedded.reshape(len(labels), len(templates), -1)
         return np.stack([mean_direction(rows) for rows in embedded])
 
     def _contrast_prompts(self, attribute: str) -> tuple[Array, Array]:

@@ -13,7 +13,7 @@ from stages.balance.__main__ import main
 from stages.core.errors import InputError
 from stages.core.scratch import VARIABLE
 from stages.core.seeds import uniform
-from stages.corpus.attributes import OCCUPATIONS, occupation_column, sensitive_columns
+from stages.corpus.attributes import OCCUPATIONS, occupation_column, open_attribute, sensitive_columns
 
 ROWS = 3000
 WOMEN = np.linspace(0.04, 0.8, len(OCCUPATIONS))  # shares of women as skewed as a census
@@ -35,6 +35,11 @@ def write_tables(folder: Path, rows: int = ROWS) -> None:
             part[column] = values
         for index, name in enumerate(OCCUPATIONS):
             part[occupation_column(name)] = person & (occupation == index)
+        part["says_gender"] = part["says_skin_tone"] = False
+        if source == "synthetic":  # asked for a woman, the generator draws one: captions that say it hide its belief
+            part["says_gender"] = person & (rng.random(rows) < 0.5)
+            woman = np.where(part["says_gender"], rng.random(rows) < 0.9, woman)
+            part["s_gender_woman"], part["s_gender_man"] = person & woman, person & ~woman
         part["y_proxy_dress"] = person & woman & (rng.random(rows) < 0.2)
         parts.append(part)
     folder.mkdir(parents=True, exist_ok=True)
@@ -250,3 +255,40 @@ def test_a_refused_run_leaves_the_last_result(balance) -> None:
         balance()
     assert (folder / "selection.parquet").read_bytes() == before
     assert not list(folder.glob(".*partial"))
+
+
+def _open_gaps(folder: Path) -> pd.Series:
+    """Women's minus men's share of each occupation, among selected rows whose caption says no gender."""
+    taken = pd.read_parquet(folder / "selection.parquet").query("copies > 0")
+    rows = taken.merge(pd.read_parquet(folder / "attributes.parquet"), on=["key", "source"])
+    women, men = rows[rows["s_gender_woman"]], rows[rows["s_gender_man"]]
+    labels = [occupation_column(name) for name in OCCUPATIONS]
+    open_women, open_men = (part.loc[~part["says_gender"], labels].sum() / len(part) for part in (women, men))
+    return (open_women - open_men).abs()
+
+
+def test_open_balances_where_captions_leave_the_attribute_open(balance) -> None:
+    closed = _open_gaps(balance(alpha=0.9, open=False)).max()
+    folder = balance(alpha=0.9, open=True)
+    found = content(folder)
+    assert found["violated"] == 0 and found["certificate"]["relative_gap"] <= 1e-8
+    assert closed > 0.02 > 0.006 > _open_gaps(folder).max()
+    assert found["before"]["ab_open"] > 0.02 > 0.006 > found["realised"]["ab_open"]
+
+
+def test_open_names_its_labels_and_belongs_to_its_attribute(balance) -> None:
+    folder = balance(alpha=0.9, open=True)
+    pairs = pd.read_csv(folder / "balance" / "associations.csv")
+    of_open = pairs[pairs["label"].map(open_attribute).notna()]
+    assert set(zip(of_open["attribute"], of_open["label"].map(open_attribute), strict=True)) == {
+        ("gender", "gender"),
+        ("skin_tone", "skin_tone"),
+    }
+
+
+def test_open_without_its_columns_is_one_line(balance) -> None:
+    folder = balance()
+    table = pd.read_parquet(folder / "attributes.parquet").drop(columns="says_gender")
+    table.to_parquet(folder / "attributes.parquet", index=False)
+    with pytest.raises(InputError, match=r"attributes\.parquet: no column says_gender"):
+        balance(open=True)
