@@ -3,8 +3,8 @@
 All are fitted on training rows and prompts, never on evaluation images, and change no weight of the model:
 
 - ``projection``: label prompts are made orthogonal to the direction between the prompts of the two groups.
-- ``calibrated``: label prompts by P₀ (I + λ/|S| Σ (z_i − z_j)(z_i − z_j)ᵀ)⁻¹, P₀ the projection off all group prompts, S
-  the pairs of prompts that name a label and one group or the other (Chuang et al. 2023, arXiv 2302.00070 [S]).
+- ``calibrated``: label prompts by P₀ (I + λ/|S| Σ (z_i − z_j)(z_i − z_j)ᵀ)⁻¹, P₀ the projection off the group prompts,
+  S the pairs of prompts that name a label and one group or the other (Chuang et al. 2023, arXiv 2302.00070 [S]).
 - ``prune``: the dimensions that tell most about the group are dropped from images and texts: largest mutual information
   over training images (CLIP-clip, Wang et al. 2021 [S]).
 - ``leace``: the smallest change of images after which no linear classifier of the group beats chance on the training
@@ -13,16 +13,20 @@ All are fitted on training rows and prompts, never on evaluation images, and cha
 Shapes: N training images, P prompts, D dimensions.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from concept_erasure import LeaceEraser
 from numpy.typing import NDArray
 from sklearn.feature_selection import mutual_info_classif
 
 from stages.evaluate.features import mean_direction, unit
+
+with warnings.catch_warnings():  # it compiles functions by torch.jit when imported, which torch deprecates
+    warnings.simplefilter("ignore", FutureWarning)
+    from concept_erasure import LeaceEraser
 
 Array = NDArray[np.float64]
 CALIBRATION = 1000.0  # λ of the published code [S]
