@@ -4,7 +4,7 @@ Reads what the other stages wrote into `data/<profile>/`, and writes there
 
     results/metrics.json   the headline: at most 25 numbers, means over the seeds, for `dvc metrics diff`
     results/details.json   every metric: mean, 95 % interval over test images, spread between seeds
-    results/tables/        metrics, seeds, groups, associations, occupations, curves, published: CSV, for `dvc plots`
+    results/tables/        metrics, seeds, groups, associations, occupations, curves, published, erased: CSV, for `dvc plots`
     results/figures/       PNG
     report.html            everything on one page that needs no network; in DVC's cache, not in git
 """
@@ -106,6 +106,7 @@ def make(params: Settings) -> tuple[dict[str, bytes], str]:
         "occupations": occupations,
         "curves": curves,
         "published": published,
+        "erased": _erased(scored.get("erased")),
     }
     head = {key: metrics[key].value for key in headline(metrics)}
     files = {
@@ -151,6 +152,10 @@ def _published(tables: Mapping[int, pd.DataFrame] | None) -> pd.DataFrame:
     if tables is None:
         return pd.DataFrame()
     return aggregate.pool(tables, ["set", "part", "metric", "attribute", "group"])
+
+
+def _erased(tables: Mapping[int, pd.DataFrame] | None) -> pd.DataFrame:
+    return pd.DataFrame() if tables is None else aggregate.pool(tables, ["eraser", "metric"])
 
 
 def _chosen(by_group: pd.DataFrame, patterns: tuple[str, ...]) -> pd.DataFrame:
