@@ -31,7 +31,7 @@ ALLOWED = {
 }
 SHAPES_NO_IMAGE = {  # generate imports these, and none of them can change a pixel; its settings have no defaults
     "core/atomic.py", "core/errors.py", "core/forks.py", "core/progress.py", "core/scratch.py", "core/settings.py",
-    "core/weights.py",
+    "core/memory.py", "core/weights.py",
     "generate/settings.py",
 }  # fmt: skip
 

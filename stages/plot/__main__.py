@@ -4,7 +4,7 @@ Reads what the other stages wrote into `data/<profile>/`, and writes there
 
     results/metrics.json   the headline: at most 25 numbers, means over the seeds, for `dvc metrics diff`
     results/details.json   every metric: mean, 95 % interval over test images, spread between seeds
-    results/tables/        metrics, seeds, groups, associations, occupations, curves, published, erased: CSV, for `dvc plots`
+    results/tables/        metrics, seeds, groups, associations, occupations, curves, published, erased: CSV
     results/figures/       PNG
     report.html            everything on one page that needs no network; in DVC's cache, not in git
 """
