@@ -1,7 +1,6 @@
 """One item of the pipeline on each machine, without an engine, and as Kubernetes and SkyPilot would start it."""
 
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -48,15 +47,27 @@ def pod(machines: Machines) -> str:
         (machines.folder / name).mkdir()
     volume = places | {"COUNTERWEIGHT_WORK": str(machines.folder / "volume"), "JOB_COMPLETION_INDEX": "1"}
     killed = machines.start(*command, project=machines.folder / "pod", **volume)
-    wait("the first images", lambda: list(machines.folder.glob("volume/generate/*/*.safetensors")))
+    wait("the first images", lambda: parts(machines))
     kill(killed)
-    return machines.run(*command, project=machines.folder / "next pod", **volume)
+    before = parts(machines)
+    again = machines.start(*command, project=machines.folder / "next pod", **volume)
+    wait("further images", lambda: len(parts(machines)) > len(before) or again.poll() is not None)
+    after = parts(machines)
+    said, _ = again.communicate()
+    assert again.returncode == 0, said[-4000:]
+    assert before.items() <= after.items(), "a part was made twice"
+    return said
+
+
+def parts(machines: Machines) -> dict[Path, int]:
+    """Return the finished parts of shards, and when they were written."""
+    return {path: path.stat().st_mtime_ns for path in machines.folder.glob("volume/generate/*/*.safetensors")}
 
 
 @pytest.fixture(scope="module")
 def collector(machines: Machines, pod: str) -> Clone:
     """A machine that collects; the first shard was made by two tasks at once."""
-    assert ran(pod) == [f"generate@{LAST}"]
+    assert pod
     tasks = [machines.start(CLUSTER / "shard.sh", "0") for _ in range(2)]
     said = [task.communicate()[0] for task in tasks]
     assert [task.returncode for task in tasks] == [0, 0], said
@@ -67,10 +78,8 @@ def collector(machines: Machines, pod: str) -> Clone:
     return machine
 
 
-def test_a_task_that_was_killed_went_on_where_it_stopped(pod: str) -> None:
-    shown = re.findall(r"(\d+)/12 ", pod)
-    assert shown[0] != "0"
-    assert shown[-1] == "12"
+def test_a_task_that_was_killed_goes_on_where_it_stopped(pod: str) -> None:
+    assert ran(pod) == [f"generate@{LAST}"]
 
 
 def test_one_that_is_submitted_again_restores_what_is_done(machines: Machines, collector: Clone) -> None:

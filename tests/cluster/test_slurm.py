@@ -3,7 +3,8 @@
 import random
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -39,35 +40,33 @@ def undisturbed(machines: Machines) -> Clone:
     return alone
 
 
-def disturb(cluster: Slurm, task: str, log: str, progress: str, seed: int) -> None:
+def disturb(cluster: Slurm, task: str, progress: Callable[[], int], seed: int) -> None:
     """Requeue a running task five times: at random moments, and in between whenever it has come further."""
     moments = random.Random(seed)
     for kill in range(KILLS):
         wait(f"{task} to run", lambda: cluster.queue().get(task, "RUNNING") == "RUNNING")
-        before = steps(cluster, log, progress)
         if kill % 2:
-            wait("progress", lambda n=before: task not in cluster.queue() or steps(cluster, log, progress) > n)
+            before = progress()
+            wait("progress", lambda before=before: task not in cluster.queue() or progress() > before)
         time.sleep(moments.uniform(0, 1 if kill % 2 else 8))
         if task in cluster.queue():
             cluster.requeue(task)
     cluster.finish(600)
 
 
-def steps(cluster: Slurm, log: str, pattern: str) -> int:
-    """Count what a log says of progress."""
-    path = cluster.project.folder / log
-    return len(re.findall(pattern, path.read_text())) if path.exists() else 0
+def parts(cluster: Slurm) -> list[Path]:
+    return list(cluster.project.folder.glob(".work/generate/*/*.safetensors"))
 
 
 @pytest.fixture(scope="module")
 def generated(cluster: Slurm, undisturbed: Clone) -> list[str]:
     """The array cancelled in the middle, submitted again, and one task of it disturbed."""
     cluster.submit(*GENERATE)
-    wait("the first images", lambda: list(cluster.project.folder.glob(".work/generate/*/*.safetensors")))
+    wait("the first images", lambda: parts(cluster))
     cluster.do("scancel", "--user=root")
     cluster.finish()
     job = cluster.submit(*GENERATE)
-    disturb(cluster, f"{job}_0", f"generate-{job}_0.log", r"\dimage/s", seed=0)
+    disturb(cluster, f"{job}_0", lambda: len(parts(cluster)), seed=0)
     return [cluster.log(f"generate-{job}_{task}.log") for task in (0, 1)]
 
 
@@ -104,7 +103,8 @@ def test_two_models_on_the_same_two_nodes_end_with_the_weights_of_an_undisturbed
     cluster.project.executed("repro", "--pull", "balance")
     cluster.project.commit("the mix")
     job = cluster.submit(*TRAIN, PROCESSES="1")
-    disturb(cluster, f"{job}_0", f"train-{job}_0.log", r"step \d+ of", seed=1)
+    log = cluster.project.folder / f"train-{job}_0.log"
+    disturb(cluster, f"{job}_0", lambda: log.exists() and len(re.findall(r"step \d+ of", log.read_text())), seed=1)
     assert "going on at step" in cluster.log(f"train-{job}_0.log")
     for seed in (0, 1):
         assert set(ran(cluster.log(f"train-{job}_{seed}.log"))) == {f"train@{seed}"}
