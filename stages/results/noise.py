@@ -9,6 +9,7 @@ one run never estimate it alone. Two standard deviations stand in `results/study
 The noise of a difference of means over n_old and n_new replicates is sd × √(1/n_old + 1/n_new).
 """
 
+import io
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,23 +88,31 @@ def pool(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def read(path: Path) -> dict[str, Noise]:
+    """Read noise.csv; empty where there is no such file: no study has been run."""
+    return parse(path.read_bytes(), str(path)) if path.is_file() else {}
+
+
+def parse(content: bytes, where: str) -> dict[str, Noise]:
     """
-    Read noise.csv.
+    Read the content of a noise.csv.
+
+    Parameters
+    ----------
+    where : str
+        Names it in errors.
 
     Returns
     -------
     dict of str to Noise
-        By metric; empty where there is no such file: no study has been run.
+        By metric.
 
     Raises
     ------
     InputError
         If it is not such a table.
     """
-    if not path.is_file():
-        return {}
     try:
-        table = pd.read_csv(path)
+        table = pd.read_csv(io.BytesIO(content))
         rows = cast(list[dict[str, Any]], table.loc[:, COLUMNS].to_dict("records"))
         found = {
             str(row["metric"]): Noise(float(row["sd"]), int(row["df"]), float(row["sd_paired"]), int(row["df_paired"]))
@@ -111,9 +120,9 @@ def read(path: Path) -> dict[str, Noise]:
         }
     except (KeyError, ValueError, UnicodeDecodeError) as error:
         raise InputError(
-            f"{path}: {' '.join(str(error).split())}; expected the columns {', '.join(COLUMNS)}; make it again by "
+            f"{where}: {' '.join(str(error).split())}; expected the columns {', '.join(COLUMNS)}; make it again by "
             "`python -m stages.tools.study --compare`"
         ) from None
     if bad := [key for key, of in found.items() if not (math.isfinite(of.sd) and of.sd >= 0 and of.df > 0)]:
-        raise InputError(f"{path}: {bad[0]}: sd and df have to be finite, sd ≥ 0 and df > 0")
+        raise InputError(f"{where}: {bad[0]}: sd and df have to be finite, sd ≥ 0 and df > 0")
     return found

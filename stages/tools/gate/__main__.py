@@ -15,6 +15,7 @@ import yaml
 
 from stages.core.errors import InputError, run
 from stages.results import details, noise
+from stages.results.noise import Noise
 from stages.results.repository import show
 from stages.tools.check_lock import outdated
 from stages.tools.gate import documents
@@ -41,12 +42,11 @@ def main() -> None:
         raise InputError("gate: expected two details.json, old and new, or --against REVISION; see --help")
     if arguments.files:
         old, new = (Side(details.read(file), tuple(params.seeds)) for file in arguments.files)
-        stale = {}
+        stale, spread = {}, noise.read(params.folder / "results" / "study" / "noise.csv")
     else:
         old = of_revision(Path(), arguments.against, params.folder)
         new = Side(details.read(params.folder / "results" / "details.json"), tuple(params.seeds))
-        stale = outdated(Path())
-    spread = noise.read(params.folder / "results" / "study" / "noise.csv")
+        stale, spread = outdated(Path()), noise_before(Path(), arguments.against, params.folder)
     checks = judge(params.gate.metrics, old, new, spread, params.gate.quality_drop)
     lenient = params.gate.cannot_tell == "pass"
     if arguments.json:
@@ -78,6 +78,15 @@ def of_revision(root: Path, revision: str, folder: Path) -> Side:
     found = details.read(show(root, revision, path), f"{revision}:{path.as_posix()}")
     seeds = (yaml.safe_load(show(root, revision, Path("params.yaml"))) or {}).get("seeds")
     return Side(found, tuple(seeds) if isinstance(seeds, list) and seeds else (0,))
+
+
+def noise_before(root: Path, revision: str, folder: Path) -> dict[str, Noise]:
+    """Read the noise as it was before a change, which cannot widen what it is judged by; else as it is after it."""
+    path = folder / "results" / "study" / "noise.csv"
+    try:
+        return noise.parse(show(root, revision, path).encode(), f"{revision}:{path.as_posix()}")
+    except InputError:
+        return noise.read(root / path)
 
 
 if __name__ == "__main__":

@@ -21,12 +21,12 @@ import pandas as pd
 
 from stages.core.errors import InputError, run
 from stages.core.scratch import VARIABLE, work_folder
-from stages.results import details, noise
+from stages.results import details
 from stages.results.repository import git, show
 from stages.tools.check_lock import outdated
 from stages.tools.experiment_clone import Workplace, experiments
 from stages.tools.gate import documents
-from stages.tools.gate.__main__ import exit_code, of_revision
+from stages.tools.gate.__main__ import exit_code, noise_before, of_revision
 from stages.tools.gate.checks import Side, judge, outcome
 from stages.tools.params import Params, load
 from stages.tools.pull_request import comment
@@ -60,7 +60,7 @@ def main() -> None:
     tried = _try(place, _run(place, head, scale.profile), scale)
     learns = tried[0]
     sides = _sides(base, head, params.folder)
-    spread = noise.read(params.folder / "results" / "study" / "noise.csv")
+    spread = noise_before(Path(), base, params.folder)
     checks = judge(params.gate.metrics, *sides, spread, params.gate.quality_drop) if sides else []
     files = {f"stages/profiles/{name}.yaml" for name in (params.profile, scale.profile)}
     diff = ("diff", "--targets", "params.yaml", *sorted(files), "--json", base, head)

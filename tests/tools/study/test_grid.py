@@ -58,8 +58,8 @@ def test_further_points_come_last_and_once(params):
 
 def test_random_at_a_fixed_share_of_rows_is_a_line_of_its_own(params):
     further = [{"balance.method": "random", "contamination.alpha": alpha, "balance.eta": 0.25} for alpha in (0.0, 0.6)]
-    found = points(params, study(methods=["none", "random"], further=further), "c")
-    assert {p.line for p in found[-6:]} == {"random, eta 0.25"} and {p.line for p in found[6:12]} == {"random"}
+    found = points(params, study(methods=["none", "m4", "random"], further=further), "c")
+    assert {p.line for p in found[-6:]} == {"random, eta 0.25"} and {p.line for p in found[12:18]} == {"random"}
 
 
 def test_more_replicates_leave_the_names_of_those_that_are_there(params):

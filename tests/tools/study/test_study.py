@@ -42,9 +42,9 @@ class Studied(Project):
         said, error = running.communicate(timeout=300)
         return running.returncode, said, error
 
-    def slow(self, point: str, seconds: float) -> subprocess.Popen:
-        """Start a study whose stage of one point and seed takes long, and wait until it is there."""
-        running = self.study(SLOW=point, SECONDS=str(seconds))
+    def slow(self, point: str) -> subprocess.Popen:
+        """Start a study whose stage of one point waits for the file `go`, and wait until it is there."""
+        running = self.study(SLOW=point)
         for _ in range(3000):
             if point in self.started:
                 return running
@@ -57,7 +57,7 @@ class Studied(Project):
 def project(tmp_path_factory: pytest.TempPathFactory) -> Studied:
     """Return a project whose study was killed with all its processes in the second replicate of the third cell."""
     made = Studied(tmp_path_factory.mktemp("study"))
-    running = made.slow("m4 0 1", 600)
+    running = made.slow("m4 0 1")
     os.killpg(running.pid, signal.SIGKILL)
     running.communicate()
     assert made.started == ALL[:6]
@@ -151,13 +151,16 @@ def test_what_is_not_committed_is_refused(project):
 def test_a_point_that_outlives_its_study_is_waited_for_and_counted(project):
     project.set_study(STUDY | {"alphas": [0.0, 0.6, 1.0], "methods": ["none"]})
     project.commit("one more point")
-    running = project.slow("none 1 1", 6)
+    running = project.slow("none 1 1")
     os.kill(running.pid, signal.SIGKILL)  # the study alone: DVC and the stage go on
     running.communicate()
-    code, said, error = project.finish("--jobs", "2")
-    assert code == 0, error
-    assert "waiting for its end" in said and "to run" not in said
-    assert project.started[-2:] == ["none 1 0", "none 1 1"]
+    second = project.study("--jobs", "2")
+    assert second.stdout is not None and "waiting for its end" in second.stdout.readline()
+    (project.work / "go").touch()
+    said, error = second.communicate(timeout=300)
+    (project.work / "go").unlink()
+    assert second.returncode == 0, error
+    assert "to run" not in said and project.started[-2:] == ["none 1 0", "none 1 1"]
 
 
 def test_a_point_that_fails_is_named_and_the_others_run(project):
