@@ -280,7 +280,8 @@ def _closest(errors: list[Any], model: type[BaseModel]) -> Any:
     """Choose the mistake to say: where a value may be of several kinds, that of the kind which it fits best."""
     field = _describe([str(part) for part in errors[0]["loc"]], model)[0].split(".")
     within = [e for e in errors if _describe([str(p) for p in e["loc"]], model)[0].split(".")[: len(field)] == field]
-    return max(within, key=lambda e: len(e["loc"]))
+    bounds = ("greater_than", "greater_than_equal", "less_than", "less_than_equal")
+    return max(within, key=lambda e: (len(e["loc"]), e["type"] in bounds))
 
 
 def _unknown(location: list[str], model: type[BaseModel]) -> str:

@@ -8,7 +8,6 @@ packed in the work folder, where a killed run goes on.
 
 import argparse
 import json
-import math
 import multiprocessing
 import os
 import shutil
@@ -26,12 +25,10 @@ from stages.core.errors import InputError, run
 from stages.core.scratch import digest, work_folder
 from stages.core.seeds import uniform
 from stages.core.settings import load, load_section
-from stages.corpus import tables
-from stages.corpus.attributes import is_unknown, known_value
 from stages.corpus.evaluation_sets import CAPTIONED, write_set
 from stages.corpus.shards import write_shard
 from stages.download.corpora import evaluation as own_evaluation
-from stages.download.corpora import packing, paths, table, urls, wds
+from stages.download.corpora import occupations, packing, paths, table, urls, wds
 from stages.download.emoji import evaluation
 from stages.download.emoji.captions import Mention
 from stages.download.emoji.census import census
@@ -43,8 +40,6 @@ from stages.download.emoji.people import catalog
 from stages.download.emoji.studio import Studio
 from stages.download.emoji.tables import Twins, evaluation_row, occupation_rows, sample_attributes
 from stages.download.settings import Corpus, Download, Emoji, Settings
-
-SHARES = ("occupation", "women_corpus", "women_generator")
 
 
 def main() -> None:
@@ -72,7 +67,8 @@ def _write_own(corpus: Corpus, folder: Path) -> None:
     """Write a corpus that the user supplies: first what is quickly checked, then what takes hours."""
     download = corpus.download
     sets = {name: paths.find(place, f"download.evaluation.{name}") for name, place in download.evaluation.items()}
-    shares = _shares(download)
+    given = download.occupations
+    shares = occupations.read(paths.find(given, "download.occupations", file=True) if given is not None else None)
     source, how, shape = _source(download, corpus.shards)
     shares.to_csv(folder / "occupations.csv", index=False)
     (folder / "eval").mkdir()
@@ -159,36 +155,6 @@ def _pack(source: packing.Source, how: packing.Packing, names: list[str], work: 
                     bar.update()
             finally:
                 pool.shutdown(cancel_futures=True)
-
-
-def _shares(download: Download) -> pd.DataFrame:
-    """Read the known shares of women; none are known where the user gives none."""
-    if download.occupations is None:
-        return pd.DataFrame(columns=pd.Index(SHARES))
-    path = paths.find(download.occupations, "download.occupations", file=True)
-    names = tables.columns(path)
-    if absent := [name for name in SHARES if name not in names]:
-        raise InputError(f"{path}: no column {absent[0]} (found: {tables.shown(names)}); add it, empty where unknown")
-    shares: list[dict[str, Any]] = []
-    for number, row in enumerate(tables.rows(path), 1):
-        occupation = known_value(row["occupation"])
-        if not occupation or any(occupation == other["occupation"] for other in shares):
-            raise InputError(f"{path}: row {number}: occupation: found {occupation!r}, expected each occupation once")
-        known = {name: _share(row[name], f"{path}: row {number}: column {name}") for name in SHARES[1:]}
-        shares.append({"occupation": occupation, **known})
-    return pd.DataFrame(shares, columns=pd.Index(SHARES))
-
-
-def _share(value: Any, where: str) -> float | None:
-    if is_unknown(value):
-        return None
-    try:
-        share = float(value)
-    except (TypeError, ValueError):
-        share = math.nan
-    if not 0 <= share <= 1:
-        raise InputError(f"{where}: found {value!r}, expected a share in [0, 1], empty where it is unknown")
-    return share
 
 
 def _write_emoji(corpus: Corpus, emoji: Emoji, folder: Path) -> None:

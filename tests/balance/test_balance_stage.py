@@ -230,12 +230,24 @@ def test_selection_does_not_depend_on_the_run(balance) -> None:
         ({"target": {"gender": {"woman": 0.5, "men": 0.5}}}, "expected the groups woman, man"),
         ({"attributes": ["age"], "target": "none"}, "balance.attributes: found age"),
         ({"utility": "quality"}, "no column quality"),
+        ({"utility": "caption"}, r"utility: column caption of samples\.parquet: found .*string, expected numbers; set"),
     ],
 )
 def test_bad_settings_are_refused_in_one_line(balance, changes: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
         balance(**changes)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "latin-1"])
+def test_marginals_are_read_in_any_encoding_that_says_which_it_is(balance, project, encoding: str) -> None:
+    (project() / "census.csv").write_text("gender,skin_tone,town\nwoman,lighter,Zürich\nman,darker,Köln\n", encoding)
+    if encoding == "latin-1":
+        with pytest.raises(InputError, match=r"census\.csv: line 2: byte 0xfc is not UTF-8; expected UTF-8, or UTF-16"):
+            balance(target="census.csv")
+    else:
+        groups = pd.read_csv(balance(target="census.csv", eps_d=None) / "balance" / "groups.csv")
+        assert groups["target"].to_numpy() == pytest.approx(groups["target"].mean())
 
 
 def test_missing_annotation_says_what_to_run(balance, project: Callable[..., Path]) -> None:

@@ -94,7 +94,15 @@ def test_marginals_without_counts_weigh_rows_alike() -> None:
 
 @pytest.mark.parametrize(
     ("table", "message"),
-    [({"sex": ["woman"]}, "no column gender"), ({"gender": [""]}, "no group with a count above 0")],
+    [
+        ({"sex": ["woman"]}, "no column gender"),
+        ({"gender": [""]}, "no group with a count above 0"),
+        ({"gender": ["nan", " "]}, "no group with a count above 0"),
+        ({"gender": ["woman", "man"], "count": ["3", "many"]}, "row 2: column count: found 'many', expected a finite"),
+        ({"gender": ["woman", "man"], "count": ["-3", "1"]}, "row 1: column count: found '-3', expected a finite num"),
+        ({"gender": ["woman"], "count": ["inf"]}, "row 1: column count: found 'inf', expected a finite number ≥ 0"),
+        ({"gender": ["woman"], "count": [""]}, "row 1: column count: found '', expected a finite number ≥ 0"),
+    ],
 )
 def test_marginals_that_are_missing(table: dict[str, list[str]], message: str) -> None:
     with pytest.raises(InputError, match=message):

@@ -151,8 +151,16 @@ def test_clip_score_by_hand() -> None:
         ({"a": "x"}, {}, "image a .* lacks references"),
         ({"a": "x"}, {"a": ["x"], "b": ["y"]}, "image b .* lacks a generated caption"),
         ({"a": "x"}, {"a": []}, "image a has no reference caption"),
-        ({"a": " ."}, {"a": ["x"]}, "image a has an empty generated caption"),
-        ({"a": "x"}, {"a": ["x", "!"]}, "image a has an empty reference caption"),
+        (
+            {"a": " ."},
+            {"a": ["x"]},
+            r"image a has an empty generated caption, expected words; train that captioner longer \(",
+        ),
+        (
+            {"a": "x"},
+            {"a": ["x", "!"]},
+            "image a has an empty reference caption, expected words; correct the evaluation set",
+        ),
     ],
 )
 def test_bad_captions_are_named(candidates: dict, references: dict, message: str) -> None:

@@ -56,6 +56,16 @@ def test_a_model_and_its_curves_are_written(corpus, monkeypatch, one_thread, cap
     assert not list((corpus.root / ".work" / "train").iterdir())
 
 
+def test_a_set_of_people_without_captions_has_no_retrieval(corpus, monkeypatch, one_thread) -> None:
+    path = corpus.data / "eval" / "people.parquet"
+    people = pd.read_parquet(path)
+    people.assign(captions=[[] for _ in people.index]).to_parquet(path, index=False)
+    train(monkeypatch)
+    curves = corpus.data / "models" / "0" / "curves" / "plots" / "metrics"
+    assert not (curves / "retrieval_r5.tsv").exists()
+    assert len(curve(corpus, "pairwise_association")) > 0
+
+
 def test_the_readmes_lines_load_the_model(corpus, monkeypatch, one_thread) -> None:
     train(monkeypatch)
     (lines,) = re.findall(
