@@ -34,7 +34,7 @@ from stages.annotate.table import (
 )
 from stages.core.atomic import merged, written
 from stages.core.errors import InputError, missing, run
-from stages.core.scratch import work_folder
+from stages.core.scratch import contents, work_folder
 from stages.core.seeds import uniform
 from stages.core.settings import load
 from stages.corpus.attributes import GROUPS
@@ -149,9 +149,8 @@ class Annotation:
             small = classifier.shrink(shard.read_image(key) for key in shard.keys)
             return self._decide(classifier.probabilities(self.network, small))
         assert self.recogniser is not None
-        stat = shard.path.stat()
-        shape = {"model": str(self.settings.zero_shot), "threshold": self.settings.threshold}
-        shape |= {"shard": str(shard.path.resolve()), "size": stat.st_size, "time": stat.st_mtime_ns}
+        shape: dict[str, object] = {"model": str(self.settings.zero_shot), "threshold": self.settings.threshold}
+        shape["shard"] = contents([shard.path])
         kept = work_folder("annotate", shape) / "seen.json"
         if not kept.exists():
             bar = tqdm(shard.keys, str(shard.path), unit="image", disable=None, leave=False)

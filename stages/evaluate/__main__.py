@@ -3,7 +3,7 @@
 `--seed N` evaluates the model that `train` made with that seed on the profile's sets, and writes
 `data/<profile>/scores/<seed>/`: `metrics.json` (flat, finite; keys in `stages/results/registry.py`) and one CSV per
 family of figures by group. `--model` evaluates any CLIP, without training: a folder, or an open_clip name with
-`--pretrained`.
+`--pretrained` (or `--random`, to see what weights that know nothing score).
 `--seed N --leakage-seeds …` measures LIC alone, over more seeds than the profile's, and prints it.
 
 Several processes (`torchrun`, `accelerate launch`) share the images; the first one computes the metrics.
@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import open_clip
 import pandas as pd
 import torch
 from accelerate import PartialState
@@ -27,7 +28,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from tqdm import tqdm
 
-from stages.core.atomic import replaced, written
+from stages.core.atomic import check_owned, owned, replaced, written
 from stages.core.errors import InputError, missing, run
 from stages.core.scratch import work_folder
 from stages.core.settings import check_member, load
@@ -56,6 +57,9 @@ def main() -> None:
         model, pretrained, out = arguments.model, arguments.pretrained, arguments.out
         if out is None:
             raise InputError("--model needs --out: the folder to write the scores to")
+        _check_weights(model, pretrained, arguments.random)
+    if arguments.out is not None:
+        check_owned(arguments.out)
     data = arguments.data or params.folder
     if arguments.leakage_seeds is not None:
         _leakage(params, arguments.seed, arguments.leakage_seeds, arguments.out)
@@ -73,7 +77,21 @@ def main() -> None:
         occupations = _occupations(data / "occupations.csv")
         scores = _evaluate(model, pretrained, sets, occupations, said, captioned, params.evaluate)
     if scores is not None:
-        _write(scores, out)
+        with replaced(out) if arguments.seed is not None else owned(out) as folder:
+            _write(scores, folder)
+
+
+def _check_weights(model: str, pretrained: str | None, random: bool) -> None:
+    """Refuse an open_clip name without weights, whose scores would be those of chance, unless that is asked for."""
+    brings_its_own = Path(model).is_dir() or ":" in model
+    if random and (brings_its_own or pretrained):
+        raise InputError(f"--random: {pretrained or model} has weights of its own; leave out one of the two")
+    if not (brings_its_own or pretrained or random) and model.replace("/", "-") in open_clip.list_models():
+        tags = open_clip.list_pretrained_tags_by_model(model.replace("/", "-"))
+        raise InputError(
+            f"--model {model}: no --pretrained, so the weights would be random; name a checkpoint file"
+            f"{f' or one of {chr(44).join(tags)}' if tags else ''}, or ask for random weights by --random"
+        )
 
 
 def _evaluate(
@@ -88,6 +106,8 @@ def _evaluate(
     """Encode and measure; None in every process but the first."""
     settings = _settings(evaluate)
     state = PartialState(cpu=not torch.cuda.is_available())
+    if state.is_main_process:
+        print(f"evaluate {model}: processes: {state.num_processes}, on {state.device}", flush=True)
     try:
         encoder = embed.load_encoder(model, pretrained, state.device or "cpu")
         features = [_features(encoder, evalset, settings, evaluate.batch_size, state) for evalset in sets]
@@ -123,6 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     which.add_argument("--seed", type=int, help="evaluate the trained model of this seed")
     which.add_argument("--model", help="folder of a model, or an open_clip name (RN50, ViT-B-32, hf-hub:…)")
     parser.add_argument("--pretrained", help="with an open_clip name: a pretrained tag or a checkpoint file")
+    parser.add_argument("--random", action="store_true", help="with an open_clip name: untrained weights")
     parser.add_argument("--sets", nargs="+", metavar="SET", help=f"some of {', '.join(suite.KNOWN_SETS)}")
     parser.add_argument("--data", type=Path, help="folder with eval/ and occupations.csv (default: data/<profile>)")
     parser.add_argument("--profile", help="another profile than the one params.yaml names")
@@ -155,7 +176,8 @@ def _leakage(params: Settings, seed: int | None, seeds: Sequence[int], out: Path
             value, low, high = (scores.metrics[key + end] for end in ("", ".lo", ".hi"))
             print(f"| {key} | {value:.2f} | [{low:.2f}, {high:.2f}] | {part[name].std():.2f} |")
     if out is not None:
-        _write(scores, out)
+        with owned(out) as folder:
+            _write(scores, folder)
 
 
 def _captions(params: Settings, seed: int) -> Captions:
@@ -261,14 +283,12 @@ def _cached(path: Path, compute: Callable[[], Features], state: PartialState | N
     return features
 
 
-def _write(scores: Scores, out: Path) -> None:
+def _write(scores: Scores, folder: Path) -> None:
     """Write metrics and tables."""
-    with replaced(out) as folder:
-        (folder / "metrics.json").write_text(
-            json.dumps(scores.metrics, indent=2, sort_keys=True, allow_nan=False) + "\n"
-        )
-        for name, parts in scores.tables.items():
-            pd.concat(parts, ignore_index=True).to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
+    text = json.dumps(scores.metrics, indent=2, sort_keys=True, allow_nan=False)
+    (folder / "metrics.json").write_text(text + "\n")
+    for name, parts in scores.tables.items():
+        pd.concat(parts, ignore_index=True).to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@
 
 Reads samples, selection and shards of the profile; writes `models/<seed>/clip` (an open_clip `local-dir:`) when the
 training is complete, and `models/<seed>/curves` (DVCLive) as it goes. A run that was killed goes on from its last
-checkpoint in the work folder and ends with the same weights.
+checkpoint in the work folder and ends with the same weights; on another number of processes, with the same batches, so
+with the same weights but for rounding (and for BatchNorm, whose statistics are those of a process's part of a batch).
 """
 
 import argparse
@@ -107,17 +108,15 @@ class Run:
             )
         samples = _parquet(folder / "samples.parquet", ["key", "caption"])
         self.table = rows.join(samples, _parquet(folder / "selection.parquet"), str(folder / "selection.parquet"))
-        self.work = scratch.work_folder("train", self._shape(everything))
+        self.shape = self._shape(everything)
 
     def _shape(self, everything: Settings) -> dict[str, Any]:
         """Collect everything that shapes the weights: another shape never resumes this work."""
-        shards = sorted(self.table[["source", "shard"]].drop_duplicates().itertuples(index=False, name=None))
-        stats = []
-        for source, shard in shards:
-            path = self.folder / source / f"{shard}.tar"
-            if not path.is_file():
-                raise missing(f"{path}: no such shard", "run the stage that writes it (`dvc repro`)")
-            stats.append((str(path), path.stat().st_size, path.stat().st_mtime_ns))
+        pairs: list[tuple[str, str]] = sorted(
+            self.table[["source", "shard"]].drop_duplicates().itertuples(index=False, name=None)
+        )
+        with self.accelerator.local_main_process_first():  # the others find what it has hashed
+            shards = scratch.contents(self.folder / source / f"{shard}.tar" for source, shard in pairs)
         code = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
         hash_rows: Any = hash_pandas_object  # its signature hides `index`
         content = hash_rows(self.table, index=False).to_numpy().tobytes()
@@ -125,16 +124,25 @@ class Run:
             "train": self.section.model_dump(mode="json"),
             "profile": everything.profile,
             "seed": self.seed,
-            "processes": self.accelerator.num_processes,
-            "threads": torch.get_num_threads(),
             "versions": [torch.__version__, open_clip.__version__],
             "rows": hashlib.blake2b(content, digest_size=16).hexdigest(),
-            "shards": stats,
+            "shards": [*zip(pairs, shards, strict=True)],
             "code": hashlib.blake2b(code, digest_size=16).hexdigest(),
         }
 
     def execute(self) -> None:
         """Train and write the model."""
+        processes, threads = self._processes()
+        self._say(f"processes: {processes}, threads each: {threads}, on {self.accelerator.device.type}")
+        with scratch.alone("train", self.shape) if self.main else nullcontext():
+            self.work = scratch.work_folder("train", self.shape)
+            self.accelerator.wait_for_everyone()
+            self._execute()
+
+    def _processes(self) -> tuple[int, int]:
+        return self.accelerator.num_processes, torch.get_num_threads()
+
+    def _execute(self) -> None:
         section = self.section
         located = rows.locate(self.table, self.folder, section.on_bad_sample == "skip", self._bar("shards"))
         similarity = None
@@ -258,7 +266,9 @@ class Run:
         if accelerator.scaler is not None:
             accelerator.scaler.load_state_dict(state["scaler"])
         trainer.loss_sum, trainer.loss_count = state["loss_sum"].to(accelerator.device), state["loss_count"]
-        self._say(f"going on at step {step}")
+        begun = tuple(state["processes"])
+        other = "" if begun == self._processes() else f" (it was begun on {begun[0]} processes of {begun[1]} threads)"
+        self._say(f"going on at step {step}{other}")
         return trainer, Progress(step, state["points"], set(state["skipped"]))
 
     def _probe(self, preprocess: dict, tokenize: data.Tokenize) -> probe.Probe | None:
@@ -268,20 +278,24 @@ class Run:
         transform = cast(Any, image_transform_v2(PreprocessCfg(**preprocess), is_train=False))
         pictures: dict[str, torch.Tensor] = {}
         chosen: dict[str, pd.DataFrame] = {}
-        for role, name in (("pairs", "people"), ("persons", "portraits"), ("neutral", "objects")):
-            chosen[role], images = self._sample(name, only_gendered=role == "persons")
+        for role, name, needed in (
+            ("pairs", "people", "captions"),
+            ("persons", "portraits", "gender"),
+            ("neutral", "objects", None),
+        ):
+            chosen[role], images = self._sample(name, needed)
             pixels = [transform(Image.fromarray(image)) for image in images]
             pictures[role] = torch.stack(pixels) if pixels else torch.empty(0, 3, *_square(preprocess["size"]))
         captions = [texts[0] for texts in chosen["pairs"]["captions"]]
         return probe.prepare(pictures, captions, list(chosen["persons"]["gender"]), self._shares(), tokenize)
 
-    def _sample(self, name: str, only_gendered: bool) -> tuple[pd.DataFrame, list[np.ndarray]]:
-        """Take `train.probe` rows of an evaluation set with their images; none where the profile has no such set."""
+    def _sample(self, name: str, needed: str | None) -> tuple[pd.DataFrame, list[np.ndarray]]:
+        """Take `train.probe` rows of a set that say something in a column, with images; none where there is no set."""
         folder = self.folder / "eval"
         if not (folder / f"{name}.parquet").exists():
             return pd.DataFrame({"key": [], "captions": [], "gender": []}), []
         found = evaluation_sets.read_set(folder, name)
-        table = found.table[found.table["gender"] != ""] if only_gendered else found.table
+        table = found.table if needed is None else found.table[found.table[needed].str.len() > 0]
         places = np.linspace(0, len(table) - 1, min(self.section.probe, len(table))).astype(int)
         table = table.iloc[np.unique(places)]
         with found.images as images:
@@ -318,7 +332,10 @@ class Run:
             self._say(f"step {done} of {steps}: {said}")
 
         def on_keep(done: int) -> None:
-            if done == steps or curves is None:
+            if done == steps:
+                return
+            everywhere = {key for part in _gathered(skipped) for key in part}
+            if curves is None:
                 return
             with trainer.clock("checkpoint"):
                 scaler = self.accelerator.scaler
@@ -326,7 +343,8 @@ class Run:
                     "optimizer": trainer.optimizer.state_dict(),
                     "scaler": scaler.state_dict() if scaler is not None else {},
                     "points": curves.points,
-                    "skipped": sorted(skipped),
+                    "skipped": sorted(everywhere),
+                    "processes": list(self._processes()),
                     "loss_sum": trainer.loss_sum.cpu(),
                     "loss_count": trainer.loss_count,
                 }

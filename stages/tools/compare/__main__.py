@@ -26,7 +26,7 @@ import pandas as pd
 import yaml
 from pydantic import ValidationError
 
-from stages.core.atomic import replaced
+from stages.core.atomic import check_owned, owned
 from stages.core.errors import InputError, run
 from stages.results.formatting import NOT_BALANCED, counted, headlines
 from stages.results.panels import png
@@ -57,6 +57,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="folder (default: data/<profile>/results/compare)")
     arguments = parser.parse_args()
     params = load()
+    out = arguments.out or params.folder / "results" / "compare"
+    check_owned(out)
     if arguments.revs:
         runs = [_read_run(revision, revision, params) for revision in arguments.revs]
     else:
@@ -64,7 +66,7 @@ def main() -> None:
     table = tabulate(runs)
     main_ones = params.study.main if params.study else []
     files = study_files(table, params.profile, arguments.metrics, arguments.reference, main_ones)
-    with replaced(arguments.out or params.folder / "results" / "compare") as folder:
+    with owned(out) as folder:
         (folder / "figures").mkdir()
         for name, content in files.items():
             (folder / name).write_bytes(content)
