@@ -88,4 +88,4 @@ def test_an_unknown_shard_is_refused(corpus: Path) -> None:
         [*words[:-1], "00009"], cwd=corpus, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
-    assert done.stderr.strip() == "error: --shard: found '00009', expected one of 00000 (params.yaml: shards)"
+    assert done.stderr.strip() == "error: --shard: found 00009, expected one of 00000 (params.yaml: shards)"
