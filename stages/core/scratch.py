@@ -7,8 +7,10 @@ folder lies outside the outputs and, where ``COUNTERWEIGHT_WORK`` is set, at one
 import fcntl
 import hashlib
 import json
+import multiprocessing
 import os
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -96,6 +98,13 @@ def alone(purpose: str, shape: Mapping[str, Any]) -> Iterator[None]:
             print(f"{purpose}: another process is at this very work; waiting until it has ended", file=sys.stderr)
             fcntl.lockf(lock, fcntl.LOCK_EX)
         yield
+
+
+def end_with_parent() -> None:
+    """End this process of a pool when its parent does: one that is killed tells nobody, and the pool would wait on."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
 
 
 def work_folder(purpose: str, shape: Mapping[str, Any] | None = None) -> Path:

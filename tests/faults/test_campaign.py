@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -92,7 +91,9 @@ def chosen() -> list[Case]:
     if WANTED == "all":
         return every
     draw = random.Random(WANTED)
-    return [case for kind, count in SAMPLED.items() for case in draw.sample([c for c in every if c.kind == kind], count)]
+    return [
+        case for kind, count in SAMPLED.items() for case in draw.sample([c for c in every if c.kind == kind], count)
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +161,9 @@ class Disk:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir()
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200m", "tmpfs", folder], capture_output=True, text=True)
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=200m", "tmpfs", folder], capture_output=True, text=True
+        )
         if done.returncode:
             folder.rmdir()
             pytest.skip(f"a small disk cannot be mounted here: {done.stderr.strip()}")
@@ -259,7 +262,9 @@ def damaged(table: pa.Table, fault: str, column: str) -> pa.Table:
     values = table[column].to_pylist()
     if fault == "null":
         return table.set_column(place, column, pa.array([None, *values[1:]], table.schema.field(column).type))
-    other = [index for index, _ in enumerate(values)] if isinstance(values[0], str | list) else [f"v{v}" for v in values]
+    other = (
+        [index for index, _ in enumerate(values)] if isinstance(values[0], str | list) else [f"v{v}" for v in values]
+    )
     return table.set_column(place, column, pa.array(other))
 
 
@@ -286,4 +291,4 @@ def twice(case: Case, run: Run, finished: Run, tmp_path: Path) -> None:
 
 def test_the_small_table_of_columns_is_that_of_the_run(finished: Run) -> None:
     for table in {name for names in TABLES.values() for name in names}:
-        assert set(columns(table)) <= set(pd.read_parquet(finished.data / f"{table}.parquet").columns), table
+        assert set(columns(table)) <= set(pq.read_schema(finished.data / f"{table}.parquet").names), table
