@@ -8,7 +8,7 @@ export COUNTERWEIGHT_WORK ?= $(abspath .work)
 AGAINST ?= origin/main
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro study pr-check plots hooks test test-fast lint format bench pretrain quality clean
+.PHONY: help install repro study pr-check plots hooks test test-fast faults mutants lint format bench pretrain quality clean
 
 help: ## This list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -45,6 +45,12 @@ test: install lint ## Everything that guards the project: lint, types, tests, th
 
 test-fast: install ## The tests without the end-to-end run.
 	OMP_NUM_THREADS=1 python -m pytest --numprocesses 2 --dist loadfile --ignore tests/test_pipeline.py
+
+faults: install ## Every fault of tests/faults (kills, full disks, damaged files) in every stage: an hour or two.
+	FAULTS=all OMP_NUM_THREADS=1 python -m pytest tests/faults
+
+mutants: install ## Change the solver and the metrics, one operator at a time: which changes no test notices (hours).
+	python -m tests.mutants
 
 lint: install ## ruff, numpydoc and pyright.
 	ruff check .

@@ -37,6 +37,7 @@ from stages.core.errors import InputError, missing, run
 from stages.core.scratch import contents, work_folder
 from stages.core.seeds import uniform
 from stages.core.settings import load
+from stages.corpus import columns
 from stages.corpus.attributes import GROUPS
 from stages.corpus.evaluation_sets import read_set
 from stages.corpus.shards import Shard
@@ -45,16 +46,15 @@ if TYPE_CHECKING:
     from stages.annotate.zero_shot import Recogniser
 
 BATCH = 8192  # rows of samples.parquet read at a time
-COLUMNS = ("key", "shard", "caption", "kind", *GROUPS)
+NEEDED: dict[str, columns.Kind] = {"key": "text", "shard": "text", "caption": "text"}
+COLUMNS = (*NEEDED, "kind", *GROUPS)
 
 
 def main() -> None:
     """Annotate the corpus of the profile in params.yaml."""
     argparse.ArgumentParser(prog="python -m stages.annotate", description=__doc__).parse_args()
     params = load(Settings)
-    path = params.folder / "samples.parquet"
-    if not path.is_file():
-        raise missing(f"{path}: no such file", "run `dvc repro download`")
+    columns.check(params.folder / "samples.parquet", NEEDED)
     for source in ("real", "synthetic"):
         for name in params.shards:
             if not (shard := params.folder / source / f"{name}.tar").is_file():
@@ -101,10 +101,10 @@ class Annotation:
 
     def _by_shard(self) -> Iterator[tuple[str, pd.DataFrame]]:
         """Read the samples, one shard at a time, in the order of the shards."""
-        columns = [name for name in COLUMNS if name in self.samples.schema_arrow.names]
+        found = [name for name in COLUMNS if name in self.samples.schema_arrow.names]
         waiting = iter(self.shards)
-        name, pending = next(waiting), pd.DataFrame(columns=pd.Index(columns))
-        for batch in self.samples.iter_batches(BATCH, columns=columns):
+        name, pending = next(waiting), pd.DataFrame(columns=pd.Index(found))
+        for batch in self.samples.iter_batches(BATCH, columns=found):
             for shard, part in batch.to_pandas().groupby("shard", sort=False):
                 while shard != name:
                     yield name, pending

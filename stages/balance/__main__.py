@@ -39,10 +39,11 @@ from stages.balance.selection import Allotment, allot, leave_room
 from stages.balance.settings import Balance, Settings
 from stages.balance.solver import UncertifiedError
 from stages.core.atomic import merged
-from stages.core.errors import InputError, missing, run
+from stages.core.errors import InputError, run
 from stages.core.scratch import work_folder
 from stages.core.settings import load
 from stages.corpus.attributes import GROUPS, sensitive_column
+from stages.corpus.columns import check
 
 MEMORY = "2GB"  # what DuckDB may hold; it spills the rest
 
@@ -87,8 +88,7 @@ def main() -> None:
 
 def _labels(path: Path, groups: list[tuple[str, str]], settings: Balance) -> list[str]:
     """Columns of the labels; check that all needed ones are there and boolean."""
-    if not path.is_file():
-        raise missing(f"{path}: no such file", "run the stage annotate first (`dvc repro annotate`)")
+    check(path, {"key": "text", "source": "text"})
     schema = pq.read_schema(path)
     needed = ["key", "source", *(sensitive_column(*group) for group in groups)]
     if settings.utility and settings.utility not in pq.read_schema(path.with_name("samples.parquet")).names:
@@ -121,8 +121,8 @@ def _target(settings: Balance) -> dict[str, Goal]:
 @contextmanager
 def _connection(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a throw-away database on disk, with the two inputs as views."""
-    if not (samples := folder / "samples.parquet").is_file():
-        raise missing(f"{samples}: no such file", "run the stage download first (`dvc repro download`)")
+    samples = folder / "samples.parquet"
+    check(samples, {"key": "text", "shard": "text", "caption": "text", "u": "number"})
     with (
         tempfile.TemporaryDirectory(dir=work_folder("balance")) as spill,
         duckdb.connect(str(Path(spill) / "mix.duckdb"), config={"memory_limit": MEMORY}) as connection,

@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from stages.caption.captioner import Captioner, Standardise, count_parameters
 from stages.caption.clipcap import ClipCap, pretrained_gpt2, small_gpt2
-from stages.caption.data import batches, steps_of_phases, training_rows
+from stages.caption.data import SAMPLES, SELECTION, batches, steps_of_phases, training_rows
 from stages.caption.decoding import caption
 from stages.caption.features import extract, load_tower
 from stages.caption.settings import Fitting, LanguageModel, Settings
@@ -35,6 +35,7 @@ from stages.core.atomic import written
 from stages.core.errors import InputError, missing, run
 from stages.core.scratch import alone, contents, digest, work_folder
 from stages.core.settings import check_member, load
+from stages.corpus import columns
 from stages.corpus.evaluation_sets import EvalSet, read_set
 from stages.corpus.shards import Shard
 
@@ -81,8 +82,8 @@ def main() -> None:
             file.write_text("{}\n")
         return
     rows = training_rows(
-        _read_table(folder / "selection.parquet"),
-        _read_table(folder / "samples.parquet"),
+        columns.read(folder / "selection.parquet", SELECTION),
+        columns.read(folder / "samples.parquet", SAMPLES),
         [phase.data for phase in params.train.schedule],
         settings.max_images,
         seed,
@@ -298,15 +299,6 @@ def _scale(features: NDArray[np.float16]) -> Standardise:
     """Measure mean and spread of each feature over training images (and places)."""
     some = np.asarray(features[:: max(1, len(features) // SCALE_ROWS)], np.float32).reshape(-1, features.shape[-1])
     return Standardise(torch.from_numpy(some.mean(axis=0)), torch.from_numpy(some.std(axis=0)))
-
-
-def _read_table(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_parquet(path)
-    except FileNotFoundError:
-        raise missing(f"{path}: no such file", "run the stage that writes it (`dvc repro`)") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not a readable parquet file ({error}); write it again") from None
 
 
 def _hash_rows(rows: pd.DataFrame) -> str:

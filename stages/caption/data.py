@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from stages.core.errors import InputError
 from stages.core.seeds import uniform
+from stages.corpus.columns import Kind
 
-SELECTION = {"key", "shard", "source", "copies"}
-SAMPLES = {"key", "caption"}
+SELECTION: dict[str, Kind] = {"key": "text", "shard": "text", "source": "text", "copies": "whole number"}
+SAMPLES: dict[str, Kind] = {"key": "text", "caption": "text"}
 
 
 def training_rows(
@@ -41,7 +42,7 @@ def training_rows(
         If columns are missing, a key has no caption, or no row is left.
     """
     for table, name, columns in ((selection, "selection.parquet", SELECTION), (samples, "samples.parquet", SAMPLES)):
-        if missing := sorted(columns - set(table.columns)):
+        if missing := sorted(columns.keys() - set(table.columns)):
             raise InputError(f"{name}: column {missing[0]} is missing (found: {', '.join(table.columns)})")
     rows = selection[sorted(SELECTION)].merge(samples[["key", "caption"]], on="key", how="left", validate="1:1")
     lost = rows.loc[rows["caption"].isna().to_numpy(), "key"].tolist()

@@ -16,6 +16,7 @@ import pandas as pd
 
 from stages.core.atomic import merged
 from stages.core.errors import InputError, missing
+from stages.corpus import columns
 from stages.corpus.shards import Shard, write_shard
 
 ATTRIBUTES = ("gender", "skin_tone", "age", "ethnicity")
@@ -72,6 +73,7 @@ def read_set(folder: Path, name: str) -> EvalSet:
         ) from None
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not a readable parquet file ({error}); write the set again") from None
+    columns.check(path, {**dict.fromkeys(TEXT_COLUMNS, "text"), "captions": "list of texts"})
     check(table, str(path))
     images = Shard(folder / f"{name}.tar")
     lost = [key for key in table["key"] if key not in images]

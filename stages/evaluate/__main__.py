@@ -32,6 +32,8 @@ from stages.core.atomic import check_owned, owned, replaced, written
 from stages.core.errors import InputError, missing, run
 from stages.core.scratch import work_folder
 from stages.core.settings import check_member, load
+from stages.corpus import columns
+from stages.corpus.attributes import OCCUPATIONS, occupation_column, sensitive_columns
 from stages.corpus.evaluation_sets import EvalSet, read_set
 from stages.evaluate import amplification, captioning, embed, leakage, suite
 from stages.evaluate.scores import Scores
@@ -187,19 +189,20 @@ def _captions(params: Settings, seed: int) -> Captions:
         path = params.folder / "captions" / str(seed) / f"{captioner}.parquet"
         if not path.is_file():
             raise missing(f"{path}: no captions", f"run `dvc repro caption@{seed}`")
-        table = pd.read_parquet(path)
+        table = columns.read(path, {"key": "text", "caption": "text"})
         found[captioner] = dict(zip(table["key"], table["caption"], strict=True))
     return found
 
 
 def _corpus(params: Settings) -> amplification.Corpus:
     """Read what the captioners were trained on."""
-    selection, attributes = params.folder / "selection.parquet", params.folder / "attributes.parquet"
-    for path in (selection, attributes):
-        if not path.is_file():
-            raise missing(f"{path}: no such file", "run the stage that writes it (`dvc repro`)")
+    rows: dict[str, columns.Kind] = {"key": "text", "source": "text"}
+    selection = columns.read(params.folder / "selection.parquet", {**rows, "copies": "whole number"})
+    known: dict[str, columns.Kind] = dict.fromkeys(map(occupation_column, OCCUPATIONS), "truth value")
+    known |= dict.fromkeys(sensitive_columns(), "truth value")
+    attributes = columns.read(params.folder / "attributes.parquet", {**rows, **known}, ("key", "source"))
     phases = [(phase.data, phase.share) for phase in params.train.schedule]
-    return amplification.corpus(pd.read_parquet(selection), pd.read_parquet(attributes), phases)
+    return amplification.corpus(selection, attributes, phases)
 
 
 def _settings(evaluate: Evaluate) -> Options:

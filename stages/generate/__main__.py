@@ -1,8 +1,8 @@
 """Generate the synthetic images of one shard: `python -m stages.generate --shard 00000`.
 
 Resumes after a kill and runs on any number of processes (LAUNCH="accelerate launch -m"): the shard is cut into parts of
-`batch_size` samples whatever the number of processes; finished parts lie in the work folder until the tar is written
-from them at the end, so its bytes do not depend on either.
+`batch_size` samples whatever the number of processes; finished parts lie in the work folder, and the tar is written
+from them at the end, so its bytes do not depend on either. The parts are removed when the tar is there.
 """
 
 import argparse
@@ -74,8 +74,7 @@ def main() -> None:
     state = PartialState()
     source = settings.folder / "real" / f"{shard}.tar"
     captions = read_captions(source, settings.download.seed, ours.max_alpha)
-    keys = list(captions)
-    shape = {
+    shape: dict[str, object] = {
         "generate": ours.model_dump(mode="json"),
         "model": model_fingerprint(ours.model, ours.revision),
         "side": settings.download.resolution,
@@ -87,56 +86,51 @@ def main() -> None:
         print(f"generate {shard}: processes: {state.num_processes}, on {state.device}", flush=True)
     with alone("generate", shape) if state.is_main_process else nullcontext():
         state.wait_for_everyone()
-        work = work_folder("generate", shape)
-        parts = [keys[start : start + ours.batch_size] for start in range(0, len(keys), ours.batch_size)]
-        files = [work / f"{index:06d}.safetensors" for index in range(len(parts))]
-        _generate(settings, shard, captions, parts, files, state)
-        state.wait_for_everyone()
-        if state.is_main_process:
-            count = write_shard(settings.folder / "synthetic" / f"{shard}.tar", _members(parts, files))
-            flagged = sum(int(load_file(file)["flagged"].sum()) for file in files)
-            shutil.rmtree(work)
-            note = f", {flagged} blanked by the safety checker" if flagged else ""
-            print(f"generate {shard}: {count} images{note}")
+        _generate(settings, shard, captions, shape, state)
 
 
 def _generate(
-    settings: Settings,
-    shard: str,
-    captions: dict[str, str],
-    parts: list[list[str]],
-    files: list[Path],
-    state: PartialState,
+    settings: Settings, shard: str, captions: dict[str, str], shape: dict[str, object], state: PartialState
 ) -> None:
-    """Generate the parts of this process that are not there yet."""
-    ours, side = settings.generate, settings.download.resolution
+    """Generate the parts that are not there yet, each process its own, and write the shard."""
+    ours, keys, source = settings.generate, list(captions), settings.folder / "real" / f"{shard}.tar"
+    work = work_folder("generate", shape)
+    parts = [keys[start : start + ours.batch_size] for start in range(0, len(keys), ours.batch_size)]
+    files = [work / f"{index:06d}.safetensors" for index in range(len(parts))]
     mine = [index for index in range(state.process_index, len(parts), state.num_processes) if not files[index].exists()]
-    if not mine:
-        return
-    pipeline = load_pipeline(
-        ours.model,
-        ours.revision,
-        ours.scheduler,
-        ours.safety_checker,
-        getattr(torch, ours.dtype),
-        state.device or torch.device("cpu"),
-    )
-    sampler = Sampler(
-        pipeline, Sampling(ours.steps, ours.guidance, ours.guidance_stop, ours.negative_prompt, ours.resolution)
-    )
+    if mine:
+        pipeline = load_pipeline(
+            ours.model,
+            ours.revision,
+            ours.scheduler,
+            ours.safety_checker,
+            getattr(torch, ours.dtype),
+            state.device or torch.device("cpu"),
+        )
+        sampler = Sampler(
+            pipeline, Sampling(ours.steps, ours.guidance, ours.guidance_stop, ours.negative_prompt, ours.resolution)
+        )
+        if state.is_main_process:
+            _say_odd_captions(source, sampler, captions)
+        done = sum(len(parts[i]) for i in range(len(parts)) if i not in mine)
+        with tqdm(
+            total=len(keys), initial=done, desc=f"generate {shard}", unit="image", disable=not state.is_main_process
+        ) as bar:
+            for index in mine:
+                texts = [captions[key] for key in parts[index]]
+                images, flagged = sampler.images(texts, [derive(ours.seed, key, "noise") for key in parts[index]])
+                side = settings.download.resolution
+                images = np.ascontiguousarray([square(image, side) for image in images])  # safetensors ignores strides
+                with written(files[index]) as file:
+                    save_file({"images": images, "flagged": flagged}, file)
+                bar.update(len(texts))
+    state.wait_for_everyone()
     if state.is_main_process:
-        _say_odd_captions(settings.folder / "real" / f"{shard}.tar", sampler, captions)
-    done = sum(len(parts[i]) for i in range(len(parts)) if i not in mine)
-    with tqdm(
-        total=len(captions), initial=done, desc=f"generate {shard}", unit="image", disable=not state.is_main_process
-    ) as bar:
-        for index in mine:
-            texts = [captions[key] for key in parts[index]]
-            images, flagged = sampler.images(texts, [derive(ours.seed, key, "noise") for key in parts[index]])
-            images = np.ascontiguousarray([square(image, side) for image in images])  # safetensors ignores strides
-            with written(files[index]) as file:
-                save_file({"images": images, "flagged": flagged}, file)
-            bar.update(len(texts))
+        count = write_shard(settings.folder / "synthetic" / f"{shard}.tar", _members(parts, files))
+        flagged = sum(int(load_file(file)["flagged"].sum()) for file in files)
+        shutil.rmtree(work)
+        note = f", {flagged} blanked by the safety checker" if flagged else ""
+        print(f"generate {shard}: {count} images{note}")
 
 
 def _members(parts: list[list[str]], files: list[Path]) -> Iterator[tuple[str, dict[str, bytes]]]:

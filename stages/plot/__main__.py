@@ -22,6 +22,8 @@ from rich.table import Table
 from stages.core.atomic import merged
 from stages.core.errors import InputError, missing, run
 from stages.core.settings import Merged, load
+from stages.corpus import columns
+from stages.corpus.attributes import sensitive_columns
 from stages.corpus.evaluation_sets import read_set
 from stages.corpus.shards import Shard
 from stages.plot import aggregate, figures, provenance, sheets
@@ -225,12 +227,13 @@ class Reader:
         """Put into words what `annotate` sees in the images of keys."""
         if not keys:
             return {}
-        path = self.folder / "attributes.parquet"
-        try:
-            table = pd.read_parquet(path, filters=[("key", "in", keys)])
-        except FileNotFoundError:
-            raise missing(f"{path}: no such file", "run the stage annotate (`dvc repro annotate`)") from None
-        sensitive = [column for column in table if column.startswith("s_")]
+        sensitive: dict[str, columns.Kind] = dict.fromkeys(sensitive_columns(), "truth value")
+        table = columns.read(
+            self.folder / "attributes.parquet",
+            {"key": "text", "source": "text", **sensitive},
+            ("key", "source"),
+            filters=[("key", "in", keys)],
+        )
         return {
             (row["key"], row["source"]): ", ".join(column.rsplit("_", 1)[-1] for column in sensitive if row[column])
             for row in table.to_dict("records")
@@ -242,10 +245,7 @@ class Reader:
         captions: dict[str, dict[str, str]] = {}
         for name in self.params.caption.captioners:
             path = folder / f"{name}.parquet"
-            try:
-                table = pd.read_parquet(path)
-            except FileNotFoundError:
-                raise missing(f"{path}: no such file", "run the stage caption (`dvc repro caption`)") from None
+            table = columns.read(path, {"key": "text", "caption": "text"})
             captions[name] = dict(zip(table["key"], table["caption"], strict=True))
         if not captions:
             return []

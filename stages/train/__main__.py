@@ -38,7 +38,7 @@ from stages.core import scratch
 from stages.core.atomic import replaced, written
 from stages.core.errors import InputError, missing, run
 from stages.core.settings import check_member, load
-from stages.corpus import evaluation_sets
+from stages.corpus import columns, evaluation_sets
 from stages.train import checkpoint, data, economy, loop, models, probe, quality, rows, schedule, tokens
 from stages.train.curves import Curves
 from stages.train.settings import Quality, Settings, Train
@@ -106,8 +106,10 @@ class Run:
             raise InputError(
                 f"train.batch_size: found {section.batch_size}, expected a multiple of processes × accumulate: {pieces}"
             )
-        samples = _parquet(folder / "samples.parquet", ["key", "caption"])
-        self.table = rows.join(samples, _parquet(folder / "selection.parquet"), str(folder / "selection.parquet"))
+        in_one_buffer = {"dtype_backend": "pyarrow"}  # strings are not objects, which would need ten times the memory
+        samples = columns.read(folder / "samples.parquet", rows.SAMPLES, columns=["key", "caption"], **in_one_buffer)
+        selection = columns.read(folder / "selection.parquet", rows.SELECTION, **in_one_buffer)
+        self.table = rows.join(samples, selection, str(folder / "selection.parquet"))
         self.shape = self._shape(everything)
 
     def _shape(self, everything: Settings) -> dict[str, Any]:
@@ -421,15 +423,6 @@ class Run:
     def _bar(self, what: str) -> Any:
         silent = not self.main or not sys.stderr.isatty()
         return lambda items: tqdm(items, desc=what, disable=silent, leave=False)
-
-
-def _parquet(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
-    try:
-        return pd.read_parquet(path, columns=columns, dtype_backend="pyarrow")  # strings in one buffer, not as objects
-    except FileNotFoundError:
-        raise missing(f"{path}: no such file", "run the stage that writes it (`dvc repro`)") from None
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path}: not readable ({error}); write it again (`dvc repro`)") from None
 
 
 def _square(size: int | Iterable[int]) -> tuple[int, int]:

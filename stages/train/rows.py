@@ -15,9 +15,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from stages.core.errors import InputError
+from stages.corpus.columns import Kind
 from stages.corpus.shards import Shard
 
-SELECTION = ("key", "shard", "source", "copies")
+SELECTION: dict[str, Kind] = {"key": "text", "shard": "text", "source": "text", "copies": "whole number"}
+SAMPLES: dict[str, Kind] = {"key": "text", "caption": "text"}
 SOURCES = ("real", "synthetic")
 
 
