@@ -28,7 +28,7 @@ _IS: dict[Kind, Callable[[pa.DataType], bool]] = {
 }
 
 
-def check(path: Path, columns: Mapping[str, Kind]) -> None:
+def check(path: Path, needed: Mapping[str, Kind]) -> None:
     """
     Check the columns that are needed, by what the file says of itself; its rows are not read.
 
@@ -44,7 +44,7 @@ def check(path: Path, columns: Mapping[str, Kind]) -> None:
         raise missing(f"{path}: no such file", AGAIN) from None
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{path}: not a readable parquet file ({error}); {AGAIN} again") from None
-    for name, kind in columns.items():
+    for name, kind in needed.items():
         if name not in schema.names:
             raise InputError(f"{path}: column {name} is missing (found: {', '.join(schema.names)}); {AGAIN} again")
         if not _IS[kind](found := schema.field(name).type):
@@ -53,11 +53,11 @@ def check(path: Path, columns: Mapping[str, Kind]) -> None:
         for place in range(metadata.num_columns):
             part = metadata.row_group(group).column(place)
             name = part.path_in_schema
-            if name in columns and part.statistics is not None and part.statistics.null_count:
+            if name in needed and part.statistics is not None and part.statistics.null_count:
                 raise InputError(f"{path}: column {name}: found a null, expected a value in every row; {AGAIN} again")
 
 
-def read(path: Path, columns: Mapping[str, Kind], unique: tuple[str, ...] = ("key",), **options: Any) -> pd.DataFrame:
+def read(path: Path, needed: Mapping[str, Kind], unique: tuple[str, ...] = ("key",), **options: Any) -> pd.DataFrame:
     """
     Read a table, other columns and all, after `check`.
 
@@ -73,7 +73,7 @@ def read(path: Path, columns: Mapping[str, Kind], unique: tuple[str, ...] = ("ke
     InputError
         See `check`; or if a key comes twice.
     """
-    check(path, columns)
+    check(path, needed)
     try:
         table = pd.read_parquet(path, **options)
     except (OSError, ValueError) as error:

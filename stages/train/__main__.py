@@ -106,9 +106,10 @@ class Run:
             raise InputError(
                 f"train.batch_size: found {section.batch_size}, expected a multiple of processes × accumulate: {pieces}"
             )
-        in_one_buffer = {"dtype_backend": "pyarrow"}  # strings are not objects, which would need ten times the memory
-        samples = columns.read(folder / "samples.parquet", rows.SAMPLES, columns=["key", "caption"], **in_one_buffer)
-        selection = columns.read(folder / "selection.parquet", rows.SELECTION, **in_one_buffer)
+        # strings in one buffer, not as objects
+        captions = {"columns": ["key", "caption"], "dtype_backend": "pyarrow"}
+        samples = columns.read(folder / "samples.parquet", rows.SAMPLES, **captions)
+        selection = columns.read(folder / "selection.parquet", rows.SELECTION, dtype_backend="pyarrow")
         self.table = rows.join(samples, selection, str(folder / "selection.parquet"))
         self.shape = self._shape(everything)
 
