@@ -8,7 +8,7 @@ export COUNTERWEIGHT_WORK ?= $(abspath .work)
 AGAINST ?= origin/main
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro study verify pr-check hooks test test-fast test-numerics lint format bench pretrain quality clean
+.PHONY: help install repro study verify pr-check hooks test test-fast test-numerics faults mutants lint format bench pretrain quality clean
 
 help: ## This list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -51,6 +51,12 @@ test-fast: install ## The tests without the end-to-end run.
 
 test-numerics: install ## The numeric tests on kernels that round otherwise, as another processor would. SETTINGS=--reduced
 	python tests/numerics.py $(SETTINGS)
+
+faults: install ## Every fault of tests/faults (kills, full disks, damaged files) in every stage: an hour or two.
+	FAULTS=all OMP_NUM_THREADS=1 python -m pytest tests/faults
+
+mutants: install ## Change the solver and the metrics, one operator at a time: which changes no test notices (hours).
+	python -m tests.mutants
 
 lint: install ## ruff, numpydoc and pyright.
 	ruff check .

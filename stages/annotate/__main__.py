@@ -38,9 +38,10 @@ from stages.annotate.table import (
 from stages.core.atomic import merged, written
 from stages.core.errors import InputError, missing, run
 from stages.core.progress import progress
-from stages.core.scratch import work_folder
+from stages.core.scratch import contents, work_folder
 from stages.core.seeds import uniform
 from stages.core.settings import load
+from stages.corpus import columns
 from stages.corpus.attributes import GROUPS
 from stages.corpus.evaluation_sets import read_set
 from stages.corpus.shards import Pictures, Shard
@@ -50,16 +51,15 @@ if TYPE_CHECKING:
     from stages.annotate.zero_shot import Recogniser
 
 BATCH = 8192  # rows of samples.parquet read at a time
-COLUMNS = ("key", "shard", "caption", "kind", *GROUPS)
+NEEDED: dict[str, columns.Kind] = {"key": "text", "shard": "text", "caption": "text"}
+COLUMNS = (*NEEDED, "kind", *GROUPS)
 
 
 def main() -> None:
     """Annotate the corpus of the profile in params.yaml."""
     argparse.ArgumentParser(prog="python -m stages.annotate", description=__doc__).parse_args()
     params = load(Settings)
-    path = params.folder / "samples.parquet"
-    if not path.is_file():
-        raise missing(f"{path}: no such file", "run `dvc repro download`")
+    columns.check(params.folder / "samples.parquet", NEEDED)
     for source in ("real", "synthetic"):
         for name in params.shards:
             if not (shard := params.folder / source / f"{name}.tar").is_file():
@@ -107,10 +107,10 @@ class Annotation:
 
     def _by_shard(self) -> Iterator[tuple[str, pd.DataFrame]]:
         """Read the samples, one shard at a time, in the order of the shards."""
-        columns = [name for name in COLUMNS if name in self.samples.schema_arrow.names]
+        found = [name for name in COLUMNS if name in self.samples.schema_arrow.names]
         waiting = iter(self.shards)
-        name, pending = next(waiting), pd.DataFrame(columns=pd.Index(columns))
-        for batch in self.samples.iter_batches(BATCH, columns=columns):
+        name, pending = next(waiting), pd.DataFrame(columns=pd.Index(found))
+        for batch in self.samples.iter_batches(BATCH, columns=found):
             for shard, part in batch.to_pandas().groupby("shard", sort=False):
                 while shard != name:
                     yield name, pending
@@ -155,7 +155,8 @@ class Annotation:
             small = classifier.shrink(shard.read_image(key) for key in shard.keys)
             return self._decide(classifier.probabilities(self.network, small))
         assert self.recogniser is not None
-        shape = {"model": str(self.settings.zero_shot), "threshold": self.settings.threshold, **_stamp(shard)}
+        shape: dict[str, object] = {"model": str(self.settings.zero_shot), "threshold": self.settings.threshold}
+        shape["shard"] = contents([shard.path])
         kept = work_folder("annotate", shape) / "seen.json"
         if not kept.exists():
             seen = self._decide(self.recogniser.probabilities(Pictures(shard, shard.keys)))
@@ -166,7 +167,8 @@ class Annotation:
     def _alike(self, captions: list[str], shard: Shard) -> NDArray[np.float32]:
         """Compare the images of a shard with their captions; what was scored is kept for a resumed run."""
         assert self.judge is not None
-        kept = work_folder("similarity", {"model": str(self.settings.similarity), **_stamp(shard)}) / "scores.npy"
+        shape = {"model": str(self.settings.similarity), "shard": contents([shard.path])}
+        kept = work_folder("similarity", shape) / "scores.npy"
         if not kept.exists():
             bar = progress(shard.keys, str(shard.path), unit="image", leave=False)
             scores = self.judge.similarity((shard.read_image(key) for key in bar), captions)
@@ -252,12 +254,6 @@ def _judge(settings: Annotate) -> "Judge | None":
     from stages.annotate.similarity import Judge  # brings open_clip
 
     return Judge(settings.similarity)
-
-
-def _stamp(shard: Shard) -> dict[str, object]:
-    """Tell one state of a shard from another."""
-    stat = shard.path.stat()
-    return {"shard": str(shard.path.resolve()), "size": stat.st_size, "time": stat.st_mtime_ns}
 
 
 def _count_blanked(counts: Counter[str], real: Groups, blanked: NDArray[np.bool_]) -> None:

@@ -39,11 +39,12 @@ from stages.balance.selection import Allotment, allot, leave_room
 from stages.balance.settings import Balance, Settings
 from stages.balance.solver import UncertifiedError
 from stages.core.atomic import merged
-from stages.core.errors import InputError, missing, run
+from stages.core.errors import InputError, run
 from stages.core.scratch import work_folder
 from stages.core.settings import load
 from stages.corpus import tables
 from stages.corpus.attributes import GROUPS, open_column, says_column, sensitive_column
+from stages.corpus.columns import check
 
 MEMORY = "2GB"  # what DuckDB may hold; it spills the rest
 DIGITS = 9  # of weights: linear algebra differs between processors from the 12th on, and the mix shall not
@@ -105,8 +106,7 @@ def main() -> None:
 
 def _labels(path: Path, groups: list[tuple[str, str]], settings: Balance) -> list[str]:
     """Columns of the labels; check that all needed ones are there and boolean."""
-    if not path.is_file():
-        raise missing(f"{path}: no such file", "run the stage annotate first (`dvc repro annotate`)")
+    check(path, {"key": "text", "source": "text"})
     schema = pq.read_schema(path)
     needed = ["key", "source", *(sensitive_column(*group) for group in groups)]
     if settings.open:
@@ -152,8 +152,8 @@ def _target(settings: Balance) -> dict[str, Goal]:
 @contextmanager
 def _connection(folder: Path, opened: Mapping[str, tuple[str, str]]) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a throw-away database with the two inputs as views; `opened` maps further columns to (label, says)."""
-    if not (samples := folder / "samples.parquet").is_file():
-        raise missing(f"{samples}: no such file", "run the stage download first (`dvc repro download`)")
+    samples = folder / "samples.parquet"
+    check(samples, {"key": "text", "shard": "text", "caption": "text", "u": "number"})
     with (
         tempfile.TemporaryDirectory(dir=work_folder("balance")) as spill,
         duckdb.connect(str(Path(spill) / "mix.duckdb"), config={"memory_limit": MEMORY}) as connection,

@@ -8,7 +8,10 @@ captioners; a killed run goes on there, and ends with the same captions. A finis
 import argparse
 import hashlib
 import json
+import os
+import pickle
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,10 +33,12 @@ from stages.caption.vocabulary import Vocabulary, words_of, words_of_model
 from stages.core.atomic import written
 from stages.core.errors import InputError, missing, run
 from stages.core.progress import progress
-from stages.core.scratch import digest, work_folder
+from stages.core.scratch import alone, contents, digest, work_folder
 from stages.core.settings import check_member, load
-from stages.corpus.evaluation_sets import read_set
+from stages.corpus import columns
+from stages.corpus.evaluation_sets import EvalSet, read_set
 from stages.corpus.schedule import spans
+from stages.corpus.selection import SAMPLES, SELECTION
 from stages.corpus.shards import Shard
 
 SCALE_ROWS = 20_000  # rows behind mean and spread of a feature: enough for two digits
@@ -79,23 +84,33 @@ def main() -> None:
         with written(output / "training.json") as file:
             file.write_text("{}\n")
         return
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    selection = _read_table(folder / "selection.parquet")
+    selection = columns.read(folder / "selection.parquet", SELECTION)
     rows = training_rows(
         selection,
-        _read_table(folder / "samples.parquet"),
+        columns.read(folder / "samples.parquet", SAMPLES),
         [phase.data for phase in params.train.schedule],
         settings.max_images,
         seed,
     )
     people = read_set(folder / "eval", settings.evaluation_set)
-    keys = people.table["key"].tolist()
     clip = folder / "models" / str(seed) / "clip"
     weights = clip / "model.safetensors"
     if not weights.is_file():
         raise missing(f"{weights}: no such file", "train the model first (`dvc repro train`)")
     shape: dict[str, object] = {"clip": digest([weights, clip / "open_clip_config.json"])}
-    shape |= {"rows": _hash_rows(rows), "shards": _stamps(folder, rows)}
+    with alone("caption", shape):  # models of one CLIP share its features
+        mix = min(len(selection), settings.max_images or len(selection))  # all rows, whatever balancing and filter
+        _caption(params, seed, clip, shape, rows, people, mix)
+
+
+def _caption(
+    params: Settings, seed: int, clip: Path, shape: dict[str, object], rows: pd.DataFrame, people: EvalSet, mix: int
+) -> None:
+    """Train the captioners of one CLIP as long as `mix` rows say, and caption the set with each."""
+    settings, folder = params.caption, params.folder
+    output, keys = folder / "captions" / str(seed), people.table["key"].tolist()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    shape |= {"rows": _hash_rows(rows), "shards": _shards(folder, rows)}
     seen = _features(
         clip,
         len(rows),
@@ -108,11 +123,10 @@ def main() -> None:
         clip,
         len(keys),
         lambda start: (people.images.read_image(key) for key in keys[start:]),
-        {**shape, "rows": keys, "shards": _stamp(people.images.path)},
+        {**shape, "rows": keys, "shards": contents([people.images.path])},
         settings.feature_batch,
         device,
     )
-    mix = min(len(selection), settings.max_images or len(selection))  # all rows, as many for every balancing and filter
     job = Job(params, seed, device, rows, seen, mix, {**shape, "mix": mix})
     output.mkdir(parents=True, exist_ok=True)
     training, scratch = {}, [seen.folder, asked.folder]
@@ -193,9 +207,13 @@ def _train(name: str, captioner: Captioner, vocabulary: Vocabulary, job: Job, wo
     )
     trainer, losses, checkpoint = Trainer(captioner, optimisation), [], work / "checkpoint.pt"
     if checkpoint.is_file():
-        state = torch.load(checkpoint, map_location=job.device, weights_only=True)
-        trainer.load_state_dict(state["trainer"])
-        losses = state["losses"]
+        try:
+            state = torch.load(checkpoint, map_location=job.device, weights_only=True)
+        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError):
+            print(f"{checkpoint}: not a readable checkpoint; {name} starts again", file=sys.stderr)
+        else:
+            trainer.load_state_dict(state["trainer"])
+            losses = state["losses"]
     features = job.features.read(captioner)
     copies = {data: rows[data].to_numpy() for data in ("mixed", "balanced")}
     with progress(what=f"{name}: train", total=steps, initial=trainer.done, unit="step") as bar:
@@ -213,7 +231,7 @@ def _train(name: str, captioner: Captioner, vocabulary: Vocabulary, job: Job, wo
                 )
             if trainer.done % settings.checkpoint_steps == 0 or trainer.done == steps:
                 state = {"trainer": trainer.state_dict(), "losses": losses}
-                with written(checkpoint) as file:
+                with written(checkpoint) as path, path.open("wb") as file:
                     torch.save(state, file)
     return {
         "steps": steps,
@@ -241,7 +259,11 @@ def _features(
     done = int(counter.read_text()) if counter.is_file() else 0
     maps: dict[str, np.memmap] = {}
     if done:
-        maps = {part: np.lib.format.open_memmap(path, mode="r+") for part, path in paths.items()}
+        try:
+            maps = {part: np.lib.format.open_memmap(path, mode="r+") for part, path in paths.items()}
+        except (OSError, ValueError):
+            print(f"{folder}: features that cannot be read; computing them again", file=sys.stderr)
+            maps, done = {}, 0
     if done < count:
         tower = load_tower(clip, device)
         with progress(what="features", total=count, initial=done, unit="image") as bar:
@@ -251,6 +273,7 @@ def _features(
                         maps[part] = np.lib.format.open_memmap(
                             path, mode="w+", dtype=np.float16, shape=(count, *values.shape[1:])
                         )
+                        _reserve(path)
                 for part, values in zip(paths, parts, strict=True):
                     maps[part][done : done + len(values)] = values
                 done += len(parts[0])
@@ -260,6 +283,12 @@ def _features(
                 with written(counter) as file:
                     file.write_text(str(done))
     return Features(folder, maps["pooled"], maps["spatial"])
+
+
+def _reserve(path: Path) -> None:
+    """Take the whole of a file's room on the disk: a map of a full one is no error, but the end of the process."""
+    with path.open("r+b") as file:
+        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 def _training_images(folder: Path, rows: pd.DataFrame) -> Iterator[NDArray[np.uint8]]:
@@ -278,30 +307,14 @@ def _scale(features: NDArray[np.float16]) -> Standardise:
     return Standardise(torch.from_numpy(some.mean(axis=0)), torch.from_numpy(some.std(axis=0)))
 
 
-def _read_table(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_parquet(path)
-    except FileNotFoundError:
-        raise missing(f"{path}: no such file", "run the stage that writes it (`dvc repro`)") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not a readable parquet file ({error}); write it again") from None
-
-
 def _hash_rows(rows: pd.DataFrame) -> str:
     return hashlib.blake2b(rows.to_csv(index=False).encode(), digest_size=8).hexdigest()
 
 
-def _stamps(folder: Path, rows: pd.DataFrame) -> list[str]:
-    """Tell one state of the shards from another; reading them whole would take as long as the features."""
+def _shards(folder: Path, rows: pd.DataFrame) -> list[str]:
+    """Tell one state of the shards from another."""
     pairs = rows[["source", "shard"]].drop_duplicates().itertuples(index=False)
-    return [_stamp(folder / str(source) / f"{shard}.tar") for source, shard in pairs]
-
-
-def _stamp(path: Path) -> str:
-    if not path.is_file():
-        raise missing(f"{path}: no such shard", "run the stage that writes it (`dvc repro`)")
-    stat = path.stat()
-    return f"{path.name} {stat.st_size} {stat.st_mtime_ns}"
+    return contents(folder / str(source) / f"{shard}.tar" for source, shard in pairs)
 
 
 if __name__ == "__main__":

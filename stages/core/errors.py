@@ -1,9 +1,14 @@
 """The one way a stage refuses its input: one line on stderr, exit code 2."""
 
+import errno
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 SECTION = "docs/scale.md"  # lists what each stage needs, and who supplies it
+
+
+FULL, CLOSED = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG), (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 class InputError(Exception):
@@ -29,18 +34,50 @@ def missing(what: object, remedy: str) -> InputError:
 
 def run(main: Callable[[], None]) -> None:
     """
-    Run a program's entry point; turn an `InputError` into one line and exit code 2.
+    Run a program's entry point; turn an `InputError`, a full and a read-only disk into one line and exit code 2.
 
     Raises
     ------
     SystemExit
-        With code 2 after an `InputError`, 130 after an interrupt.
+        With code 2 after such an error, 130 after an interrupt.
     """
     try:
         main()
-    except InputError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("interrupted: run the same command again, it goes on where it stopped", file=sys.stderr)
         raise SystemExit(130) from None
+    except Exception as error:
+        said = str(error) if isinstance(error, InputError) else disk(error)
+        if said is None:
+            raise
+        print(f"error: {' '.join(said.split())}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def disk(error: BaseException) -> str | None:
+    """
+    Say in one line that a disk is full or not writable, where an error or what led to it says so.
+
+    Returns
+    -------
+    str or None
+        None where the error is about something else.
+    """
+    for cause in _causes(error):
+        text = str(cause)  # libraries of other languages have no number
+        told = (code for code in (*FULL, *CLOSED) if code == getattr(cause, "errno", None) or os.strerror(code) in text)
+        if (code := next(told, None)) is not None:
+            remedy = (
+                "make room, or set COUNTERWEIGHT_WORK to a larger disk for what is not finished, and run the same "
+                "command again: it goes on where it stopped"
+                if code in FULL
+                else "allow it, or name another folder"
+            )
+            return f"{getattr(cause, 'filename', None) or text}: {os.strerror(code).lower()}; {remedy}"
+    return None
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

@@ -166,7 +166,7 @@ def check_member(option: str, value: object, known: list[Any], key: str) -> None
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML file of keys and values; a key that comes twice is refused."""
     try:
-        values = yaml.load(path.read_bytes(), _Loader)
+        values = yaml.load(path.read_bytes(), _Loader)  # noqa: S506 (it is a SafeLoader)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run in the project's folder") from None
     except OSError as error:

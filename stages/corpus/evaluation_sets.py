@@ -18,6 +18,7 @@ import pandas as pd
 
 from stages.core.atomic import merged
 from stages.core.errors import InputError, missing
+from stages.corpus import columns
 from stages.corpus.attributes import known_value
 from stages.corpus.shards import Shard, write_shard
 
@@ -77,6 +78,7 @@ def read_set(folder: Path, name: str) -> EvalSet:
         ) from None
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not a readable parquet file ({error}); write the set again") from None
+    columns.check(path, {**dict.fromkeys(TEXT_COLUMNS, "text"), "captions": "list of texts"})
     for attribute in GROUPED:
         if attribute in table:
             table[attribute] = table[attribute].map(_known)

@@ -3,9 +3,12 @@
 import pandas as pd
 
 from stages.core.errors import InputError
+from stages.corpus.columns import Kind
 
-SELECTION = ("key", "shard", "source", "copies", "kept")
-SAMPLES = ("key", "caption")
+SELECTION: dict[str, Kind] = {
+    "key": "text", "shard": "text", "source": "text", "copies": "whole number", "kept": "truth value",
+}  # fmt: skip
+SAMPLES: dict[str, Kind] = {"key": "text", "caption": "text"}
 SOURCES = ("real", "synthetic")
 
 

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from stages.core.atomic import merged
 from stages.core.errors import InputError, run
-from stages.core.scratch import digest, work_folder
+from stages.core.scratch import digest, end_with_parent, work_folder
 from stages.core.seeds import uniform
 from stages.core.settings import load, load_section
 from stages.corpus.evaluation_sets import CAPTIONED, write_set
@@ -147,7 +147,7 @@ def _pack(source: packing.Source, how: packing.Packing, names: list[str], work: 
                 packing.pack(source, how, shard, name, work)
                 bar.update()
             return
-        with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+        with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), end_with_parent) as pool:
             tasks = [pool.submit(packing.pack, source, how, shard, name, work) for shard, name in enumerate(names)]
             try:
                 for task in as_completed(tasks):

@@ -3,7 +3,7 @@
 `--seed N` evaluates the model that `train` made with that seed on the profile's sets, and writes
 `data/<profile>/scores/<seed>/`: `metrics.json` (flat, finite; keys in `stages/results/registry.py`) and one CSV per
 family of figures by group. `--model` evaluates any CLIP, without training: a folder, or an open_clip name with
-`--pretrained`.
+`--pretrained` (or `--random`, to see what weights that know nothing score).
 `--seed N --leakage-seeds …` measures LIC alone, over more seeds than the profile's, and prints it.
 
 Several processes (`torchrun`, `accelerate launch`) share the images; the first one computes the metrics.
@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import open_clip
 import pandas as pd
 import torch
 from accelerate import PartialState
@@ -26,15 +27,17 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from stages.core.atomic import replaced, written
+from stages.core.atomic import check_owned, owned, replaced, written
 from stages.core.errors import InputError, missing, run
 from stages.core.memory import enough_for
 from stages.core.progress import progress
 from stages.core.scratch import work_folder
 from stages.core.seeds import uniform
 from stages.core.settings import check_member, load
-from stages.corpus.attributes import sensitive_column, sensitive_columns
+from stages.corpus import columns
+from stages.corpus.attributes import OCCUPATIONS, occupation_column, sensitive_column, sensitive_columns
 from stages.corpus.evaluation_sets import EvalSet, read_set
+from stages.corpus.selection import SAMPLES, SELECTION
 from stages.corpus.shards import Pictures, Shard
 from stages.evaluate import captioning, embed, erasing, leakage, suite, training
 from stages.evaluate.features import unit
@@ -61,6 +64,9 @@ def main() -> None:
         model, pretrained, out = arguments.model, arguments.pretrained, arguments.out
         if out is None:
             raise InputError("--model needs --out: the folder to write the scores to")
+        _check_weights(model, pretrained, arguments.random)
+    if arguments.out is not None:
+        check_owned(arguments.out)
     data = arguments.data or params.folder
     if arguments.leakage_seeds is not None:
         _leakage(params, arguments.seed, arguments.leakage_seeds, arguments.out)
@@ -80,7 +86,21 @@ def main() -> None:
         seen = _Seen(params, arguments.seed) if arguments.seed is not None and params.evaluate.erase.methods else None
         scores = _evaluate(model, pretrained, sets, occupations, said, rows, captioned, params.evaluate, seen)
     if scores is not None:
-        _write(scores, out)
+        with replaced(out) if arguments.seed is not None else owned(out) as folder:
+            _write(scores, folder)
+
+
+def _check_weights(model: str, pretrained: str | None, random: bool) -> None:
+    """Refuse an open_clip name without weights, whose scores would be those of chance, unless that is asked for."""
+    brings_its_own = Path(model).is_dir() or ":" in model
+    if random and (brings_its_own or pretrained):
+        raise InputError(f"--random: {pretrained or model} has weights of its own; leave out one of the two")
+    if not (brings_its_own or pretrained or random) and model.replace("/", "-") in open_clip.list_models():
+        tags = open_clip.list_pretrained_tags_by_model(model.replace("/", "-"))
+        raise InputError(
+            f"--model {model}: no --pretrained, so the weights would be random; name a checkpoint file"
+            f"{f' or one of {chr(44).join(tags)}' if tags else ''}, or ask for random weights by --random"
+        )
 
 
 def _evaluate(
@@ -98,6 +118,8 @@ def _evaluate(
     settings = _settings(evaluate)
     trained, reference = rows or (None, None)
     state = PartialState(cpu=not torch.cuda.is_available())
+    if state.is_main_process:
+        print(f"evaluate {model}: processes: {state.num_processes}, on {state.device}", flush=True)
     try:
         encoder = embed.load_encoder(model, pretrained, state.device or "cpu")
         features = [_features(encoder, evalset, settings, evaluate.batch_size, state) for evalset in sets]
@@ -163,6 +185,7 @@ def _parser() -> argparse.ArgumentParser:
     which.add_argument("--seed", type=int, help="evaluate the trained model of this seed")
     which.add_argument("--model", help="folder of a model, or an open_clip name (RN50, ViT-B-32, hf-hub:…)")
     parser.add_argument("--pretrained", help="with an open_clip name: a pretrained tag or a checkpoint file")
+    parser.add_argument("--random", action="store_true", help="with an open_clip name: untrained weights")
     parser.add_argument("--sets", nargs="+", metavar="SET", help=f"some of {', '.join(suite.KNOWN_SETS)}")
     parser.add_argument("--data", type=Path, help="folder with eval/ and occupations.csv (default: data/<profile>)")
     parser.add_argument("--profile", help="another profile than the one params.yaml names")
@@ -196,7 +219,8 @@ def _leakage(params: Settings, seed: int | None, seeds: Sequence[int], out: Path
             value, low, high = (scores.metrics[key + end] for end in ("", ".lo", ".hi"))
             print(f"| {key} | {value:.2f} | [{low:.2f}, {high:.2f}] | {part[name].std():.2f} |")
     if out is not None:
-        _write(scores, out)
+        with owned(out) as folder:
+            _write(scores, folder)
 
 
 def _captions(params: Settings, seed: int) -> Captions:
@@ -206,22 +230,23 @@ def _captions(params: Settings, seed: int) -> Captions:
         path = params.folder / "captions" / str(seed) / f"{captioner}.parquet"
         if not path.is_file():
             raise missing(f"{path}: no captions", f"run `dvc repro caption@{seed}`")
-        table = pd.read_parquet(path)
+        table = columns.read(path, {"key": "text", "caption": "text"})
         found[captioner] = dict(zip(table["key"], table["caption"], strict=True))
     return found
 
 
 def _rows(params: Settings) -> tuple[training.Rows, training.Rows]:
     """Read what the models of this run were trained on, and the corpus before contamination and balancing."""
-    tables = {}
-    for name in ("selection", "attributes", "samples"):
-        path = params.folder / f"{name}.parquet"
-        if not path.is_file():
-            raise missing(f"{path}: no such file", "run the stage that writes it (`dvc repro`)")
-        columns = ["key", "caption"] if name == "samples" else None
-        tables[name] = pd.read_parquet(path, columns=columns, dtype_backend="pyarrow")
+    known: dict[str, columns.Kind] = dict.fromkeys(map(occupation_column, OCCUPATIONS), "truth value")
+    known |= dict.fromkeys(sensitive_columns(), "truth value")
+    folder, backend = params.folder, {"dtype_backend": "pyarrow"}
+    attributes = columns.read(
+        folder / "attributes.parquet", {"key": "text", "source": "text", **known}, ("key", "source"), **backend
+    )
+    selection = columns.read(folder / "selection.parquet", SELECTION, **backend)
+    samples = columns.read(folder / "samples.parquet", SAMPLES, columns=[*SAMPLES], **backend)
     phases = [(phase.data, phase.share) for phase in params.train.schedule]
-    return training.trained(**tables, phases=phases), training.unbalanced(tables["attributes"])
+    return training.trained(selection, attributes, samples, phases), training.unbalanced(attributes)
 
 
 def _settings(evaluate: Evaluate) -> Options:
@@ -314,17 +339,15 @@ def _cached(path: Path, compute: Callable[[], Features], state: PartialState | N
     return features
 
 
-def _write(scores: Scores, out: Path) -> None:
+def _write(scores: Scores, folder: Path) -> None:
     """Write metrics and tables."""
-    with replaced(out) as folder:
-        (folder / "metrics.json").write_text(
-            json.dumps(scores.metrics, indent=2, sort_keys=True, allow_nan=False) + "\n"
-        )
-        for name, arrays in scores.arrays.items():
-            (folder / name).parent.mkdir(exist_ok=True)
-            save_file(arrays, folder / f"{name}.safetensors")
-        for name, parts in scores.tables.items():
-            pd.concat(parts, ignore_index=True).to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
+    text = json.dumps(scores.metrics, indent=2, sort_keys=True, allow_nan=False)
+    (folder / "metrics.json").write_text(text + "\n")
+    for name, arrays in scores.arrays.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        save_file(arrays, folder / f"{name}.safetensors")
+    for name, parts in scores.tables.items():
+        pd.concat(parts, ignore_index=True).to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
 
 
 if __name__ == "__main__":

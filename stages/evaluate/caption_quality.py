@@ -49,12 +49,12 @@ def score(
     dict of str to float
         bleu_4, rouge_l in [0, 1], cider in [0, 10] (COCO prints all × 100), meteor in [0, 1] where asked for;
         distinct_1, distinct_2 (different words and word pairs over all of them), unique (share of different captions),
-        length (mean words a caption).
+        length (mean words a caption). A caption without words scores 0.
 
     Raises
     ------
     InputError
-        If images differ, a caption is empty, an image has no reference, or METEOR is asked for without Java.
+        If images differ, a reference is empty, an image has no reference, or METEOR is asked for without Java.
     """
     truth, guess = _tokenised(candidates, references)
     quality = {
@@ -84,10 +84,10 @@ def variety(captions: Iterable[str]) -> dict[str, float]:
     cut = [tuple(words(caption)) for caption in captions]
     singles = [word for caption in cut for word in caption]
     pairs = [pair for caption in cut for pair in pairwise(caption)]
-    if not singles:
+    if not cut:
         raise InputError("caption quality: found no captions, expected one an image")
     return {
-        "distinct_1": len(set(singles)) / len(singles),
+        "distinct_1": len(set(singles)) / len(singles) if singles else 0.0,
         "distinct_2": len(set(pairs)) / len(pairs) if pairs else 0.0,
         "unique": len(set(cut)) / len(cut),
         "length": len(singles) / len(cut),
@@ -136,11 +136,11 @@ def _tokenised(
         guess[key] = [" ".join(words(candidates[key]))]
         if not truth[key]:
             raise InputError(f"caption quality: image {key} has no reference caption, expected one or more")
-        if not all(truth[key]) or not all(guess[key]):
-            whose, remedy = "reference", "correct the evaluation set"
-            if not all(guess[key]):
-                whose, remedy = "generated", "train that captioner longer (caption.<captioner>.fitting.epochs)"
-            raise InputError(f"caption quality: image {key} has an empty {whose} caption, expected words; {remedy}")
+        if not all(truth[key]):
+            raise InputError(
+                f"caption quality: image {key} has an empty reference caption, expected words; "
+                "correct the evaluation set"
+            )
     return truth, guess
 
 
@@ -149,7 +149,8 @@ def _meteor(truth: dict[str, list[str]], guess: dict[str, list[str]]) -> float:
         raise InputError("evaluate.meteor: found no java on this machine; install Java 8 or newer, or set it to false")
     scorer = Meteor()
     try:
-        return float(scorer.compute_score(truth, guess)[0])
+        said = {key: [text or "-"] for key, (text,) in guess.items()}  # its protocol has no empty line
+        return float(scorer.compute_score(truth, said)[0])
     finally:
         for pipe in (scorer.meteor_p.stdout, scorer.meteor_p.stderr):
             if pipe is not None:

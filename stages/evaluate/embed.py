@@ -66,7 +66,7 @@ def load_encoder(model: str, pretrained: str | None = None, device: str | torch.
     model : str
         Folder of a trained model, or an open_clip name (``"RN50"``, ``"hf-hub:…"``, ``"local-dir:…"``).
     pretrained : str, optional
-        For a name: tag or checkpoint file; without it the weights are random.
+        For a name: tag or checkpoint file; without it the weights are random, the same each time.
 
     Raises
     ------
@@ -83,7 +83,9 @@ def load_encoder(model: str, pretrained: str | None = None, device: str | torch.
             "neither the folder of a trained model nor a model that open_clip knows (`open_clip.list_models()`)"
         )
     try:
-        net, _, preprocess = open_clip.create_model_and_transforms(model, pretrained=pretrained, device=device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            net, _, preprocess = open_clip.create_model_and_transforms(model, pretrained=pretrained, device=device)
         tokenizer = open_clip.get_tokenizer(model)
     except UNREADABLE as error:
         raise ValueError(f"weights {pretrained!r} cannot be loaded: {reason(error)}") from None

@@ -189,18 +189,18 @@ def lic(
     Raises
     ------
     InputError
-        If a labelled image lacks captions, a caption is empty, there are fewer than two values, or a value has fewer
-        than two captions in a split.
+        If a labelled image lacks captions, a human caption is empty, there are fewer than two values, or a value has
+        fewer than two captions in a split. A generated caption without words counts as one unknown word.
     """
     classifier = classifier or Classifier()
     keys = np.array(sorted(key for key, value in labels.items() if value and key in generated))
-    humans = _check_captions(keys, generated, references)
+    humans = _check_captions(keys, references)
     values = sorted({labels[key] for key in keys})
     if len(values) < 2:
         raise InputError(f"leakage: found the value(s) {values} over {len(keys)} captions, expected two or more")
     target = np.array([values.index(labels[key]) for key in keys])
     number = bootstrap.numbered([cluster[key] if cluster else key for key in keys])
-    own = {key: mask(words(generated[key]), masked) for key in keys}
+    own = {key: mask(words(generated[key]), masked) or [UNKNOWN] for key in keys}
     vocabulary = {word for caption in own.values() for word in caption}
     human = [{key: mask(words(references[key][index]), masked, vocabulary) for key in keys} for index in range(humans)]
     rows, items = [], []
@@ -232,13 +232,9 @@ def lic(
     return Leakage(by_item, by_seed, _summarise(by_seed, by_item, draws), 100 / len(values) ** 2)
 
 
-def _check_captions(
-    keys: NDArray[np.str_], generated: Mapping[str, str], references: Mapping[str, Sequence[str]]
-) -> int:
+def _check_captions(keys: NDArray[np.str_], references: Mapping[str, Sequence[str]]) -> int:
     """Return how many human captions every key has."""
     for key in keys:
-        if not words(generated[key]):
-            raise InputError(f"leakage: image {key} has an empty generated caption; caption it again")
         if not len(references.get(key, ())):
             raise InputError(f"leakage: image {key} has no human captions, expected one or more")
         if not all(words(caption) for caption in references[key]):

@@ -4,15 +4,19 @@ Resumes after a kill and runs on any number of processes (LAUNCH="accelerate lau
 `batch_size` samples whatever the number of processes; finished parts lie in the work folder, and the tar is written
 from them at the end, so its bytes do not depend on either. Without a GPU, a process with several threads
 (`OMP_NUM_THREADS`) forks into as many with one, which share the weights and are faster than threads that share a batch.
+The parts are removed when the tar is there.
 """
 
 import argparse
 import hashlib
+import shutil
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
+import diffusers
 import numpy as np
 import torch
 from accelerate import PartialState
@@ -22,7 +26,7 @@ from stages.core.atomic import written
 from stages.core.errors import run
 from stages.core.forks import in_forks
 from stages.core.progress import progress
-from stages.core.scratch import work_folder
+from stages.core.scratch import alone, digest, work_folder
 from stages.core.seeds import derive, uniform
 from stages.core.settings import check_member, load
 from stages.corpus.images import encode_png, square
@@ -76,13 +80,26 @@ def main() -> None:
     state = PartialState()
     source = settings.folder / "real" / f"{shard}.tar"
     captions = read_captions(source, settings.download.seed, ours.max_alpha)
-    keys = list(captions)
-    shape = {
+    shape: dict[str, object] = {
         "generate": ours.model_dump(mode="json"),
         "model": model_fingerprint(ours.model, ours.revision),
         "side": settings.download.resolution,
         "captions": hashlib.blake2b(repr(captions).encode()).hexdigest(),
+        "versions": [torch.__version__, diffusers.__version__],
+        "code": digest(sorted(Path(__file__).parent.glob("*.py"))),
     }
+    if state.is_main_process:
+        print(f"generate {shard}: processes: {state.num_processes}, on {state.device}", flush=True)
+    with alone("generate", shape) if state.is_main_process else nullcontext():
+        state.wait_for_everyone()
+        _generate(settings, shard, captions, shape, state)
+
+
+def _generate(
+    settings: Settings, shard: str, captions: dict[str, str], shape: dict[str, object], state: PartialState
+) -> None:
+    """Generate the parts that are not there yet, each process its own, and write the shard."""
+    ours, keys, source = settings.generate, list(captions), settings.folder / "real" / f"{shard}.tar"
     work = work_folder("generate", shape)
     parts = [keys[start : start + ours.batch_size] for start in range(0, len(keys), ours.batch_size)]
     files = [work / f"{index:06d}.safetensors" for index in range(len(parts))]
@@ -130,6 +147,7 @@ def main() -> None:
     if state.is_main_process:
         count = write_shard(settings.folder / "synthetic" / f"{shard}.tar", _members(parts, files))
         flagged = sum(int(load_file(file)["flagged"].sum()) for file in files)
+        shutil.rmtree(work)
         note = f", {flagged} blanked by the safety checker" if flagged else ""
         print(f"generate {shard}: {count} images{note}")
 

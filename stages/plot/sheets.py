@@ -110,7 +110,7 @@ def contact_sheet(pairs: Sequence[Pair], columns: int = 6, dpi: int = 100) -> by
     columns = min(columns, len(pairs))
     rows = -(-len(pairs) // columns)
     cell = (1.9, 1.38)  # inches
-    with mpl.rc_context({"font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"]}):
+    with mpl.rc_context({"font.sans-serif": ["DejaVu Sans"], "font.family": "sans-serif", "text.parse_math": False}):
         head = 0.42
         height = rows * cell[1] + head
         figure = Figure(figsize=(columns * cell[0], height), facecolor="white")

@@ -53,6 +53,7 @@ _STYLE: dict[Any, Any] = {
     "legend.fontsize": 8.5,
     "axes.unicode_minus": True,
     "svg.fonttype": "none",
+    "text.parse_math": False,  # names of groups and labels are the user's, whatever they hold
 }
 _ON_PAGE = {INK: "currentColor", MUTED: "var(--muted)", RULE: "var(--rule)", PAPER: "var(--card)"}
 

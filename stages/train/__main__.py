@@ -6,7 +6,8 @@
 
 Reads samples, selection and shards of the profile; writes `models/<seed>/clip` (an open_clip `local-dir:`) when the
 training is complete, and `models/<seed>/curves` (DVCLive) as it goes. A run that was killed goes on from its last
-checkpoint in the work folder and ends with the same weights.
+checkpoint in the work folder and ends with the same weights; on another number of processes, with the same batches, so
+with the same weights but for rounding (and for BatchNorm, whose statistics are those of a process's part of a batch).
 """
 
 import argparse
@@ -38,7 +39,7 @@ from stages.core.atomic import replaced
 from stages.core.errors import InputError, missing, run
 from stages.core.memory import enough_for
 from stages.core.settings import check_member, load
-from stages.corpus import evaluation_sets, selection
+from stages.corpus import columns, evaluation_sets, selection
 from stages.corpus.schedule import Span, spans
 from stages.train import checkpoint, data, economy, loop, models, probe, rows, schedule, tokens
 from stages.train.settings import Settings, Train
@@ -111,21 +112,21 @@ class Run:
             raise InputError(
                 f"train.batch_size: found {section.batch_size}, expected a multiple of processes × accumulate: {pieces}"
             )
-        samples = _parquet(folder / "samples.parquet", ["key", "caption"])
-        chosen = _parquet(folder / "selection.parquet")
+        # strings in one buffer, not as objects
+        backend = {"dtype_backend": "pyarrow"}
+        samples = columns.read(folder / "samples.parquet", selection.SAMPLES, columns=[*selection.SAMPLES], **backend)
+        chosen = columns.read(folder / "selection.parquet", selection.SELECTION, **backend)
         self.mix = len(chosen)  # all rows: what an epoch is counted in
         self.table = selection.join(samples, chosen, str(folder / "selection.parquet"))
-        self.work = scratch.work_folder("train", self._shape(everything))
+        self.shape = self._shape(everything)
 
     def _shape(self, everything: Settings) -> dict[str, Any]:
         """Collect everything that shapes the weights: another shape never resumes this work."""
-        shards = sorted(self.table[["source", "shard"]].drop_duplicates().itertuples(index=False, name=None))
-        stats = []
-        for source, shard in shards:
-            path = self.folder / source / f"{shard}.tar"
-            if not path.is_file():
-                raise missing(f"{path}: no such shard", "run the stage that writes it (`dvc repro`)")
-            stats.append((str(path), path.stat().st_size, path.stat().st_mtime_ns))
+        pairs: list[tuple[str, str]] = sorted(
+            self.table[["source", "shard"]].drop_duplicates().itertuples(index=False, name=None)
+        )
+        with self.accelerator.local_main_process_first():  # the others find what it has hashed
+            shards = scratch.contents(self.folder / source / f"{shard}.tar" for source, shard in pairs)
         code = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
         hash_rows: Any = hash_pandas_object  # its signature hides `index`
         content = hash_rows(self.table, index=False).to_numpy().tobytes()
@@ -133,17 +134,26 @@ class Run:
             "train": self.section.model_dump(mode="json"),
             "profile": everything.profile,
             "seed": self.seed,
-            "processes": self.accelerator.num_processes,
-            "threads": torch.get_num_threads(),
             "versions": [torch.__version__, open_clip.__version__],
             "mix": self.mix,
             "rows": hashlib.blake2b(content, digest_size=16).hexdigest(),
-            "shards": stats,
+            "shards": [*zip(pairs, shards, strict=True)],
             "code": hashlib.blake2b(code, digest_size=16).hexdigest(),
         }
 
     def execute(self) -> None:
         """Train and write the model."""
+        processes, threads = self._processes()
+        self._say(f"processes: {processes}, threads each: {threads}, on {self.accelerator.device.type}")
+        with scratch.alone("train", self.shape) if self.main else nullcontext():
+            self.work = scratch.work_folder("train", self.shape)
+            self.accelerator.wait_for_everyone()
+            self._execute()
+
+    def _processes(self) -> tuple[int, int]:
+        return self.accelerator.num_processes, torch.get_num_threads()
+
+    def _execute(self) -> None:
         section = self.section
         located = rows.locate(self.table, self.folder, section.on_bad_sample == "skip", self._bar("shards"))
         self.table = self.table.drop(columns="caption")  # millions of rows, and `located` has them
@@ -242,7 +252,9 @@ class Run:
         if accelerator.scaler is not None:
             accelerator.scaler.load_state_dict(state["scaler"])
         trainer.loss_sum, trainer.loss_count = state["loss_sum"].to(accelerator.device), state["loss_count"]
-        self._say(f"going on at step {step}")
+        begun = tuple(state["processes"])
+        other = "" if begun == self._processes() else f" (it was begun on {begun[0]} processes of {begun[1]} threads)"
+        self._say(f"going on at step {step}{other}")
         return trainer, Progress(step, state["points"], set(state["skipped"]))
 
     def _probe(self, preprocess: dict, tokenize: data.Tokenize) -> probe.Probe | None:
@@ -304,7 +316,10 @@ class Run:
             self._say(f"step {done} of {steps}: {said}")
 
         def on_keep(done: int) -> None:
-            if done == steps or curves is None:
+            if done == steps:
+                return
+            everywhere = {key for part in _gathered(skipped) for key in part}
+            if curves is None:
                 return
             with trainer.clock("checkpoint"):
                 scaler = self.accelerator.scaler
@@ -312,7 +327,8 @@ class Run:
                     "optimizer": trainer.optimizer.state_dict(),
                     "scaler": scaler.state_dict() if scaler is not None else {},
                     "points": curves.points,
-                    "skipped": sorted(skipped),
+                    "skipped": sorted(everywhere),
+                    "processes": list(self._processes()),
                     "loss_sum": trainer.loss_sum.cpu(),
                     "loss_count": trainer.loss_count,
                 }
@@ -384,15 +400,6 @@ class Run:
     def _bar(self, what: str) -> Any:
         silent = not self.main or not sys.stderr.isatty()
         return lambda items: tqdm(items, desc=what, disable=silent, leave=False)
-
-
-def _parquet(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
-    try:
-        return pd.read_parquet(path, columns=columns, dtype_backend="pyarrow")  # strings in one buffer, not as objects
-    except FileNotFoundError:
-        raise missing(f"{path}: no such file", "run the stage that writes it (`dvc repro`)") from None
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path}: not readable ({error}); write it again (`dvc repro`)") from None
 
 
 def _square(size: int | Iterable[int]) -> tuple[int, int]:

@@ -6,18 +6,22 @@ leaves either the checkpoint or none of it.
 """
 
 import os
+import pickle
 import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from stages.core.errors import InputError
 
 WEIGHTS, TRAINER, PREFIX = "model.safetensors", "trainer.pt", "step-"
+DAMAGED = (OSError, RuntimeError, EOFError, pickle.UnpicklingError, SafetensorError)
 
 
 def save(folder: Path, step: int, weights: Mapping[str, Tensor], trainer: Mapping[str, Any], keep: int) -> Path:
@@ -60,19 +64,20 @@ def save(folder: Path, step: int, weights: Mapping[str, Tensor], trainer: Mappin
 
 def load(folder: Path) -> tuple[int, dict[str, Tensor], dict[str, Any]] | None:
     """
-    Read the last checkpoint.
+    Read the last checkpoint that can be read; a damaged one is named and left out.
 
     Returns
     -------
     tuple of (int, dict, dict) or None
         Steps finished, weights, trainer's state; None where there is none.
     """
-    found = _all(folder)
-    if not found:
-        return None
-    last = found[-1]
-    trainer = torch.load(last / TRAINER, map_location="cpu", weights_only=True)
-    return int(last.name.removeprefix(PREFIX)), load_file(last / WEIGHTS), trainer
+    for last in reversed(_all(folder)):
+        try:
+            trainer = torch.load(last / TRAINER, map_location="cpu", weights_only=True)
+            return int(last.name.removeprefix(PREFIX)), load_file(last / WEIGHTS), trainer
+        except DAMAGED:
+            print(f"{last}: not a readable checkpoint; going on from the one before", file=sys.stderr)
+    return None
 
 
 def _all(folder: Path) -> list[Path]:

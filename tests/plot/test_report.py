@@ -1,15 +1,17 @@
 """The page from given content: text that is data stays text; changes are judged by their noise."""
 
 import re
+from xml.etree.ElementTree import fromstring
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from stages.plot.report import Content, cards, render, versions
-from stages.plot.sheets import Described
+from stages.plot.sheets import Described, Pair, contact_sheet
 from stages.plot.tables import metric_table, share_table, table
 from stages.results.details import Estimate, fold
+from stages.results.panels import Panel, png
 from stages.tools.params import load
 
 METRICS = fold(
@@ -113,6 +115,35 @@ def test_captions_cannot_inject_markup(params):
     described = [Described("k", np.zeros((8, 8, 3), np.uint8), [evil, evil], {"clipcap": evil})]
     page = render(Content(params=params, metrics=METRICS, described=described))
     assert "<script>alert" not in page and "&lt;script&gt;alert(1)" in page
+
+
+EVIL = r'"><script>alert(1)</script> <!-- $\frac{$ | [a](javascript:b)'
+
+
+def test_names_in_a_figure_are_text_and_never_a_formula(params):
+    def draw(axes):
+        axes.barh([EVIL, "other"], [1, 2], label=EVIL)
+        axes.set_title(EVIL)
+        axes.legend()
+
+    panel = Panel("evil", EVIL, draw)
+    page = render(Content(params=params, metrics=METRICS, panels={"groups": [panel]}))
+    assert "<script>alert" not in page
+    (drawn,) = re.findall(r"<svg.*</svg>", page, re.DOTALL)
+    texts = [
+        "".join(element.itertext()).strip() for element in fromstring(drawn).iter("{http://www.w3.org/2000/svg}text")
+    ]
+    assert texts.count(EVIL) == 3
+    assert png([panel], columns=1).startswith(b"\x89PNG")
+
+
+def test_a_caption_on_the_sheet_of_images_is_never_a_formula():
+    image = np.zeros((8, 8, 3), np.uint8)
+    seen = {"real": "", "synthetic": ""}
+    one, other = (
+        contact_sheet([Pair("k", caption, image, image, seen)]) for caption in (r"$\frac{$ a", r"\$\frac{\$ a")
+    )
+    assert one.startswith(b"\x89PNG") and one != other
 
 
 def test_sections_without_content_are_left_out(params):

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
+from stages.core.scratch import end_with_parent
 from stages.corpus.images import encode_png
 from stages.download.emoji.duplicates import twins
 from stages.download.emoji.icons import Art
@@ -98,6 +99,7 @@ class Studio:
 
 
 def _start(styles: tuple[str, ...], cache: Path, resolution: int) -> None:
+    end_with_parent()
     _desk.append(_Desk(Art(styles, cache), catalog(cache), resolution))
 
 

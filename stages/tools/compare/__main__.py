@@ -28,7 +28,7 @@ import pandas as pd
 import yaml
 from pydantic import ValidationError
 
-from stages.core.atomic import replaced
+from stages.core.atomic import check_owned, owned
 from stages.core.errors import InputError, run
 from stages.results.formatting import NOT_BALANCED
 from stages.results.headline import headlines
@@ -68,13 +68,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="folder (default: data/<profile>/results/compare)")
     arguments = parser.parse_args()
     params = load()
+    out = arguments.out or params.folder / "results" / "compare"
+    check_owned(out)
     if arguments.runs:
         table = read_table(arguments.runs)
     elif arguments.revs:
         table = tabulate([_read_run(revision, revision, params) for revision in arguments.revs])
     else:
         table = tabulate(_sweep(params, arguments.all_commits))
-    write(table, params, arguments.out or params.folder / "results" / "compare", arguments.metrics, arguments.reference)
+    write(table, params, out, arguments.metrics, arguments.reference)
 
 
 def write(
@@ -86,7 +88,7 @@ def write(
 ) -> None:
     """Write everything that a study shows into a folder of its own, and print what was found."""
     files = study_files(table, params.profile, metrics, references, params.study.main if params.study else [])
-    with replaced(out) as folder:
+    with owned(out) as folder:
         (folder / "figures").mkdir()
         for name, content in files.items():
             (folder / name).write_bytes(content)
