@@ -12,6 +12,8 @@ Stages meet only in files and never import each other; what two of them need sta
 
 import os
 
-# OpenMP reads this when torch is loaded: a thread that spins while it waits for the others takes the core from whatever
-# else runs (ten times slower beside a busy process, no faster on free cores). A user's own setting stays.
+# Threads that spin while they wait for each other take the cores from whatever else runs: a stage was ten times slower
+# beside a busy process, and no faster on free cores. OpenMP and OpenBLAS read these when torch and numpy are loaded, so
+# they are set here, before; a user's own settings stay.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")  # 2 to this power: cycles until a thread sleeps
