@@ -146,7 +146,7 @@ def shares_of_table(table: pd.DataFrame, attributes: Sequence[str]) -> dict[str,
     InputError
         If a column is missing or holds no group, or a count is no number.
     """
-    weight = _counts(table["count"]) if "count" in table else pd.Series(1.0, table.index)
+    weight = _counts(pd.Series(table["count"])) if "count" in table else pd.Series(1.0, table.index)
     marginals = {}
     for attribute in attributes:
         if attribute not in table:
@@ -160,12 +160,12 @@ def shares_of_table(table: pd.DataFrame, attributes: Sequence[str]) -> dict[str,
 
 
 def _counts(column: pd.Series) -> pd.Series:
-    counts = pd.to_numeric(column, errors="coerce")
+    counts = pd.Series(pd.to_numeric(column, errors="coerce"), column.index, float)
     wrong = np.flatnonzero(~(counts >= 0) | np.isinf(counts))
     if len(wrong):
         found = column.iloc[wrong[0]]
         raise InputError(f"row {wrong[0] + 1}: column count: found {found!r}, expected a finite number ≥ 0")
-    return counts.astype(float)
+    return counts
 
 
 def target_shares(cells: Cells, target: Mapping[str, Goal]) -> dict[str, Mapping[str, float]]:

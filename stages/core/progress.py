@@ -1,8 +1,8 @@
 """Progress of whatever takes longer than some seconds: a bar on a terminal, now and then a line in a log."""
 
 import sys
-from collections.abc import Callable, Iterable
-from typing import Any, TextIO
+from collections.abc import Iterable
+from typing import Any
 
 from tqdm import tqdm
 
@@ -14,7 +14,7 @@ class _Lines(tqdm):
     """tqdm that writes lines instead of drawing over its own."""
 
     @staticmethod
-    def status_printer(file: TextIO) -> Callable[[str], None]:
+    def status_printer(file: Any) -> Any:
         def write(text: str) -> None:
             if text.strip():
                 file.write(f"{text.strip()}\n")
@@ -26,7 +26,7 @@ class _Lines(tqdm):
         """End without the line break and the repetition that a bar needs."""
         if not self.disable:
             self.disable = True
-            self._decr_instances(self)
+            type(self)._decr_instances(self)  # type: ignore[attr-defined]
 
 
 def progress(

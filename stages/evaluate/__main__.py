@@ -16,6 +16,7 @@ import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import open_clip
@@ -239,7 +240,8 @@ def _rows(params: Settings) -> tuple[training.Rows, training.Rows]:
     """Read what the models of this run were trained on, and the corpus before contamination and balancing."""
     known: dict[str, columns.Kind] = dict.fromkeys(map(occupation_column, OCCUPATIONS), "truth value")
     known |= dict.fromkeys(sensitive_columns(), "truth value")
-    folder, backend = params.folder, {"dtype_backend": "pyarrow"}
+    folder = params.folder
+    backend: dict[str, Any] = {"dtype_backend": "pyarrow"}
     attributes = columns.read(
         folder / "attributes.parquet", {"key": "text", "source": "text", **known}, ("key", "source"), **backend
     )

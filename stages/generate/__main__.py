@@ -167,7 +167,9 @@ def _members(parts: list[list[str]], files: list[Path]) -> Iterator[tuple[str, d
             held = load_file(file)
             for key, data, flagged in zip(part, pool.map(encode_png, held["images"]), held["flagged"], strict=True):
                 members: dict[str, bytes | str | dict] = {"png": data}
-                yield key, members | ({"json": {"blanked": True}} if flagged else {})
+                if flagged:
+                    members["json"] = {"blanked": True}
+                yield key, members
 
 
 def _say_odd_captions(source: Path, sampler: Sampler, captions: dict[str, str]) -> None:

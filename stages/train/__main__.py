@@ -113,7 +113,7 @@ class Run:
                 f"train.batch_size: found {section.batch_size}, expected a multiple of processes × accumulate: {pieces}"
             )
         # strings in one buffer, not as objects
-        backend = {"dtype_backend": "pyarrow"}
+        backend: dict[str, Any] = {"dtype_backend": "pyarrow"}
         samples = columns.read(folder / "samples.parquet", selection.SAMPLES, columns=[*selection.SAMPLES], **backend)
         chosen = columns.read(folder / "selection.parquet", selection.SELECTION, **backend)
         self.mix = len(chosen)  # all rows: what an epoch is counted in

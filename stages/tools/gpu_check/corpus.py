@@ -8,6 +8,7 @@ import io
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -145,7 +146,8 @@ def write_bert(folder: Path, changes: dict[str, int]) -> None:
 
     words = sorted({word for index in range(96) for word in caption(index).split()} | {"somebody"})
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
-    config = BertConfig(**{"vocab_size": 30522, **changes})
+    sizes: dict[str, Any] = {"vocab_size": 30522, **changes}
+    config = BertConfig(**sizes)
     folder.mkdir(parents=True)
     BertModel(config).save_pretrained(folder)
     (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -50,14 +50,16 @@ class Generation:
             loaded.set_progress_bar_config(disable=True)
             return loaded.to(self.bench.device)
         torch.manual_seed(0)
-        parts = {name: part.to(self.dtype).eval() for name, part in cost.stable_diffusion(self.bench.device).items()}
+        parts: dict[str, Any] = {
+            name: part.to(self.dtype).eval() for name, part in cost.stable_diffusion(self.bench.device).items()
+        }
         none: Any = None
         made = StableDiffusionPipeline(
             vae=parts["decoder"],
             text_encoder=parts["text"],
             tokenizer=_tokenizer(),
             unet=parts["denoiser"],
-            scheduler=PNDMScheduler(**PNDM),
+            scheduler=cast(Any, PNDMScheduler(**PNDM)),
             safety_checker=none,
             feature_extractor=none,
             requires_safety_checker=False,
@@ -154,7 +156,7 @@ class Generation:
                 return sum(len(data) for data in pool.map(lambda image: encode_png(square(image, STORED)), images))
 
         with self.bench.clock() as seconds, ThreadPoolExecutor(1) as writer:
-            written = None
+            written, images = None, np.empty(0)
             for _ in range(batches):
                 images, _ = drawing.images(texts, range(count))
                 if written is not None:
@@ -266,4 +268,4 @@ def _tokenizer() -> CLIPTokenizer:
     theirs = SimpleTokenizer()
     names = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
     vocab = {names.get(word, word): index for word, index in theirs.encoder.items()}
-    return CLIPTokenizer(vocab=vocab, merges=[*theirs.bpe_ranks], model_max_length=77)
+    return CLIPTokenizer(vocab=vocab, merges=cast(Any, [*theirs.bpe_ranks]), model_max_length=77)

@@ -160,7 +160,7 @@ class Reading(QuietRun):
 
         return None, Progress()
 
-    def _write(self, *_: Any) -> None:
+    def _write(self, *_: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Write nothing."""
 
 

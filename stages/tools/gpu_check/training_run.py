@@ -105,7 +105,7 @@ class TimedRun(QuietRun):
         self.speed = Speed()
         stream: Iterator[data.Batch] = iter(loader)
         trainer.model.train()
-        begun = 0.0
+        begun, loss = 0.0, torch.zeros(())
         for step in range(steps):
             if step == self.warm:
                 self._wait()
@@ -126,7 +126,7 @@ class TimedRun(QuietRun):
         if self.accelerator.device.type == "cuda":
             torch.cuda.synchronize()
 
-    def _write(self, *_: Any) -> None:
+    def _write(self, *_: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Write nothing."""
 
 
