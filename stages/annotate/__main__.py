@@ -52,14 +52,15 @@ if TYPE_CHECKING:
 
 BATCH = 8192  # rows of samples.parquet read at a time
 NEEDED: dict[str, columns.Kind] = {"key": "text", "shard": "text", "caption": "text"}
-COLUMNS = (*NEEDED, "kind", *GROUPS)
+KNOWN: dict[str, columns.Kind] = {"kind": "text", **dict.fromkeys(GROUPS, "text")}  # a corpus need not say
+COLUMNS = (*NEEDED, *KNOWN)
 
 
 def main() -> None:
     """Annotate the corpus of the profile in params.yaml."""
     argparse.ArgumentParser(prog="python -m stages.annotate", description=__doc__).parse_args()
     params = load(Settings)
-    columns.check(params.folder / "samples.parquet", NEEDED)
+    columns.check(params.folder / "samples.parquet", NEEDED, KNOWN)
     for source in ("real", "synthetic"):
         for name in params.shards:
             if not (shard := params.folder / source / f"{name}.tar").is_file():

@@ -24,13 +24,18 @@ _IS: dict[Kind, Callable[[pa.DataType], bool]] = {
     "whole number": pa.types.is_integer,
     "number": lambda kind: pa.types.is_integer(kind) or pa.types.is_floating(kind),
     "truth value": pa.types.is_boolean,
-    "list of texts": lambda kind: pa.types.is_list(kind) and _text(kind.value_type),
+    "list of texts": lambda kind: pa.types.is_list(kind) and (_text(of := kind.value_type) or pa.types.is_null(of)),
 }
 
 
-def check(path: Path, needed: Mapping[str, Kind]) -> None:
+def check(path: Path, needed: Mapping[str, Kind], known: Mapping[str, Kind] | None = None) -> None:
     """
     Check the columns that are needed, by what the file says of itself; its rows are not read.
+
+    Parameters
+    ----------
+    known : mapping, optional
+        Columns that may be missing, or hold nulls, but if they are there are of this type.
 
     Raises
     ------
@@ -44,8 +49,10 @@ def check(path: Path, needed: Mapping[str, Kind]) -> None:
         raise missing(f"{path}: no such file", AGAIN) from None
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{path}: not a readable parquet file ({error}); {AGAIN} again") from None
-    for name, kind in needed.items():
+    for name, kind in {**(known or {}), **needed}.items():
         if name not in schema.names:
+            if name not in needed:
+                continue
             raise InputError(f"{path}: column {name} is missing (found: {', '.join(schema.names)}); {AGAIN} again")
         if not _IS[kind](found := schema.field(name).type):
             raise InputError(f"{path}: column {name}: found {found}, expected {kind}; {AGAIN} again")

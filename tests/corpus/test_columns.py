@@ -44,6 +44,18 @@ def test_what_does_not_fit_is_one_line(path: Path, change, message: str) -> None
         read(path, NEEDED)
 
 
+def test_a_column_that_may_be_missing_is_of_its_type_where_it_is_there(path: Path) -> None:
+    pq.write_table(TABLE.set_column(0, "key", pa.array(["a", None])), path)
+    check(path, {"u": "number"}, {"key": "text", "kind": "text"})
+    with pytest.raises(InputError, match="column more: found bool, expected text"):
+        check(path, {"u": "number"}, {"more": "text"})
+
+
+def test_lists_that_are_all_empty_are_lists_of_texts(path: Path) -> None:
+    pq.write_table(pa.table({"captions": [[], []]}), path)
+    check(path, {"captions": "list of texts"})
+
+
 def test_rows_may_share_a_key_where_two_columns_make_it(path: Path) -> None:
     pd.DataFrame({"key": ["a", "a"], "source": ["real", "synthetic"]}).to_parquet(path)
     assert len(read(path, {"key": "text"}, ("key", "source"))) == 2

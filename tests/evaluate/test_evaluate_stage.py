@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import open_clip
 import pandas as pd
 import pytest
 import yaml
@@ -263,6 +264,51 @@ def test_bad_arguments_give_one_line(finished, model_folder, data_folder, argume
     assert len(error) == 1
     assert message in error[0]
     assert not (finished / "x").exists()
+
+
+@pytest.mark.parametrize("name", [".", "..", "file", "scores/metrics.json", "thesis"])
+def test_an_output_folder_is_checked_before_the_work(finished, model_folder, data_folder, name):
+    (finished / "thesis").mkdir(exist_ok=True)
+    (finished / "thesis" / "chapter.tex").write_text("mine")
+    (finished / "file").write_text("mine")
+    code, stderr = evaluate(finished, "--model", model_folder, "--data", data_folder, "--out", name)
+    assert code == 2 and f"error: --out {name}: " in stderr and stderr.count("\n") == 1
+    assert (finished / "thesis" / "chapter.tex").read_text() == (finished / "file").read_text() == "mine"
+    assert (finished / "scores" / "metrics.json").is_file()
+
+
+@pytest.fixture
+def architecture(tmp_path, model_folder):
+    """The name of an architecture of open_clip's, of a few thousand weights."""
+    settings = json.loads((model_folder / "open_clip_config.json").read_text())["model_cfg"]
+    settings["text_cfg"] = {k: v for k, v in settings["text_cfg"].items() if "tokenizer" not in k} | {
+        "vocab_size": 49408
+    }
+    (tmp_path / "little.json").write_text(json.dumps(settings))
+    open_clip.add_model_config(tmp_path / "little.json")
+    return "little"
+
+
+def test_random_weights_are_scored_on_request_alone_and_the_same_each_time(finished, data_folder, architecture):
+    code, stderr = evaluate(finished, "--model", architecture, "--data", data_folder, "--out", "random")
+    assert (code, "no --pretrained, so the weights would be random" in stderr) == (2, True)
+    for name in ("random", "again-random"):
+        arguments = ("--model", architecture, "--random", "--data", data_folder, "--sets", "objects", "--out", name)
+        assert evaluate(finished, *arguments)[0] == 0
+    assert metrics(finished, "random") == metrics(finished, "again-random")
+    assert metrics(finished, "random")["objects.acc1"] < 60
+
+
+def test_random_weights_of_a_model_that_has_its_own_are_refused(finished, model_folder):
+    code, stderr = evaluate(finished, "--model", model_folder, "--random", "--out", "x")
+    assert (code, "has weights of its own" in stderr) == (2, True)
+
+
+def test_a_caption_without_words_is_scored(captioned):
+    path = captioned / "data" / "smoke" / "captions" / "0" / "clipcap.parquet"
+    said = pd.read_parquet(path)
+    said.assign(caption=["", *said["caption"][1:]]).to_parquet(path)
+    assert evaluate(captioned, "--seed", 0, "--leakage-seeds", 5, "--out", "lic")[0] == 0
 
 
 def test_diverged_model_gives_one_line(finished, model_folder, data_folder, tmp_path):

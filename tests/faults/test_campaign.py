@@ -183,7 +183,7 @@ class Disk:
 def full(case: Case, run: Run, finished: Run, tmp_path: Path) -> None:
     disk = Disk(tmp_path / "disk")
     try:
-        small = run.copy(disk.folder / "run")
+        small = run.copy(disk.folder / "run", logs=tmp_path)
         small.clear(case.stage)
         needed = sum(path.stat().st_size for path in _files(finished, case.stage))
         room = int(at_random(case).uniform(0, 1.5) * needed) // 4096 * 4096
@@ -207,7 +207,7 @@ def _files(run: Run, stage: str) -> list[Path]:
 def closed(case: Case, run: Run, finished: Run, tmp_path: Path) -> None:
     disk = Disk(tmp_path / "disk")
     try:
-        held = run.copy(disk.folder / "run")
+        held = run.copy(disk.folder / "run", logs=tmp_path)
         held.clear(case.stage)
         disk.set("ro")
         code, said = held.start(case.stage).end()

@@ -56,6 +56,7 @@ def run(root: Path, work: str, *launcher: str, threads: int = 1) -> bytes:
 
 def test_bytes_survive_a_kill_a_second_process_and_forks(corpus: Path, tiny_model: Path) -> None:
     whole = run(corpus, "whole")
+    assert not list((corpus / "whole" / "generate").iterdir())  # the parts are as large as the shard
     shard = Shard(corpus / "data" / "smoke" / "synthetic" / "00000.tar")
     expected = [key for key in (f"{i:09d}" for i in range(COUNT)) if uniform(0, key) < 0.8]
     assert shard.keys == expected

@@ -82,6 +82,7 @@ class Run:
 
     folder: Path
     seconds: dict[str, float] = field(default_factory=dict)
+    logs: Path | None = None  # not on the disk that a test fills
 
     @property
     def data(self) -> Path:
@@ -91,7 +92,7 @@ class Run:
     def work(self) -> Path:
         return self.folder / ".work"
 
-    def copy(self, folder: Path) -> "Run":
+    def copy(self, folder: Path, logs: Path | None = None) -> "Run":
         """Copy everything but what no stage changes: that is linked."""
         folder.mkdir(parents=True, exist_ok=True)
         for name in ("params.yaml", "dvc.lock", "stages", ".dvc"):
@@ -104,7 +105,7 @@ class Run:
         (folder / ".work" / "packages").symlink_to((self.work / "packages").resolve())
         (folder / "data" / "pretrained").symlink_to((self.folder / "data" / "pretrained").resolve())
         (folder / ".git").symlink_to((self.folder / ".git").resolve())
-        return Run(folder, self.seconds)
+        return Run(folder, self.seconds, logs)
 
     def digests(self, stage: str) -> dict[str, str]:
         """Return the hash of each file that a stage writes."""
@@ -129,7 +130,7 @@ class Run:
     def start(self, stage: str, log: str = "log") -> Started:
         module, arguments, _ = STAGES[stage]
         entry: Callable[[], None] = importlib.import_module(f"{module}.__main__" if stage != "check" else module).main
-        path = self.folder.parent / f"{self.folder.name}-{stage}-{log}.txt"
+        path = (self.logs or self.folder.parent) / f"{self.folder.name}-{stage}-{log}.txt"
 
         def child() -> None:
             os.setsid()

@@ -44,6 +44,19 @@ def test_a_folder_that_was_never_renamed_is_no_checkpoint(tmp_path: Path) -> Non
     assert found[0] == 5
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "trainer.pt"])
+@pytest.mark.parametrize("content", [b"", b"half", None])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_taken(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: bytes | None
+) -> None:
+    checkpoint.save(tmp_path, 5, WEIGHTS, {"n": 1}, keep=2)
+    last = checkpoint.save(tmp_path, 10, WEIGHTS, {"n": 2}, keep=2) / name
+    last.unlink() if content is None else last.write_bytes(content)
+    found = checkpoint.load(tmp_path)
+    assert found is not None and (found[0], found[2]) == (5, {"n": 1})
+    assert "step-000000010: not a readable checkpoint" in capsys.readouterr().err
+
+
 def test_a_full_disk_leaves_the_last_checkpoint_and_says_what_to_do(tmp_path: Path) -> None:
     checkpoint.save(tmp_path, 5, WEIGHTS, {}, keep=2)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

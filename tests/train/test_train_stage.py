@@ -120,6 +120,9 @@ def test_a_killed_run_ends_with_the_weights_and_curves_of_one_that_was_not(
     process.join()
     assert process.exitcode == -signal.SIGKILL
     assert not (corpus.data / "models" / "0" / "clip").exists()
+    for shard in [*corpus.data.rglob("*.tar")]:  # what a checkout on another machine makes of it
+        shutil.copy(shard, shard.with_suffix(".new"))
+        shard.with_suffix(".new").replace(shard)
     train(monkeypatch)
     assert "going on at step" in capsys.readouterr().out
     assert corpus.weights() == expected
@@ -142,6 +145,28 @@ def test_two_processes_train_as_one_does(corpus, monkeypatch, one_thread, model:
     corpus.configure(model=model, loss=loss, epochs=4)
     train(monkeypatch)
     np.testing.assert_allclose(two, curve(corpus, "loss"), rtol=2e-4)
+
+
+def test_a_run_goes_on_with_another_number_of_processes(corpus, monkeypatch, one_thread, capsys) -> None:
+    corpus.configure(model=TINY, epochs=16, checkpoint_every=0.1)
+    train(monkeypatch)
+    losses = curve(corpus, "loss")
+    shutil.rmtree(corpus.data / "models")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
+    processes = [fork({**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)}) for rank in range(2)]
+    while len(list((corpus.root / ".work" / "train").glob("*/step-*"))) < 2 and processes[0].is_alive():
+        time.sleep(0.002)
+    for process in processes:
+        process.kill()
+        process.join()
+    capsys.readouterr()
+    train(monkeypatch)
+    said = capsys.readouterr().out
+    assert "processes: 1, threads each: 1, on cpu" in said
+    assert re.search(r"going on at step \d+ \(it was begun on 2 processes of 1 threads\)", said)
+    np.testing.assert_allclose(curve(corpus, "loss"), losses, rtol=2e-4)
 
 
 LAUNCHERS = {

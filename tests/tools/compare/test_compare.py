@@ -306,3 +306,10 @@ def test_shown_json_is_what_the_installed_dvc_prints(swept):
     done = command(swept, sys.executable, "-m", "dvc", "exp", "show", "--json")
     finished, unfinished = experiments(json.loads(done.stdout))
     assert [name for name, _ in finished[1:]] == ["far", "m4-near", "m4-far"] and unfinished == []
+
+
+def test_what_the_user_keeps_in_the_folder_of_out_is_not_lost(swept, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    done = compared(swept, "--revs", "HEAD", "m4-near", "--out", tmp_path, ok=False)
+    assert done.returncode == 2 and "holds notes.txt, which no earlier run wrote" in done.stderr
+    assert (tmp_path / "notes.txt").read_text() == "mine"
