@@ -24,7 +24,7 @@ from stages.tools.gpu_check.bench import Bench
 from stages.tools.gpu_check.report import Report
 from stages.tools.gpu_check.sizes import SIZES
 
-SECTIONS = ("same", "train", "evaluate", "generate", "memory")
+SECTIONS = ("same", "generate", "evaluate", "train", "memory")
 
 
 def main() -> None:
@@ -73,7 +73,7 @@ def check(device: str, size: str, sections: Sequence[str], report: Report) -> No
         with tempfile.TemporaryDirectory(prefix="gpu-check-") as scratch, chdir(scratch):
             os.environ["COUNTERWEIGHT_WORK"] = str(Path(scratch) / "work")
             bench = Bench(torch.device(device), SIZES[size], root, Path(scratch))
-            peaks: dict[str, dict[int, float]] = {}
+            peaks: dict[str, training.Peak] = {}
             drawing: generation.Generation | None = None
             for section in sections:
                 if section == "same":

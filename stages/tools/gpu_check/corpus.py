@@ -145,7 +145,7 @@ def write_bert(folder: Path, changes: dict[str, int]) -> None:
 
     words = sorted({word for index in range(96) for word in caption(index).split()} | {"somebody"})
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
-    config = BertConfig(**{"vocab_size": 30522, **changes})
+    config = BertConfig.from_dict({"vocab_size": 30522, **changes})
     folder.mkdir(parents=True)
     BertModel(config).save_pretrained(folder)
     (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n")

@@ -50,20 +50,22 @@ class Generation:
             loaded.set_progress_bar_config(disable=True)
             return loaded.to(self.bench.device)
         torch.manual_seed(0)
-        parts = {name: part.to(self.dtype).eval() for name, part in cost.stable_diffusion(self.bench.device).items()}
+        made = cost.stable_diffusion(self.bench.device)
+        parts: dict[str, Any] = {name: part.to(self.dtype).eval() for name, part in made.items()}
         none: Any = None
-        made = StableDiffusionPipeline(
+        solver: Any = PNDMScheduler(**PNDM)
+        pipeline = StableDiffusionPipeline(
             vae=parts["decoder"],
             text_encoder=parts["text"],
             tokenizer=_tokenizer(),
             unet=parts["denoiser"],
-            scheduler=PNDMScheduler(**PNDM),
+            scheduler=solver,
             safety_checker=none,
             feature_extractor=none,
             requires_safety_checker=False,
         )
-        made.set_progress_bar_config(disable=True)
-        return made
+        pipeline.set_progress_bar_config(disable=True)
+        return pipeline
 
     def texts(self, count: int) -> list[str]:
         """Return captions, all different."""
@@ -142,27 +144,16 @@ class Generation:
         """Prepare the pipeline as the stage does."""
         sampler.quicken(self.pipeline, compiled)
 
-    def stage(self, count: int, scheduler: str, steps: int, batches: int = 1) -> tuple[float, np.ndarray]:
-        """Draw and encode as the stage does, PNGs included, encoded beside the next batch; return images per second."""
+    def stage(self, count: int, scheduler: str, steps: int) -> tuple[float, np.ndarray]:
+        """Draw a batch and encode it as the stage does; return images per second, PNGs included, and the images."""
         self.solver(scheduler)
-        side = self.sizes.resolution
-        drawing = sampler.Sampler(self.pipeline, sampler.Sampling(steps, GUIDANCE, 1.0, "", side))
-        texts = self.texts(count)
-
-        def encode(images: np.ndarray) -> int:
-            with ThreadPoolExecutor() as pool:
-                return sum(len(data) for data in pool.map(lambda image: encode_png(square(image, STORED)), images))
-
-        with self.bench.clock() as seconds, ThreadPoolExecutor(1) as writer:
-            written = None
-            for _ in range(batches):
-                images, _ = drawing.images(texts, range(count))
-                if written is not None:
-                    written.result()
-                written = writer.submit(encode, images)
-            assert written is not None
-            written.result()
-        return batches * count / seconds[0], images
+        sampling = sampler.Sampling(steps, GUIDANCE, 1.0, "", self.sizes.resolution)
+        drawing = sampler.Sampler(self.pipeline, sampling)
+        with self.bench.clock() as seconds, ThreadPoolExecutor() as pool:
+            images, _ = drawing.images(self.texts(count), range(count))
+            for _ in pool.map(lambda image: encode_png(square(image, STORED)), images):
+                pass
+        return count / seconds[0], images
 
     def by_batch(self, count: int) -> Figure:
         """Measure speed and peak memory at a batch size."""
@@ -266,4 +257,5 @@ def _tokenizer() -> CLIPTokenizer:
     theirs = SimpleTokenizer()
     names = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
     vocab = {names.get(word, word): index for word, index in theirs.encoder.items()}
-    return CLIPTokenizer(vocab=vocab, merges=[*theirs.bpe_ranks], model_max_length=77)
+    merges: Any = [*theirs.bpe_ranks]
+    return CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=77)
