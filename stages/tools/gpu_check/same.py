@@ -272,14 +272,8 @@ def _kill_and_resume(bench: Bench, folder: Path) -> Figure:
             "COUNTERWEIGHT_WORK": str(place / "work"),
             "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # without it cuBLAS has no deterministic algorithm
         }
-        command = [
-            sys.executable,
-            "-m",
-            "stages.tools.gpu_check.resumed",
-            str(bench.root),
-            str(stop),
-            bench.device.type,
-        ]
+        options = ["--root", str(bench.root), "--stop", str(stop), "--device", bench.device.type]
+        command = [sys.executable, "-m", "stages.tools.gpu_check.resumed", *options]
         done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, check=False)
         if done.returncode not in (0, -9):
             raise RuntimeError(
