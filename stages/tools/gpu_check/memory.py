@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
+from contextlib import chdir
 from typing import Any
 
 import torch
@@ -18,14 +19,18 @@ SECTION = "memory"
 LESS, MORE = 0.9, 1.3  # times the memory that a batch took: not enough for it, and not enough for twice as many
 
 
-def check(bench: Bench, report: Report, peaks: Mapping[str, Peak], generation: Generation | None) -> None:
-    """Foretell the largest batch from measured peaks; take memory away until a batch does not fit."""
-    if generation is not None:
-        report.ask(SECTION, "generate: largest batch", lambda: _generate(bench, generation), 10)
-    for model in bench.sizes.models:
-        if model.name in peaks:
-            what = f"train {model.name}: largest batch"
-            report.ask(SECTION, what, lambda m=model: _train(bench, m, peaks[m.name]), 10)
+def of_generation(bench: Bench, report: Report, generation: Generation) -> None:
+    """Foretell the largest batch from the measured peaks; take memory away until a batch does not fit."""
+    report.ask(SECTION, "generate: largest batch", lambda: _generate(bench, generation), 10)
+
+
+def of_training(bench: Bench, report: Report, peaks: Mapping[str, Peak]) -> None:
+    """Do the same for each model whose training was measured."""
+    with chdir(bench.scratch / "train"):
+        for model in bench.sizes.models:
+            if model.name in peaks:
+                what = f"train {model.name}: largest batch"
+                report.ask(SECTION, what, lambda m=model: _train(bench, m, peaks[m.name]), 10)
 
 
 def foretold(batch: int, peak: float, fixed: float, memory: float) -> int:

@@ -29,7 +29,7 @@ def test_the_whole_way_runs_on_a_cpu(
     monkeypatch.setenv("COUNTERWEIGHT_WORK", str(tmp_path / "work"))
     found = Report({"card": "none"}, tmp_path / "check.json", seconds=3600)
     try:
-        program.check("cpu", "tiny", program.SECTIONS, found)
+        program.check("cpu", "tiny", [*program.SECTIONS], found)
     finally:
         AcceleratorState._reset_state(reset_partial_state=True)
     lines = {f"{line.section}: {line.what}": line for line in found.lines}
