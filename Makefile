@@ -8,7 +8,7 @@ export COUNTERWEIGHT_WORK ?= $(abspath .work)
 AGAINST ?= origin/main
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro study verify pr-check hooks test test-fast test-numerics faults mutants lint format bench pretrain quality clean
+.PHONY: help install repro study verify pr-check gpu-check hooks test test-fast test-numerics faults mutants lint format bench pretrain quality clean
 
 help: ## This list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -36,6 +36,9 @@ study: install ## Run what is missing of the grid in the profile's section study
 
 verify: install ## Is this run the committed one: equal to the byte, within the spread between replicates, or different?
 	python -m stages.tools.verify
+
+gpu-check: install ## On a GPU: the same results as on the CPU? how fast? how much memory? Five minutes, and a JSON.
+	python -m stages.tools.gpu_check --out $(COUNTERWEIGHT_WORK)/gpu-check.json
 
 pr-check: install ## What a pull request of the last commit would show; AGAINST=origin/main. Fails where a metric worsens.
 	python -m stages.tools.pull_request --against $(AGAINST) --out $(COUNTERWEIGHT_WORK)/review --artifact '$(ARTIFACT)'

@@ -213,3 +213,40 @@ def test_a_revision_of_a_folder_makes_no_sense(tiny_model: Path) -> None:
 def test_a_safety_checker_that_the_model_lacks_is_an_error(tiny_model: Path) -> None:
     with pytest.raises(InputError, match=r"generate\.safety_checker: true, but"):
         load_pipeline(str(tiny_model), None, "ddim", True, torch.float32, CPU)
+
+
+def test_the_noise_of_a_seed_does_not_depend_on_the_precision(tiny_model: Path) -> None:
+    sampler = make(tiny_model)
+    exact = sampler.noise([3, 4])
+    sampler.pipeline.unet.to(torch.bfloat16)
+    assert torch.equal(sampler.noise([3, 4]), exact.to(torch.bfloat16))
+
+
+def test_a_batch_of_fixed_size_is_filled_up_and_gives_the_same_images(
+    tiny_model: Path, denoiser_batches: Callable[[Sampler], list[int]]
+) -> None:
+    expected, _ = make(tiny_model).images(CAPTIONS, SEEDS)
+    plain = make(tiny_model)
+    sampler = Sampler(plain.pipeline, plain.settings, fixed=4)
+    sizes = denoiser_batches(sampler)
+    images, flagged = sampler.images(CAPTIONS, SEEDS)
+    assert set(sizes) == {8}  # four guided images each time, though only two are left the second time
+    assert len(flagged) == len(CAPTIONS)
+    assert np.abs(images.astype(int) - expected.astype(int)).max() <= 1
+
+
+def test_the_size_that_fits_is_kept(tiny_model: Path) -> None:
+    sampler = make(tiny_model)
+    tried: list[int] = []
+
+    def refuse(_module: torch.nn.Module, inputs: tuple) -> None:
+        tried.append(len(inputs[0]))
+        if len(inputs[0]) > 6:
+            raise torch.OutOfMemoryError("full")
+
+    sampler.pipeline.unet.register_forward_pre_hook(refuse)
+    with pytest.warns(UserWarning, match="going on with 3"):
+        sampler.images(CAPTIONS, SEEDS)
+    tried.clear()
+    sampler.images(CAPTIONS, SEEDS)
+    assert set(tried) == {6}

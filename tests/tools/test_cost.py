@@ -1,5 +1,6 @@
 """The counted cost: architectures of the published size, and formulas that agree with what the stages do."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,7 @@ def test_forwards_of_an_image_are_the_schedulers_steps(name: str) -> None:
 
 
 def test_hours_are_items_times_flops_over_the_rate() -> None:
-    assert cost.Work("x", 1000, "images", 9.0e12, 1e12).hours == pytest.approx(2.5)
+    assert cost.Work("x", 1000, "images", 9.0e12, 1e12, 0.5).hours == pytest.approx(2.5)
 
 
 @pytest.mark.parametrize("rows", ["-3", "0"])
@@ -46,6 +47,21 @@ def test_a_corpus_without_samples_is_refused(rows: str, monkeypatch: pytest.Monk
     monkeypatch.setattr("sys.argv", ["cost", "--rows", rows])
     with pytest.raises(InputError, match=f"--rows: found {rows}, expected a number of samples, 1 or more"):
         cost.main()
+
+
+def test_the_measured_shares_are_those_of_the_committed_check() -> None:
+    found = json.loads((ROOT / "docs" / "gpu" / "h200.json").read_text())
+    shares = {
+        f"{line['section']}: {line['what']}": line["figure"]["detail"].get("% of the stated peak")
+        for line in found["lines"]
+    }
+    assert found["machine"]["card"] == cost.MEASURED["card"]
+    assert 100 * float(cost.MEASURED["generate"]) == pytest.approx(
+        shares["generate: stage, batches of 32, PNDM"], abs=0.1
+    )
+    assert 100 * float(cost.MEASURED["train"]) == pytest.approx(
+        shares["train: RN50: stage, batches in memory"], abs=0.1
+    )
 
 
 def test_the_tables_of_readme_are_these() -> None:

@@ -262,6 +262,15 @@ def test_divergence_is_reported_and_leaves_no_model(corpus, monkeypatch, one_thr
     assert not (corpus.data / "models" / "0" / "clip").exists()
 
 
+def test_a_batch_that_memory_does_not_hold_is_one_line(corpus, monkeypatch, one_thread) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+
+    monkeypatch.setattr("stages.train.loop.Trainer.step", full)
+    with pytest.raises(InputError, match=r"train\.batch_size: found 8: .* raise train\.accumulate"):
+        train(monkeypatch)
+
+
 def test_unreadable_images_are_skipped_and_counted(corpus, monkeypatch, one_thread) -> None:
     path = corpus.data / "real" / "00001.tar"
     os.truncate(path, path.stat().st_size * 2 // 3)

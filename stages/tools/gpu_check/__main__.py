@@ -1,8 +1,8 @@
 """`make gpu-check`: what an accelerator gives, before GPU-hours are spent on it; at most five minutes on one card.
 
-Five sections: the same result as on the CPU, images per second, training pairs per second, evaluation, memory. Each
-line is passed, failed or skipped, with its figure; a figure without a goal is measured for its own sake. Exit code 1
-where a line failed, 2 where there is no accelerator.
+Five questions: the same result as on the CPU, images per second, evaluation, training pairs per second, and the memory
+of each. A line is passed, failed or skipped, with its figure; a figure without a goal is measured for its own sake.
+Exit code 1 where a line failed, 2 where there is no accelerator.
 """
 
 import argparse
@@ -11,7 +11,7 @@ import os
 import platform
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import chdir
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,27 @@ from stages.tools.gpu_check.bench import Bench
 from stages.tools.gpu_check.report import Report
 from stages.tools.gpu_check.sizes import SIZES
 
-SECTIONS = ("same", "train", "evaluate", "generate", "memory")
+
+def _generate(bench: Bench, report: Report) -> None:
+    """Measure images; the pipeline leaves the card before anything else is measured there."""
+    drawing = generation.check(bench, report)
+    if drawing is not None:
+        memory.of_generation(bench, report, drawing)
+    if bench.sizes.compiled:
+        torch.compiler.reset()
+
+
+def _train(bench: Bench, report: Report) -> None:
+    """Measure pairs."""
+    memory.of_training(bench, report, training.check(bench, report))
+
+
+SECTIONS: dict[str, Callable[[Bench, Report], None]] = {
+    "same": same.check,
+    "generate": _generate,
+    "evaluate": evaluation.check,
+    "train": _train,
+}
 
 
 def main() -> None:
@@ -36,7 +56,7 @@ def main() -> None:
     )
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu: its whole way, without a GPU")
     parser.add_argument("--size", choices=sorted(SIZES), default="full", help="tiny: a minute on a CPU")
-    parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=SECTIONS, help="some of them, in order")
+    parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=[*SECTIONS], help="some of them, in order")
     parser.add_argument("--seconds", type=float, default=300.0, help="what would start later is skipped (default: 300)")
     parser.add_argument(
         "--only", default="", metavar="PATTERN", help="only the lines that this regular expression finds"
@@ -65,7 +85,7 @@ def check(device: str, size: str, sections: Sequence[str], report: Report) -> No
     device, size : str
         ``"cuda"`` or ``"cpu"``; a key of `SIZES`.
     sections : sequence of str
-        Some of `SECTIONS`, in order; memory goes on from what train and generate measured.
+        Some of `SECTIONS`, in order.
     """
     root, held = Path.cwd(), logging.root.level
     logging.root.setLevel(logging.ERROR)  # open_clip warns that random weights are random
@@ -73,19 +93,10 @@ def check(device: str, size: str, sections: Sequence[str], report: Report) -> No
         with tempfile.TemporaryDirectory(prefix="gpu-check-") as scratch, chdir(scratch):
             os.environ["COUNTERWEIGHT_WORK"] = str(Path(scratch) / "work")
             bench = Bench(torch.device(device), SIZES[size], root, Path(scratch))
-            peaks: dict[str, dict[int, float]] = {}
-            drawing: generation.Generation | None = None
             for section in sections:
-                if section == "same":
-                    same.check(bench, report)
-                elif section == "train":
-                    peaks = training.check(bench, report)
-                elif section == "evaluate":
-                    evaluation.check(bench, report)
-                elif section == "generate":
-                    drawing = generation.check(bench, report)
-                else:
-                    memory.check(bench, report, peaks, drawing)
+                SECTIONS[section](bench, report)
+                torch.backends.cudnn.benchmark = False  # each section starts as its stage does
+                bench.clear()
     finally:
         logging.root.setLevel(held)
     print(report.table())

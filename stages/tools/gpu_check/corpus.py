@@ -8,7 +8,6 @@ import io
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -146,8 +145,7 @@ def write_bert(folder: Path, changes: dict[str, int]) -> None:
 
     words = sorted({word for index in range(96) for word in caption(index).split()} | {"somebody"})
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
-    sizes: dict[str, Any] = {"vocab_size": 30522, **changes}
-    config = BertConfig(**sizes)
+    config = BertConfig.from_dict({"vocab_size": 30522, **changes})
     folder.mkdir(parents=True)
     BertModel(config).save_pretrained(folder)
     (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n")

@@ -1,8 +1,7 @@
 """Section 2: images per second at the size of the papers, against the library's own calls in the same run."""
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -50,33 +49,31 @@ class Generation:
             loaded.set_progress_bar_config(disable=True)
             return loaded.to(self.bench.device)
         torch.manual_seed(0)
-        parts: dict[str, Any] = {
-            name: part.to(self.dtype).eval() for name, part in cost.stable_diffusion(self.bench.device).items()
-        }
+        made = cost.stable_diffusion(self.bench.device)
+        parts: dict[str, Any] = {name: part.to(self.dtype).eval() for name, part in made.items()}
         none: Any = None
-        made = StableDiffusionPipeline(
+        solver: Any = PNDMScheduler(**PNDM)
+        pipeline = StableDiffusionPipeline(
             vae=parts["decoder"],
             text_encoder=parts["text"],
             tokenizer=_tokenizer(),
             unet=parts["denoiser"],
-            scheduler=cast(Any, PNDMScheduler(**PNDM)),
+            scheduler=solver,
             safety_checker=none,
             feature_extractor=none,
             requires_safety_checker=False,
         )
-        made.set_progress_bar_config(disable=True)
-        return made
+        pipeline.set_progress_bar_config(disable=True)
+        return pipeline
 
     def texts(self, count: int) -> list[str]:
         """Return captions, all different."""
         return [f"{corpus.caption(index)}, number {index}" for index in range(count)]
 
-    def call(self, count: int, steps: int, seeds: Sequence[int] | None = None) -> np.ndarray:
+    def call(self, count: int, steps: int) -> np.ndarray:
         """Draw by one call of the library, with its defaults but for the number of steps."""
         side = self.sizes.resolution
-        noise = sampler.Sampler(self.pipeline, sampler.Sampling(steps, GUIDANCE, 1.0, "", side)).noise(
-            seeds or range(count)
-        )
+        noise = sampler.Sampler(self.pipeline, sampler.Sampling(steps, GUIDANCE, 1.0, "", side)).noise(range(count))
         drawn: Any = self.pipeline(
             self.texts(count), num_inference_steps=steps, guidance_scale=GUIDANCE, height=side, width=side,
             latents=noise, output_type="np",
@@ -95,13 +92,12 @@ class Generation:
 
     def per_prompt(self) -> Figure:
         """Call the library once per prompt, as the published code does."""
-        count, steps = 1, self.sizes.pndm
+        steps = self.sizes.pndm
         self.solver("pndm")
         self.call(1, FEW)
         with self.bench.clock() as seconds:
-            for seed in range(count):
-                self.call(1, steps, [seed])
-        self.library["one"] = count / seconds[0]
+            self.call(1, steps)
+        self.library["one"] = 1 / seconds[0]
         return Figure(self.library["one"], "images/s", note=f"PNDM, {steps} steps, StableDiffusionPipeline as it is")
 
     def batched(self, count: int) -> Figure:
@@ -122,9 +118,8 @@ class Generation:
         length = self.pipeline.tokenizer.model_max_length
         like: dict[str, Any] = {"device": self.bench.device, "dtype": self.dtype}
 
-        def once(
-            sample: Tensor, step: Tensor, states: Tensor
-        ) -> None:  # as the pipeline calls it, if compiled for that
+        # as the pipeline calls it: what is compiled for one serves the other
+        def once(sample: Tensor, step: Tensor, states: Tensor) -> None:
             unet(
                 sample, step, encoder_hidden_states=states, timestep_cond=None, cross_attention_kwargs=None,
                 added_cond_kwargs=None, return_dict=False,
@@ -144,27 +139,16 @@ class Generation:
         """Prepare the pipeline as the stage does."""
         sampler.quicken(self.pipeline, compiled)
 
-    def stage(self, count: int, scheduler: str, steps: int, batches: int = 1) -> tuple[float, np.ndarray]:
-        """Draw and encode as the stage does, PNGs included, encoded beside the next batch; return images per second."""
+    def stage(self, count: int, scheduler: str, steps: int) -> tuple[float, np.ndarray]:
+        """Draw a batch and encode it as the stage does; return images per second, PNGs included, and the images."""
         self.solver(scheduler)
-        side = self.sizes.resolution
-        drawing = sampler.Sampler(self.pipeline, sampler.Sampling(steps, GUIDANCE, 1.0, "", side))
-        texts = self.texts(count)
-
-        def encode(images: np.ndarray) -> int:
-            with ThreadPoolExecutor() as pool:
-                return sum(len(data) for data in pool.map(lambda image: encode_png(square(image, STORED)), images))
-
-        with self.bench.clock() as seconds, ThreadPoolExecutor(1) as writer:
-            written, images = None, np.empty(0)
-            for _ in range(batches):
-                images, _ = drawing.images(texts, range(count))
-                if written is not None:
-                    written.result()
-                written = writer.submit(encode, images)
-            assert written is not None
-            written.result()
-        return batches * count / seconds[0], images
+        sampling = sampler.Sampling(steps, GUIDANCE, 1.0, "", self.sizes.resolution)
+        drawing = sampler.Sampler(self.pipeline, sampling)
+        with self.bench.clock() as seconds, ThreadPoolExecutor() as pool:
+            images, _ = drawing.images(self.texts(count), range(count))
+            for _ in pool.map(lambda image: encode_png(square(image, STORED)), images):
+                pass
+        return count / seconds[0], images
 
     def by_batch(self, count: int) -> Figure:
         """Measure speed and peak memory at a batch size."""
@@ -268,4 +252,5 @@ def _tokenizer() -> CLIPTokenizer:
     theirs = SimpleTokenizer()
     names = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
     vocab = {names.get(word, word): index for word, index in theirs.encoder.items()}
-    return CLIPTokenizer(vocab=vocab, merges=cast(Any, [*theirs.bpe_ranks]), model_max_length=77)
+    merges: Any = [*theirs.bpe_ranks]
+    return CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=77)

@@ -1,4 +1,4 @@
-"""Section 5: the largest batch of each model, and what is said one step above it."""
+"""Section 5: the largest batch of each model, and what is said where memory does not suffice."""
 
 import warnings
 from collections.abc import Mapping
@@ -12,69 +12,68 @@ from stages.tools.gpu_check.bench import Bench
 from stages.tools.gpu_check.generation import FEW, Generation
 from stages.tools.gpu_check.report import Figure, Report, SkipError
 from stages.tools.gpu_check.sizes import Training
-from stages.tools.gpu_check.training import settings
+from stages.tools.gpu_check.training import Peak, settings
 from stages.tools.gpu_check.training_run import TimedRun, set_up
 
 SECTION = "memory"
-BELOW, ABOVE = 0.92, 1.15  # shares of the largest batch that the peaks foretell: one that must fit, one that must not
+LESS, MORE = 0.9, 1.3  # times the memory that a batch took: not enough for it, and not enough for twice as many
 
 
-def check(
-    bench: Bench, report: Report, peaks: Mapping[str, Mapping[int, float]], generation: Generation | None
-) -> None:
-    """Foretell the largest batch from two peaks, run one just below and one just above it."""
-    for model in bench.sizes.models if peaks else ():
-        with chdir(bench.scratch / "train"):
-            report.ask(
-                SECTION, f"train {model.name}: largest batch", lambda m=model: _train(bench, m, peaks[m.name]), 5
-            )
-    if generation is not None:
-        report.ask(SECTION, "generate: largest batch", lambda: _generate(bench, generation), 15)
+def of_generation(bench: Bench, report: Report, generation: Generation) -> None:
+    """Foretell the largest batch from the measured peaks; take memory away until a batch does not fit."""
+    report.ask(SECTION, "generate: largest batch", lambda: _generate(bench, generation), 10)
 
 
-def foretold(peaks: Mapping[int, float], memory: float) -> int:
-    """Extend the line through the peaks of the smallest and the largest batch to all memory, GB."""
-    small, large = min(peaks), max(peaks)
-    slope = (peaks[large] - peaks[small]) / (large - small)
-    return int(large + (memory - peaks[large]) / slope)
+def of_training(bench: Bench, report: Report, peaks: Mapping[str, Peak]) -> None:
+    """Do the same for each model whose training was measured."""
+    with chdir(bench.scratch / "train"):
+        for model in bench.sizes.models:
+            if model.name in peaks:
+                what = f"train {model.name}: largest batch"
+                report.ask(SECTION, what, lambda m=model: _train(bench, m, peaks[m.name]), 10)
+
+
+def foretold(batch: int, peak: float, fixed: float, memory: float) -> int:
+    """Extend the line from what an empty batch takes through the peak of a batch to all memory, GB."""
+    return int(batch * (memory - fixed) / (peak - fixed))
 
 
 def _memory(bench: Bench) -> float:
+    """Return the memory that could be had, GB."""
     if not bench.accelerated:
         raise SkipError("memory is measured on accelerators only")
     bench.clear()
     free, _ = torch.cuda.mem_get_info()
-    return (free + torch.cuda.memory_allocated()) / 1e9
+    return (free + torch.cuda.memory_reserved()) / 1e9
 
 
-def _train(bench: Bench, model: Training, peaks: Mapping[int, float]) -> Figure:
+def _train(bench: Bench, model: Training, found: Peak) -> Figure:
+    """Train once more with less memory than the batch took before; one model is enough for that."""
     memory = _memory(bench)
-    if len(peaks) < 2:
-        raise SkipError("two peaks are needed")
-    largest = foretold(peaks, memory)
-
-    def run(batch: int) -> None:
-        params = settings(bench, model, batch, 8, bench.sizes.shards * bench.sizes.rows)
-        accelerator = bench.accelerator(params.train.precision)
-        set_up(TimedRun, params, 0, accelerator, warm=1, timed=1, held=True).execute()
-        bench.clear()
-
-    fits = 8 * int(largest * BELOW / 8)
-    run(fits)
+    largest = foretold(found.batch, found.peak, found.fixed, memory)
+    if model is not bench.sizes.models[0]:
+        return Figure(largest, "pairs", note="foretold from the peak", detail={"GB": memory})
+    params = settings(bench, model, found.batch, 2)
+    run = set_up(TimedRun, params, 0, bench.accelerator(params.train.precision), warm=1, timed=1, held=True)
+    torch.cuda.set_per_process_memory_fraction(LESS * found.peak / memory)
     try:
-        run(8 * int(largest * ABOVE / 8))
+        run.execute()
     except InputError as error:
-        return Figure(fits, "pairs", note=f"runs; above it: {error}", detail={"foretold": largest, "GB": memory})
-    return Figure(float("nan"), "pairs", note=f"{int(largest * ABOVE)} fit too: foretold {largest}")
+        note = f"foretold from the peak; batch {found.batch} in {LESS} × the memory that it took: {error}"
+        return Figure(largest, "pairs", note=note, detail={"GB": memory})
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    return Figure(float("nan"), "pairs", note=f"batch {found.batch} fits into {LESS} × the memory that it took")
 
 
 def _generate(bench: Bench, generation: Generation) -> Figure:
-    """Let the stage have as much memory as its largest measured batch took, and ask for twice that batch."""
-    memory = _memory(bench)
-    fits = max(generation.peaks)
-    plain: Any = generation.pipeline.unet
-    plain._compiled_call_impl = None  # another size would be compiled first
-    torch.cuda.set_per_process_memory_fraction(1.3 * generation.peaks[fits] / memory)
+    """Ask for twice the largest measured batch, with little more memory than that one took."""
+    memory, peaks = _memory(bench), generation.peaks
+    small, fits = min(peaks), max(peaks)
+    fixed = peaks[small] - small * (peaks[fits] - peaks[small]) / (fits - small)
+    unet: Any = generation.pipeline.unet
+    unet._compiled_call_impl = None  # another size would be compiled first
+    torch.cuda.set_per_process_memory_fraction(MORE * peaks[fits] / memory)
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -82,8 +81,7 @@ def _generate(bench: Bench, generation: Generation) -> Figure:
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
     said = [str(one.message) for one in caught if "out of memory" in str(one.message)]
-    largest = foretold(generation.peaks, memory)
     if not said or len(images) != 2 * fits:
-        return Figure(float("nan"), "images", note=f"{2 * fits} fit into the memory of {fits}")
-    note = f"foretold from the peaks; in 1.3 × the memory of {fits}, {2 * fits} are drawn all the same: {said[0]}"
-    return Figure(largest, "images", note=note, detail={"GB": memory})
+        return Figure(float("nan"), "images", note=f"{2 * fits} images fit into {MORE} × the memory of {fits}")
+    note = f"foretold from the peaks; all {2 * fits} are drawn in {MORE} × the memory of {fits}: {said[0]}"
+    return Figure(foretold(fits, peaks[fits], fixed, memory), "images", note=note, detail={"GB": memory})

@@ -1,11 +1,11 @@
-"""A training that may kill itself: `python -m stages.tools.gpu_check.resumed ROOT STOP DEVICE`, for the check itself.
+"""Train for the check, in a process that may kill itself.
 
 Deterministic algorithms are on; operations that torch has none for are written to `nondeterministic.txt`.
 """
 
+import argparse
 import os
 import signal
-import sys
 import warnings
 from pathlib import Path
 
@@ -20,26 +20,27 @@ SETTINGS = {"batch_size": BATCH, "log_every": 1 / STEPS, "checkpoint_every": 0.2
 
 
 def main() -> None:
-    """Train in the working directory for `STEPS` steps; kill the process after STOP of them, 0: never."""
-    root, stop, device = sys.argv[1:]
+    """Train in the working directory for `STEPS` steps."""
+    parser = argparse.ArgumentParser(prog="python -m stages.tools.gpu_check.resumed", description=__doc__)
+    parser.add_argument("--root", type=Path, required=True, help="the project's folder")
+    parser.add_argument("--stop", type=int, default=0, help="steps after which the process is killed; 0: none")
+    parser.add_argument("--device", required=True, help="cuda or cpu")
+    arguments = parser.parse_args()
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.backends.cudnn.deterministic = True
-    bench = Bench(torch.device(device), SIZES["tiny"], Path(root), Path.cwd())
+    bench = Bench(torch.device(arguments.device), SIZES["tiny"], arguments.root, Path.cwd())
 
     def end(done: int) -> None:
-        if done == int(stop):
+        if done == arguments.stop:
             os.kill(os.getpid(), signal.SIGKILL)
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         params = bench.params("smoke", train={**SETTINGS, "epochs": STEPS * BATCH / 64})
         set_up(QuietRun, params, 0, bench.accelerator("float32"), on_point=end).execute()
-    said = {
-        str(one.message).split(" does not")[0].split(" defaults to")[0]
-        for one in caught
-        if "deterministic" in str(one.message)
-    }
-    Path("nondeterministic.txt").write_text("\n".join(sorted(said)))
+    said = [str(one.message) for one in caught if "deterministic" in str(one.message)]
+    without = {text.split(" does not")[0].split(" defaults to")[0] for text in said}
+    Path("nondeterministic.txt").write_text("\n".join(sorted(without)))
 
 
 if __name__ == "__main__":

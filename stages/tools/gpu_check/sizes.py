@@ -57,7 +57,7 @@ class Sizes:
         Width and height of the stored photographs, pixels.
     shards, rows : int
         Tars, and samples in each.
-    workers : tuple of int
+    workers : int
         Reading processes.
     faces : int
         Images of the evaluation set; FairFace's validation part has 10,954.
@@ -83,7 +83,7 @@ class Sizes:
     jpeg: tuple[int, int]
     shards: int
     rows: int
-    workers: tuple[int, ...]
+    workers: int
     faces: int
     clip: str | Mapping[str, Any]
     bert: Mapping[str, int]
@@ -102,17 +102,17 @@ SIZES = {
         diffusion=None,
         resolution=512,
         compiled=True,
-        batches=(1, 8, 32),
-        library=(8, 32),
+        batches=(1, 32),
+        library=(32,),
         pndm=50,
         dpmsolver=20,
         models=(Training("RN50", "RN50", "clip", 512), Training("ViT-B-16-SigLIP", "ViT-B-16-SigLIP", "siglip", 512)),
-        warm=6,
-        timed=12,
+        warm=4,
+        timed=8,
         jpeg=(512, 384),
         shards=16,
         rows=1024,
-        workers=(8, 16),
+        workers=16,
         faces=10_954,
         clip="RN50",
         bert={},
@@ -136,7 +136,7 @@ SIZES = {
         jpeg=(64, 48),
         shards=2,
         rows=24,
-        workers=(1,),
+        workers=2,
         faces=120,
         clip=TINY_CLIP,
         bert={"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64},

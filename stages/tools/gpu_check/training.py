@@ -4,11 +4,11 @@ import json
 import logging
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import chdir, contextmanager
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import open_clip
 import torch
@@ -22,39 +22,49 @@ from stages.tools.gpu_check.sizes import Training
 from stages.tools.gpu_check.training_run import QuietRun, TimedRun, set_up
 from stages.tools.params import Params
 from stages.train import data
+from stages.train.__main__ import Progress
 
 SECTION = "train"
 
 
-def check(bench: Bench, report: Report) -> dict[str, dict[int, float]]:
-    """Measure both trainers; return peak memory by model and batch size, GB."""
+class Peak(NamedTuple):
+    """Memory of a training: pairs per batch, its peak, and what it takes whatever the batch, GB."""
+
+    batch: int
+    peak: float
+    fixed: float
+
+
+def check(bench: Bench, report: Report) -> dict[str, Peak]:
+    """Measure both trainers; return the memory that each model takes."""
     folder = bench.scratch / "train" / "data" / "cc3m"
     report.ask(SECTION, "shards of JPEGs", lambda: _shards(bench, folder))
-    peaks: dict[str, dict[int, float]] = {}
+    peaks: dict[str, Peak] = {}
     with chdir(bench.scratch / "train"):
         for model in bench.sizes.models:
-            peaks[model.name] = _model(bench, report, folder, model)
+            peaks |= _model(bench, report, folder, model)
         _readers(bench, report, folder)
     return peaks
 
 
-def settings(bench: Bench, model: Training, batch: int, workers: int, rows_: int) -> Params:
-    """Make the parameters of a run over all rows, again and again."""
-    named = isinstance(model.model, str) and "SigLIP" not in model.model  # SigLIP's own vocabulary is on the hub only
+def settings(bench: Bench, model: Training, batch: int, workers: int, rows: int = 0) -> Params:
+    """Make the parameters of a run over all rows, or so many, again and again."""
+    sizes = bench.sizes
+    steps = sizes.warm + sizes.timed + 2 * workers + 2
+    # the published RN50 with its own vocabulary; that of SigLIP is on the hub only
+    vocabulary = "model" if model.model == "RN50" else "corpus"
     train = {
         "model": model.model,
-        "tokenizer": "model" if named or not isinstance(model.model, str) else "corpus",
+        "tokenizer": vocabulary,
         "loss": model.loss,
         "batch_size": batch,
-        "epochs": (bench.sizes.warm + bench.sizes.timed + 2 * workers + 2) * batch / rows_,
+        "epochs": steps * batch / (rows or sizes.shards * sizes.rows),
         "precision": "float16" if bench.accelerated else "float32",
         "workers": workers,
         "probe": 0,
         "memory": 0.0,
         "on_bad_sample": "fail",
     }
-    if train["tokenizer"] == "model" and not isinstance(model.model, str):
-        train["tokenizer"] = "corpus"
     return bench.params("cc3m", train=train)
 
 
@@ -67,12 +77,12 @@ def _shards(bench: Bench, folder: Path) -> Figure:
     return Figure(seconds[0], "s", note=f"{sizes.jpeg[0]} × {sizes.jpeg[1]} pixels, quality 90", detail=detail)
 
 
-def _model(bench: Bench, report: Report, folder: Path, model: Training) -> dict[int, float]:
-    sizes, rates, peaks = bench.sizes, dict[str, float](), dict[int, float]()
-    most = max(sizes.workers)
+def _model(bench: Bench, report: Report, folder: Path, model: Training) -> dict[str, Peak]:
+    """Ask all questions of a model; return its memory, where it was measured."""
+    sizes, rates, peaks = bench.sizes, dict[str, float](), dict[str, Peak]()
 
     def ours(held: bool, batch: int, workers: int) -> Figure:
-        params = settings(bench, model, batch, workers, sizes.shards * sizes.rows)
+        params = settings(bench, model, batch, workers)
         accelerator = bench.accelerator(params.train.precision)
         torch.backends.cudnn.benchmark = bench.accelerated
         bench.clear()
@@ -81,19 +91,20 @@ def _model(bench: Bench, report: Report, folder: Path, model: Training) -> dict[
             TimedRun, params, 0, accelerator, warm=warm, timed=sizes.timed, held=held, pinned=bench.accelerated
         )
         run.execute()
-        peaks[batch] = bench.peak()
         rates["held" if held else "tars"] = run.speed.rate
         detail = {"peak GB": bench.peak(), "waited for data, share": run.speed.waited / run.speed.seconds}
         note = f"batch {batch}, {params.train.precision}" + ("" if held else f", {workers} workers")
-        if held and bench.accelerated:
-            flops = cost.training_flops(params.train)[0]
-            detail["% of the stated peak"] = 100 * flops * run.speed.rate / cost.RATES[params.train.precision]
+        if held:
+            peaks[model.name] = Peak(batch, bench.peak(), run.speed.fixed)
+            if bench.accelerated:
+                flops = cost.training_flops(params.train)[0]
+                detail["% of the stated peak"] = 100 * flops * run.speed.rate / cost.RATES[params.train.precision]
         return Figure(run.speed.rate, "pairs/s", note=note, detail=detail)
 
     def theirs(held: bool, batch: int) -> Figure:
-        seconds, waited = open_clip_speed(bench, model, folder, batch, most, held)
+        seconds, waited = open_clip_speed(bench, model, folder, batch, held)
         rates["their held" if held else "their tars"] = batch / seconds
-        note = f"batch {batch}" + ("" if held else f", {most} workers")
+        note = f"batch {batch}" + ("" if held else f", {sizes.workers} workers")
         return Figure(batch / seconds, "pairs/s", note=note, detail={"waited for data, share": waited / seconds})
 
     def ratio(own: str, other: str, goal: float) -> Figure:
@@ -101,16 +112,17 @@ def _model(bench: Bench, report: Report, folder: Path, model: Training) -> dict[
             raise SkipError("one of the two was not measured")
         return Figure(rates[own] / rates[other], "×", goal if bench.accelerated else None)
 
-    def ask(what: str, measure: Any) -> None:
+    def ask(what: str, measure: Callable[[], Figure]) -> None:
         report.ask(SECTION, f"{model.name}: {what}", measure, 5)
 
-    half = model.batch // 2
     ask("stage, batches in memory", lambda: ours(True, model.batch, 2))
     ask("open_clip_train, batches in memory", lambda: theirs(True, model.batch))
     ask("stage over open_clip_train, in memory", lambda: ratio("held", "their held", 1.0))
-    ask("stage, from tars", lambda: ours(False, half, most))
-    ask("open_clip_train, from tars", lambda: theirs(False, half))
-    ask("stage over open_clip_train, from tars", lambda: ratio("tars", "their tars", 1.2))
+    if model is sizes.models[0]:
+        half = model.batch // 2  # as many batches are read ahead as there are workers, twice
+        ask("stage, from tars", lambda: ours(False, half, sizes.workers))
+        ask("open_clip_train, from tars", lambda: theirs(False, half))
+        ask("stage over open_clip_train, from tars", lambda: ratio("tars", "their tars", 1.2))
     return peaks
 
 
@@ -119,21 +131,20 @@ def _readers(bench: Bench, report: Report, folder: Path) -> None:
     sizes = bench.sizes
     stored = bench.scratch / "png" / "data" / "cc3m"
 
-    def read(place: Path, workers: int) -> Figure:
-        model = sizes.models[0]
-        count = sizes.shards * sizes.rows if place == folder else min(1024, sizes.shards * sizes.rows)
-        params = settings(bench, model, model.batch, workers, count)
+    def read(place: Path, rows: int = 0) -> Figure:
+        model, workers = sizes.models[0], sizes.workers
+        params = settings(bench, model, model.batch, workers, rows)
         with chdir(place.parents[1]):
-            run = set_up(Reading, params, 0, bench.accelerator(params.train.precision), warm=2 * workers)
-            run.timed = max(sizes.timed, 3 * workers)
+            run = set_up(Reading, params, 0, bench.accelerator(params.train.precision), warm=workers)
+            run.timed = 2 * workers
             run.execute()
         return Figure(run.rate, "pairs/s", detail={"per process": run.rate / workers})
 
-    for workers in sizes.workers:
-        report.ask(SECTION, f"the reader alone, JPEG, {workers} workers", lambda n=workers: read(folder, n), 5)
-    corpus.write_shards(stored, 1, min(1024, sizes.shards * sizes.rows), (256, 256), "png")
-    what = f"the reader alone, 256 px PNG as the pipeline stores, {max(sizes.workers)} workers"
-    report.ask(SECTION, what, lambda: read(stored, max(sizes.workers)), 5)
+    report.ask(SECTION, f"the reader alone, JPEG, {sizes.workers} workers", lambda: read(folder), 5)
+    what = f"the reader alone, 256 px PNG as the pipeline stores, {sizes.workers} workers"
+    if report.wants(SECTION, what):
+        corpus.write_shards(stored, 1, sizes.rows, (256, 256), "png")
+        report.ask(SECTION, what, lambda: read(stored, sizes.rows), 5)
 
 
 class Reading(QuietRun):
@@ -145,7 +156,7 @@ class Reading(QuietRun):
 
     def _train(self, trainer: Any, batches: data.Batches, before: Any, curves: Any, images: Any) -> set[str]:
         stream = iter(data.loader(batches, 0, self.section.workers))
-        for _ in islice(stream, min(self.warm, len(batches) // 3)):
+        for _ in islice(stream, self.warm):
             pass
         begun, pairs = time.perf_counter(), 0
         for batch in islice(stream, self.timed):
@@ -156,11 +167,9 @@ class Reading(QuietRun):
 
     def _trainer(self, model: torch.nn.Module, preprocess: dict) -> Any:
         """Make none."""
-        from stages.train.__main__ import Progress
-
         return None, Progress()
 
-    def _write(self, *_: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def _write(self, *_given: Any, **_more: Any) -> None:
         """Write nothing."""
 
 
@@ -168,9 +177,7 @@ class DoneError(Exception):
     """Ends open_clip's trainer after its epoch, before it writes a checkpoint of a gigabyte."""
 
 
-def open_clip_speed(
-    bench: Bench, model: Training, folder: Path, batch: int, workers: int, held: bool
-) -> tuple[float, float]:
+def open_clip_speed(bench: Bench, model: Training, folder: Path, batch: int, held: bool) -> tuple[float, float]:
     """
     Train one short epoch with `open_clip_train.main` in this process.
 
@@ -181,10 +188,10 @@ def open_clip_speed(
     """
     import open_clip_train.main as trainer
 
-    sizes = bench.sizes
+    sizes, workers = bench.sizes, bench.sizes.workers
     warm = sizes.warm + (0 if held else 2 * workers)
     steps = warm + sizes.timed
-    params = settings(bench, model, batch, workers, sizes.shards * sizes.rows)
+    params = settings(bench, model, batch, workers)
     named = _named(bench, model, params)
     train = params.train
     arguments = {
@@ -204,8 +211,12 @@ def open_clip_speed(
         epoch(*given, **more)
         raise DoneError
 
-    def fixed(args: Any, *given: Any, **more: Any) -> dict[str, Any]:
-        return {"train": Fixed(next(iter(get_data(args, *given, **more)["train"].dataloader)), steps, batch)}
+    def fixed(args: Any, transforms: Any, tokenizer: Any = None, **_more: Any) -> dict[str, Any]:
+        del transforms
+        config: Any = open_clip.get_model_config(args.model)
+        side = config["vision_cfg"]["image_size"]
+        texts = tokenizer([corpus.caption(index) for index in range(batch)])
+        return {"train": Fixed([torch.randn(batch, 3, side, side), texts], steps, batch)}
 
     with _logged() as lines:
         trainer.train_one_epoch = once

@@ -56,11 +56,23 @@ class QuietRun(Run):
 
 @dataclass
 class Speed:
-    """What `TimedRun` measured: seconds of the timed steps, their pairs, and the seconds that waited for data."""
+    """
+    What `TimedRun` measured.
+
+    Attributes
+    ----------
+    seconds, pairs : float, int
+        Of the timed steps.
+    waited : float
+        Seconds of these that were spent waiting for data.
+    fixed : float
+        GB that weights, gradients and optimiser take, whatever the batch: 16 bytes per parameter.
+    """
 
     seconds: float = 0.0
     pairs: int = 0
     waited: float = 0.0
+    fixed: float = 0.0
 
     @property
     def rate(self) -> float:
@@ -102,7 +114,7 @@ class TimedRun(QuietRun):
         if self.held:
             few = [*islice(loader, 2)]
             loader = cycle([batch.pin_memory() for batch in few] if self.pinned else few)
-        self.speed = Speed()
+        self.speed = Speed(fixed=16 * sum(parameter.numel() for parameter in trainer.bare.parameters()) / 1e9)
         stream: Iterator[data.Batch] = iter(loader)
         trainer.model.train()
         begun, loss = 0.0, torch.zeros(())
@@ -126,7 +138,7 @@ class TimedRun(QuietRun):
         if self.accelerator.device.type == "cuda":
             torch.cuda.synchronize()
 
-    def _write(self, *_: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def _write(self, *_given: Any, **_more: Any) -> None:
         """Write nothing."""
 
 
