@@ -113,7 +113,7 @@ def load_section(path: Path, name: str, section: type[Settings]) -> Settings:
     """Read and validate one section of a parameter file outside the main graph."""
     values = read_yaml(path)
     if name not in values:
-        raise InputError(f"{path}: {name}: missing")
+        raise InputError(f"{path}: {name}: missing; expected a section of this name")
     try:
         return _validated(section, values[name])
     except _MistakeError as error:
@@ -170,7 +170,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run in the project's folder") from None
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({(error.strerror or str(error)).lower()})") from None
+        raise InputError(
+            f"{path}: {(error.strerror or str(error)).lower()}; expected a file that can be read"
+        ) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         raise InputError(
@@ -256,6 +258,8 @@ def mistake(error: ValidationError, model: type[BaseModel], values: Any = None) 
         message = str(first["msg"])
         if first["type"] == "list_type" and isinstance(first["input"], (str, int, float)):
             message = f"Expected a list: [{first['input']}]"
+        if first["type"] in ("dict_type", "model_type"):
+            message = "Expected keys and values"
         key = max(key, ".".join(_followed(values, first["loc"])), key=len)
         return location, f"{key}: found {_short(first['input'])}: {message[0].lower()}{message[1:]}{expected}"
     missing = f"{key}: missing{expected}"

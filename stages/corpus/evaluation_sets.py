@@ -25,6 +25,7 @@ from stages.corpus.shards import Shard, write_shard
 ATTRIBUTES = ("gender", "skin_tone", "age", "ethnicity")
 TEXT_COLUMNS = ("key", "label", *ATTRIBUTES, "occupation", "part", "style", "coarse", "cluster")
 COLUMNS = ("key", "captions", *TEXT_COLUMNS[1:])
+AGAIN = "write the set again (`dvc repro -f download`)"
 GROUPED = (*ATTRIBUTES, "occupation")  # whose unknown values are `stages.corpus.attributes.UNKNOWN`
 CAPTIONED = ("people", "phase", "coco_gender", "coco")  # sets that are measured by their captions
 VALUES = {"gender": {"", "woman", "man"}, "skin_tone": {"", "1", "2", "3", "4", "5", "lighter", "darker"}}
@@ -77,7 +78,7 @@ def read_set(folder: Path, name: str) -> EvalSet:
             "name it in download.evaluation and run `dvc repro download`, or leave it out of evaluate.sets",
         ) from None
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not a readable parquet file ({error}); write the set again") from None
+        raise InputError(f"{path}: not a readable parquet file ({error}); {AGAIN}") from None
     columns.check(path, {**dict.fromkeys(TEXT_COLUMNS, "text"), "captions": "list of texts"})
     for attribute in GROUPED:
         if attribute in table:
@@ -86,7 +87,9 @@ def read_set(folder: Path, name: str) -> EvalSet:
     images = Shard(folder / f"{name}.tar")
     lost = [key for key in table["key"] if key not in images]
     if lost:
-        raise InputError(f"{images.path}: no image for {len(lost)} of {len(table)} keys of {path}, e.g. {lost[0]}")
+        raise InputError(
+            f"{images.path}: no image for {len(lost)} of {len(table)} keys of {path}, e.g. {lost[0]}; {AGAIN}"
+        )
     return EvalSet(name, table, images)
 
 
@@ -100,11 +103,11 @@ def check(table: pd.DataFrame, where: str) -> None:
         If a column is missing, a value is not known, keys repeat, or only some rows have captions.
     """
     if absent := [name for name in COLUMNS if name not in table]:
-        raise InputError(f"{where}: column {absent[0]} is missing (found: {', '.join(table.columns)})")
+        raise InputError(f"{where}: column {absent[0]} is missing (found: {', '.join(table.columns)}); {AGAIN}")
     if not len(table):
-        raise InputError(f"{where}: no rows")
+        raise InputError(f"{where}: no rows; expected one per image")
     if twice := [key for key, count in Counter(table["key"]).items() if count > 1]:
-        raise InputError(f"{where}: key {twice[0]!r} comes twice")
+        raise InputError(f"{where}: key {twice[0]!r} comes twice, expected unique keys")
     for name in TEXT_COLUMNS:
         if table[name].isna().to_numpy().any():
             raise InputError(f"{where}: column {name} holds nulls; a missing value is the empty string")

@@ -154,7 +154,7 @@ def _upright_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):  # PPM is read as 0…65535
         image = _eight_bits(image)
     elif image.mode in ("I", "F"):
-        raise UnreadableError("grey of 32 bits, whose range is not known")
+        raise UnreadableError("grey of 32 bits, whose range is not known (8 and 16 bits are read)")
     upright = ImageOps.exif_transpose(image)
     if upright.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in upright.info:
         clear = upright.convert({"La": "LA"}.get(upright.mode, upright.mode)).convert("RGBA")

@@ -214,7 +214,7 @@ class Shard:
         member = self._members.get(key, {}).get(suffix)
         if member is None:
             found = ", ".join(self._members.get(key, {})) or "no such key"
-            raise InputError(f"{self.path}: no member {key}.{suffix} (found: {found})")
+            raise InputError(f"{self.path}: no member {key}.{suffix} (found: {found}); make the shard again")
         if self._file is None:
             self._file = os.open(self.path, os.O_RDONLY)
         return os.pread(self._file, member.size, member.offset)  # no position that forked loader workers would share
@@ -253,7 +253,9 @@ class Shard:
         members = self._members.get(key, {})
         suffix = next((s for s in IMAGE_SUFFIXES if s in members), None)
         if suffix is None:
-            raise InputError(f"{self.path}: sample {key} has no image ({', '.join(IMAGE_SUFFIXES)})")
+            raise InputError(
+                f"{self.path}: sample {key} has no image member ({', '.join(IMAGE_SUFFIXES)}); make the shard again"
+            )
         return members[suffix]
 
     def close(self) -> None:

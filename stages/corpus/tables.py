@@ -40,7 +40,9 @@ def columns(path: Path) -> list[str]:
     """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        raise InputError(f"{path}: found a {suffix or 'nameless'} file, expected {', '.join(SUFFIXES)}")
+        raise InputError(
+            f"{path}: found a {suffix or 'nameless'} file, expected {', '.join(SUFFIXES)}; write it as one of these"
+        )
     if suffix == ".parquet":
         return _unique(path, _parquet(path).schema_arrow.names)
     if suffix == ".jsonl":
@@ -193,9 +195,7 @@ def _encoding_error(path: Path) -> InputError:
 
 
 def _unreadable(path: Path, error: OSError) -> InputError:
-    return InputError(
-        f"{path}: cannot be read ({(error.strerror or str(error)).lower()}); expected a file of this user"
-    )
+    return InputError(f"{path}: {(error.strerror or str(error)).lower()}; expected a file that can be read")
 
 
 def _line(error: Exception) -> str:

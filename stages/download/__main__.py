@@ -76,10 +76,12 @@ def _write_own(corpus: Corpus, folder: Path) -> None:
         if path.is_dir():
             from stages.download.benchmarks import registry  # brings open_clip's class names, and torch
 
-            print(registry.write(name, path, folder / "eval"))
-        else:
-            rows = tqdm(own_evaluation.read(path, name in CAPTIONED), desc=name, unit="image", disable=None)
-            print(f"{name}: {write_set(folder / 'eval', name, rows)} images")
+            if name in registry.BENCHMARKS:
+                print(registry.write(name, path, folder / "eval"))
+                continue
+        read = own_evaluation.read_tars if path.is_dir() else own_evaluation.read
+        rows = tqdm(read(path, name in CAPTIONED), desc=name, unit="image", disable=None)
+        print(f"{name}: {write_set(folder / 'eval', name, rows)} images")
     work = work_folder("pack", {**shape, "shards": corpus.shards, "how": vars(how)})
     _pack(source, how, corpus.shards, work)
     found = packing.gather(work, corpus.shards, packing.schema(source), folder / "samples.parquet", shape["source"])

@@ -121,7 +121,7 @@ class Download(Section):
     table: Table | None = Field(default=None, description="the user's table, where it is the source")
     wds: Wds | None = Field(default=None, description="the user's WebDataset folder, where it is the source")
     evaluation: dict[str, Place] = Field(
-        default={}, description="evaluation sets: name of a benchmark and its folder, or a name and the user's table"
+        default={}, description="evaluation sets: a benchmark and its folder, or a name and a table or folder of tars"
     )
     occupations: Place | None = Field(
         default=None, description="csv of known shares of women: occupation, women_corpus, women_generator"

@@ -104,7 +104,7 @@ def test_a_parquet_file_with_a_damaged_page_is_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "says"), [("a.xlsx", "found a .xlsx file"), ("a.csv.gz", "found a .gz file")])
 def test_another_kind_of_file_names_those_that_are_read(tmp_path: Path, name: str, says: str) -> None:
     (tmp_path / name).write_bytes(b"x")
-    assert refused(tmp_path / name) == f"{says}, expected .csv, .tsv, .jsonl, .parquet"
+    assert refused(tmp_path / name) == f"{says}, expected .csv, .tsv, .jsonl, .parquet; write it as one of these"
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])

@@ -65,7 +65,7 @@ def read_gender(root: Path, left_out: Counter[str]) -> Iterator[Row]:
     folder = require(root / "val2014", SOURCE)
     captions = captions_by_image(root, "2014", SOURCE)
     for row in read_csv(path, ("id", "bb_skin", "bb_gender")):
-        if not row["id"].isdigit():
+        if not row["id"].isdecimal():
             raise InputError(f"{path}: id: found {row['id']!r}, expected a COCO image number")
         number = int(row["id"])
         if number not in captions:
@@ -106,8 +106,8 @@ def captions_by_image(root: Path, year: str, source: str) -> dict[int, list[str]
         captions: dict[int, list[str]] = {}
         for annotation in annotations:
             captions.setdefault(int(annotation["image_id"]), []).append(str(annotation["caption"]).strip())
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{path}: found no {error}, expected annotations with id, image_id and caption") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: {error}; expected annotations with id, image_id and caption") from None
     return {number: texts[:CAPTIONS] for number, texts in sorted(captions.items())}
 
 

@@ -165,6 +165,7 @@ def load_image(path: Path, where: str = "") -> tuple[str, bytes]:
     try:
         return kept(path.read_bytes())
     except (OSError, ValueError) as error:  # not there, another user's, or a name that no file has
-        raise InputError(f"{where}: {(getattr(error, 'strerror', None) or 'no such file').lower()}") from None
+        reason = (getattr(error, "strerror", None) or "no such file").lower()
+        raise InputError(f"{where}: {reason}; correct the path, or leave it out") from None
     except UnreadableError as reason:
         raise InputError(f"{where}: {reason}; correct or replace it, or leave it out") from None

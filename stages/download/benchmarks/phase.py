@@ -67,7 +67,10 @@ def read(root: Path, left_out: Counter[str]) -> Iterator[Row]:
     """
     path = require(root / FILE, SOURCE)
     folder = require(root / "images", SOURCE)
-    for number, record in read_json(path).items():
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: found {str(content)[:60]!r}, expected an object with a record per image")
+    for number, record in content.items():
         where = f"{path}: image {number}"
         if not isinstance(record, dict) or not isinstance(record.get("caption"), str):
             raise InputError(f"{where}: found {str(record)[:60]!r}, expected a caption and persons")

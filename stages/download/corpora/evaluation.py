@@ -1,5 +1,6 @@
 """Evaluation sets of a user's own: a table of images, captions and attributes, or a folder of WebDataset tars."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,10 +11,12 @@ from stages.corpus import tables
 from stages.corpus.attributes import known_value
 from stages.corpus.evaluation_sets import TEXT_COLUMNS, check_group
 from stages.corpus.images import UnreadableError, kept
-from stages.download.benchmarks.layout import Row, load_image
-from stages.download.corpora import fields
+from stages.corpus.text import decode
+from stages.download.benchmarks.layout import Row, load_image, read_text
+from stages.download.corpora import fields, wds
 
 CAPTION = re.compile(r"captions?(_\d+)?")
+CLASSES = "classnames.txt"
 
 
 def read(path: Path, captioned: bool = False) -> Iterator[Row]:
@@ -45,13 +48,77 @@ def read(path: Path, captioned: bool = False) -> Iterator[Row]:
         raise InputError(f"{path}: no column image (found: {tables.shown(names)}); rename the column of the images")
     said = [name for name in names if CAPTION.fullmatch(name)]
     if captioned and not said:
-        raise InputError(f"{path}: no column caption (found: {tables.shown(names)}); this set is measured by captions")
+        raise InputError(
+            f"{path}: no column caption (found: {tables.shown(names)}); add it: this set is measured by its captions"
+        )
     _check(path, said, captioned)
     for number, row in enumerate(tables.rows(path), 1):
         where = f"{path}: row {number}"
         captions = [text for name in said for text in fields.captions(row[name], f"{where}: column {name}")]
         known = {name: _known(name, row[name], where) for name in names if name not in (*said, "image", "key")}
         yield {"key": _key(row, number), **known, "captions": captions}, *_image(row["image"], path, where)
+
+
+def read_tars(folder: Path, captioned: bool = False) -> Iterator[Row]:
+    """
+    Read a folder of WebDataset tars, or its folder `test`: CLIP_benchmark's layout.
+
+    Parameters
+    ----------
+    folder : Path
+        Each sample has an image, and as known ``txt`` (a caption per line), ``cls`` (the line of its class in
+        `classnames.txt` of the folder, from 0) and ``json`` (columns of `stages.corpus.evaluation_sets`).
+    captioned : bool
+        Whether the set is of no use without captions.
+
+    Yields
+    ------
+    Row
+        In the order of the tars; of several, the tar's name precedes the key.
+
+    Raises
+    ------
+    InputError
+        As `read`; names the sample.
+    """
+    tars = wds.tars(folder if any(folder.glob("*.tar")) else folder / "test")
+    names = read_text(folder / CLASSES).strip("\n").split("\n") if (folder / CLASSES).is_file() else []
+    for tar in tars:
+        with tar.open("rb") as file:
+            for given, sample in wds.samples(tar).items():
+                where = f"{tar}: sample {given}"
+                suffix = next((name for name in wds.SUFFIXES if name in sample), None)
+                if suffix is None:
+                    raise InputError(f"{where}: {wds.NO_IMAGE}; make the shard again")
+                known = {name: wds.read(file, part) for name, part in sample.items() if name in ("txt", "cls", "json")}
+                row = _of_members(known, names, where)
+                if captioned and not row["captions"]:
+                    raise InputError(f"{where}: no caption (member txt); this set is measured by its captions")
+                key = wds.key_of(tar, given, prefix=len(tars) > 1)
+                yield {"key": key, **row}, *_kept(wds.read(file, sample[suffix]), f"{where}: member {suffix}")
+
+
+def _of_members(members: Mapping[str, bytes], names: list[str], where: str) -> dict[str, Any]:
+    row: dict[str, Any] = {"captions": []}
+    try:
+        texts = {name: decode(data) for name, data in members.items()}
+        fields_of = json.loads(texts.get("json", "{}"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where}: a member cannot be read ({error}); make the shard again") from None
+    if isinstance(fields_of, dict):
+        row |= {name: _known(name, fields_of[name], where) for name in TEXT_COLUMNS[1:] if name in fields_of}
+    if "txt" in texts:
+        row["captions"] = [line.strip() for line in texts["txt"].splitlines() if line.strip()]
+    if "cls" in texts:
+        number = texts["cls"].strip()
+        if not re.fullmatch("[0-9]+", number) or int(number) >= len(names):
+            raise InputError(
+                f"{where}: member cls: found {number!r}, expected the number of a line of {CLASSES}, from 0"
+            )
+        row["label"] = names[int(number)].strip()
+    for name in TEXT_COLUMNS[1:]:
+        check_group(name, row.get(name, ""), f"{where}: {name}")
+    return row
 
 
 def _check(path: Path, said: list[str], captioned: bool) -> None:
@@ -93,10 +160,14 @@ def _image(value: Any, path: Path, where: str) -> tuple[str, bytes]:
     name, data = fields.image(value, f"{where}: column image")
     if data is None:
         return load_image(path.parent / name, where) if name else _no_image(where)
+    return _kept(data, f"{where}: image {name}")
+
+
+def _kept(data: bytes, where: str) -> tuple[str, bytes]:
     try:
         return kept(data)
     except UnreadableError as reason:
-        raise InputError(f"{where}: image {name}: {reason}; correct it, or leave the row out") from None
+        raise InputError(f"{where}: {reason}; correct it, or leave it out") from None
 
 
 def _no_image(where: str) -> tuple[str, bytes]:

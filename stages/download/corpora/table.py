@@ -273,7 +273,9 @@ def _sort(path: Path, key: str | None, others: Mapping[str, _Column], rows: Path
                 f"(FORMAT parquet, ROW_GROUP_SIZE {ROWS}, COMPRESSION zstd)"
             )
     except duckdb.Error as error:
-        raise InputError(f"{path}: cannot be put in order ({' '.join(str(error).split())[:200]})") from None
+        raise InputError(
+            f"{path}: cannot be put in order ({' '.join(str(error).split())[:200]}); is there room?"
+        ) from None
 
 
 def _check_columns(path: Path, found: list[str], wanted: dict[str, str | None], numbers: Sequence[str]) -> None:

@@ -1,6 +1,7 @@
 """Evaluation sets of a user's own: images as training would see them, captions and groups checked before any work."""
 
 import io
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -102,7 +103,7 @@ def test_an_image_bomb_is_found_here(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_a_set_that_is_measured_by_captions_needs_them_in_every_row(tmp_path: Path) -> None:
     path = table(tmp_path, "image,gender\n1.png,woman\n")
-    assert refused(path, captioned=True).startswith("no column caption (found: image, gender); this set is measured by")
+    assert refused(path, captioned=True).startswith("no column caption (found: image, gender); add it: this set")
     assert len(list(evaluation.read(path))) == 1
     assert refused(table(tmp_path, "image,caption\n1.png,\n"), captioned=True) == (
         "row 1: no caption; fill it in, or leave the row out"
@@ -141,3 +142,45 @@ def test_bytes_and_lists_of_captions_are_read_from_parquet(tmp_path: Path) -> No
     assert (second["captions"], two[0]) == (["c"], "png")
     with Image.open(io.BytesIO(two[1])) as image:
         assert np.asarray(image).max() == round(60000 / 257)
+
+
+def wds_folder(folder: Path, *samples: dict[str, bytes], name: str = "0.tar") -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(folder / name, "w") as tar:
+        for number, members in enumerate(samples):
+            for suffix, data in members.items():
+                info = tarfile.TarInfo(f"s{number:07d}.{suffix}")
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+    return folder
+
+
+def test_the_tars_of_clip_benchmark_are_read_as_they_are(tmp_path: Path) -> None:
+    test = tmp_path / "test"
+    wds_folder(test, {"webp": png(1), "cls": b"1"}, {"webp": png(2), "cls": b"0\n"})
+    wds_folder(test, {"jpg": png(3), "txt": b"a judge\na woman in a robe\n", "json": b'{"age": 25.0}'}, name="1.tar")
+    (tmp_path / "classnames.txt").write_text("a cat\na dog\n")
+    write_set(tmp_path / "eval", "animals", (row for row in evaluation.read_tars(tmp_path) if not row[0]["captions"]))
+    found = read_set(tmp_path / "eval", "animals")
+    assert found.table[["key", "label"]].to_numpy().tolist() == [["0_s0000000", "a dog"], ["0_s0000001", "a cat"]]
+    *_, (last, _, _) = evaluation.read_tars(tmp_path)
+    assert (last["captions"], last["age"]) == (["a judge", "a woman in a robe"], "25")
+
+
+@pytest.mark.parametrize(
+    ("members", "says"),
+    [
+        ({"txt": b"a"}, "no image member (png, jpg"),
+        ({"png": png(), "cls": b"7"}, "member cls: found '7', expected the number of a line of classnames.txt, from 0"),
+        ({"png": png(), "txt": b"caf\xe9"}, "a member cannot be read (line 1: byte 0xe9 is not UTF-8"),
+        ({"png": png(), "json": b"{"}, "a member cannot be read ("),
+        ({"png": png(), "json": b'{"gender": "female"}'}, "gender: found 'female', expected one of man, woman"),
+        ({"png": png()[:50]}, "member png: cut off or damaged; correct it, or leave it out"),
+    ],
+)
+def test_a_sample_that_cannot_be_evaluated_is_named(tmp_path: Path, members: dict[str, bytes], says: str) -> None:
+    with pytest.raises(InputError) as caught:
+        list(evaluation.read_tars(wds_folder(tmp_path, members)))
+    assert str(caught.value).startswith(f"{tmp_path / '0.tar'}: sample s0000000: {says}")
+    with pytest.raises(InputError, match=r"no caption \(member txt\); this set is measured by its captions"):
+        list(evaluation.read_tars(wds_folder(tmp_path, {"png": png()}), captioned=True))
