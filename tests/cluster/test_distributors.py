@@ -16,7 +16,7 @@ import numpy as np
 import psutil
 import pytest
 
-from stages.corpus.shards import encode_png
+from stages.corpus.images import encode_png
 from tests.helpers.machines import free_ports, missing_commands, wait
 from tests.helpers.own_corpus import Project
 from tests.helpers.shapes import COLOURS, SHAPES, draw
