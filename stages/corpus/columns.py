@@ -49,7 +49,8 @@ def check(path: Path, needed: Mapping[str, Kind], known: Mapping[str, Kind] | No
         raise missing(f"{path}: no such file", AGAIN) from None
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{path}: not a readable parquet file ({error}); {AGAIN} again") from None
-    for name, kind in {**(known or {}), **needed}.items():
+    expected: dict[str, Kind] = {**(known or {}), **needed}
+    for name, kind in expected.items():
         if name not in schema.names:
             if name not in needed:
                 continue
