@@ -269,14 +269,22 @@ def test_parameters_cannot_be_changed_later() -> None:
 
 
 @pytest.mark.parametrize(
-    "stage", ["download", "generate", "annotate", "balance", "train", "caption", "evaluate", "plot"]
+    ("program", "key"),
+    [
+        (
+            ["stages.tools.params", "--check", "data/valid.txt"],
+            "contamination.alpha",
+        ),  # the first stage, for all others
+        (["stages.balance"], "contamination.alpha"),
+        (["stages.train", "--seed", "0"], "train.loss"),
+    ],
 )
-def test_every_stage_refuses_bad_parameters_before_any_work(project: Project, stage: str) -> None:
-    root = project(**{"contamination.alpha": "abc"})
-    arguments = {"generate": ["--shard", "00000"], "train": ["--seed", "0"], "caption": ["--seed", "0"]}
-    arguments["evaluate"] = ["--seed", "0"]
+def test_a_stage_refuses_bad_parameters_of_its_own_before_any_work(
+    project: Project, program: list[str], key: str
+) -> None:
+    root = project(**{key: "abc"})
     done = subprocess.run(
-        [sys.executable, "-m", f"stages.{stage}", *arguments.get(stage, [])],
+        [sys.executable, "-m", *program],
         cwd=root,
         env={"PYTHONPATH": str(ROOT), "PATH": "", "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
@@ -286,5 +294,5 @@ def test_every_stage_refuses_bad_parameters_before_any_work(project: Project, st
     lines = done.stderr.strip().splitlines()
     assert done.returncode == 2, done.stderr
     assert len(lines) == 1
-    assert lines[0].startswith("error: params.yaml: contamination.alpha: found 'abc'")
+    assert lines[0].startswith(f"error: params.yaml: {key}: found 'abc'")
     assert not (root / "data").exists()
