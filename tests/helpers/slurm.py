@@ -42,6 +42,8 @@ PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 
 def why_not() -> str:
     """Say why SLURM cannot be started here; nothing where it can."""
+    if os.environ.get("ENGINES") != "1":
+        return "set ENGINES=1 to start a SLURM of two nodes: ten minutes"
     if os.geteuid() != 0:
         return "SLURM's daemons want root"
     missing = [program for program in PROGRAMS if shutil.which(program) is None]
