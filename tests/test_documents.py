@@ -22,7 +22,7 @@ def test_every_module_that_a_page_names_exists(page: str, module: str) -> None:
     assert path.with_suffix(".py").exists() or (path / "__main__.py").exists()
 
 
-@pytest.mark.parametrize(("page", "target"), found(r"`?make ([a-z]+(?:-[a-z]+)*)(?=[`\s;,.)])"))
+@pytest.mark.parametrize(("page", "target"), found(r"(?:`|(?m:^))make ([a-z]+(?:-[a-z]+)*)(?=[`\s;,.)])"))
 def test_every_make_target_that_a_page_names_exists(page: str, target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
 

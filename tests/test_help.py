@@ -17,7 +17,8 @@ PROGRAMS = sorted(
 
 
 def test_all_stages_and_tools_are_programs():
-    tools = {"params", "catalogue", "gate", "compare", "study", "pull_request", "lock", "download.benchmarks"}
+    tools = {"params", "metric_help", "gate", "compare", "study", "pull_request", "check_lock", "verify", "gpu_check"}
+    tools = {f"tools.{name}" for name in tools} | {"download.benchmarks"}
     stages = {"download", "generate", "annotate", "balance", "train", "caption", "evaluate", "plot"}
     assert {f"stages.{name}" for name in tools | stages} <= set(PROGRAMS)
 

@@ -7,6 +7,8 @@ from typing import Any
 import pandas as pd
 
 from stages.core.errors import InputError, missing
+from stages.corpus import columns
+from stages.corpus.attributes import sensitive_columns
 from stages.corpus.evaluation_sets import read_set
 from stages.corpus.shards import Shard
 from stages.plot import sheets
@@ -111,6 +113,7 @@ class Reader:
         if not keys:
             return {}
         path = self._there(self.folder / "attributes.parquet")
+        columns.check(path, {"key": "text", "source": "text", **dict.fromkeys(sensitive_columns(), "truth value")})
         table = pd.read_parquet(path, filters=[("key", "in", keys)])
         sensitive = [column for column in table if column.startswith("s_")]
         return {

@@ -21,7 +21,7 @@ from torch import Tensor
 from stages.core.errors import InputError
 
 WEIGHTS, TRAINER, PREFIX = "model.safetensors", "trainer.pt", "step-"
-DAMAGED = (OSError, RuntimeError, EOFError, pickle.UnpicklingError, SafetensorError)
+DAMAGED = (OSError, RuntimeError, EOFError, LookupError, ValueError, pickle.UnpicklingError, SafetensorError)
 
 
 def save(folder: Path, step: int, weights: Mapping[str, Tensor], trainer: Mapping[str, Any], keep: int) -> Path:

@@ -253,7 +253,7 @@ def test_marginals_are_read_in_any_encoding_that_says_which_it_is(balance, proje
 def test_missing_annotation_says_what_to_run(balance, project: Callable[..., Path]) -> None:
     folder = balance()
     (folder / "attributes.parquet").unlink()
-    with pytest.raises(InputError, match="run the stage annotate first"):
+    with pytest.raises(InputError, match="run the stage that writes it"):
         balance()
 
 
@@ -263,7 +263,7 @@ def test_a_refused_run_leaves_the_last_result(balance) -> None:
     samples = pd.read_parquet(folder / "samples.parquet")
     samples.loc[3, "u"] = np.nan
     samples.to_parquet(folder / "samples.parquet", index=False)
-    with pytest.raises(InputError, match="no number for key"):
+    with pytest.raises(InputError, match="column u: found a null, expected a value in every row"):
         balance()
     assert (folder / "selection.parquet").read_bytes() == before
     assert not list(folder.glob(".*partial"))

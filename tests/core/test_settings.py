@@ -42,7 +42,7 @@ def changed(merged: Merged, dotted: str, value: object) -> Params:
         ("seeds", 0, "seeds: found 0: expected a list: [0]"),
         ("shards", "00000", "shards: found '00000': expected a list: [00000]"),
         ("shards", [0], "shards.0: found 0: input should be a valid string"),
-        ("balance.sgd_passes", 1.0, "balance.sgd_passes: found 1.0, expected a whole number"),
+        ("balance.utility_bins", 1.0, "balance.utility_bins: found 1.0, expected a whole number"),
         ("balance.proxies", "yes", "balance.proxies: found 'yes', expected true or false"),
         ("balance.proxies", 1, "balance.proxies: found 1, expected true or false"),
         ("balance.eta", False, "balance.eta: found false: input should be greater than 0"),

@@ -67,9 +67,9 @@ def test_shares_of_what_is_not_balanced_are_one_column():
     assert list(found) == ["attribute", "group", "n", "share"] and found["share"].tolist() == ["20.0 %"]
 
 
-def test_drift_and_parts_are_explained_where_they_are(params):
+def test_parts_are_explained_where_they_are(params):
     page = render(Content(params=params, metrics={**METRICS, "portraits.unseen.drift": Estimate(-1.0)}))
-    assert "<b>unseen</b>, by an artist of no training image" in page and "drift at one α says little" in page
+    assert "<b>unseen</b>, by an artist of no training image" in page
     page = render(Content(params=params, metrics=METRICS))
     assert "by an artist of no training image" not in page and "drift at one α" not in page
 
@@ -120,6 +120,7 @@ def test_captions_cannot_inject_markup(params):
 EVIL = r'"><script>alert(1)</script> <!-- $\frac{$ | [a](javascript:b)'
 
 
+@pytest.mark.filterwarnings("ignore:constrained_layout not applied")  # the name is too long to fit, and shall be
 def test_names_in_a_figure_are_text_and_never_a_formula(params):
     def draw(axes):
         axes.barh([EVIL, "other"], [1, 2], label=EVIL)
