@@ -144,6 +144,7 @@ class Generation:
         self.solver(scheduler)
         sampling = sampler.Sampling(steps, GUIDANCE, 1.0, "", self.sizes.resolution)
         drawing = sampler.Sampler(self.pipeline, sampling)
+        images = np.empty(0, np.uint8)
         with self.bench.clock() as seconds, ThreadPoolExecutor() as pool:
             images, _ = drawing.images(self.texts(count), range(count))
             for _ in pool.map(lambda image: encode_png(square(image, STORED)), images):
