@@ -63,7 +63,7 @@ def test_rows_of_a_source() -> None:
         (0, "y_occupation_judge"),
         (0, "y_proxy_beard"),
     }
-    assert len(table.columns) == 2 + 4 + len(OCCUPATIONS) + 1
+    assert len(table.columns) == 2 + 4 + 2 + len(OCCUPATIONS) + 1
     assert table.dtypes.iloc[2:].eq(bool).all()
 
 
