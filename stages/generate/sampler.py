@@ -5,6 +5,7 @@ steps × (1 + guided share) forwards. Hence few steps of a second-order solver, 
 where that is enough, both passes in one batch, and every distinct caption encoded once.
 """
 
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -108,11 +109,9 @@ def load_pipeline(
     text_logging.disable_progress_bar()
     optional: dict[str, Any] = {} if safety_checker else {"safety_checker": None, "requires_safety_checker": False}
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)
-            pipeline = StableDiffusionPipeline.from_pretrained(
-                model, revision=revision, torch_dtype=dtype, use_safetensors=True, **optional
-            )
+        pipeline = StableDiffusionPipeline.from_pretrained(
+            model, revision=revision, dtype=dtype, use_safetensors=True, **optional
+        )
     except UNREADABLE as error:
         detail = reason(error)
         raise missing(
@@ -145,6 +144,8 @@ def quicken(pipeline: StableDiffusionPipeline, compiled: bool) -> StableDiffusio
     """
     if pipeline.device.type == "cuda":
         torch.backends.cudnn.benchmark = True
+    elif "ATEN_CPU_CAPABILITY" in os.environ:
+        torch.backends.cuda.enable_flash_sdp(False)  # its bfloat16 fails where this hides a processor's matrix units
     if compiled:
         from torch._dynamo import config as dynamo  # seconds to import, and of use on accelerators alone
         from torch._inductor import config as inductor

@@ -93,7 +93,7 @@ def train_denoiser(settings: Pretrain) -> None:
     """Train the denoiser, and the text encoder along, and write the pipeline to the work folder of the model."""
     ours = settings.denoiser
     samples = load_training(settings)
-    vae = AutoencoderKL.from_pretrained(BUILD / "autoencoder", torch_dtype=torch.float32).eval()
+    vae = AutoencoderKL.from_pretrained(BUILD / "autoencoder", dtype=torch.float32).eval()
     text = CLIPTextModel.from_pretrained(BUILD / "text", attn_implementation="eager")
     words = CLIPTokenizer.from_pretrained(BUILD / "text")
     encoded = Encoded.of(vae, words, load_images(CORPUS, samples), samples["caption"].tolist())
@@ -130,7 +130,7 @@ def settle(settings: Pretrain) -> None:
     if not (made / "model_index.json").exists():
         raise InputError(f"{made}: no denoiser here; run `python -m stages.pretrain denoiser`")
     samples = load_training(settings)
-    parts: Any = StableDiffusionPipeline.from_pretrained(made, torch_dtype=torch.float32, use_safetensors=True)
+    parts: Any = StableDiffusionPipeline.from_pretrained(made, dtype=torch.float32, use_safetensors=True)
     encoded = Encoded.of(parts.vae, parts.tokenizer, load_images(CORPUS, samples), samples["caption"].tolist())
     parts.text_encoder.set_attn_implementation("eager")
     parts.unet.set_attn_processor(AttnProcessor())

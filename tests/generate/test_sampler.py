@@ -1,6 +1,9 @@
 """The sampler: an image is a function of its caption and seed, whatever the batch."""
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ from stages.generate.sampler import SCHEDULERS, Sampler, Sampling, load_pipeline
 CAPTIONS = ["a judge", "a firefighter", "", "a picture of a red apple", "an emoji of a woman singer", "a cat"]
 SEEDS = list(range(len(CAPTIONS)))
 CPU = torch.device("cpu")
+ROOT = Path(__file__).parents[2]
 
 
 def make(model: Path, scheduler: str = "dpmsolver++", **changes: Any) -> Sampler:
@@ -251,3 +255,17 @@ def test_the_size_that_fits_is_kept(tiny_model: Path) -> None:
     tried.clear()
     sampler.images(CAPTIONS, SEEDS)
     assert set(tried) == {6}
+
+
+@pytest.mark.parametrize("kernels", ["default", "avx2"])
+def test_bfloat16_runs_on_kernels_of_an_older_processor(kernels: str) -> None:
+    """On a processor with matrix units, torch's attention fails where this variable hides them."""
+    code = (
+        "import numpy, torch; from stages.generate.sampler import Sampler, Sampling, load_pipeline\n"
+        "model = 'data/pretrained/emoji-sd', None, 'dpmsolver++', False, torch.bfloat16, torch.device('cpu')\n"
+        "images, _ = Sampler(load_pipeline(*model), Sampling(2, 4.0, 1.0, '', 64)).images(['a cat'], [1])\n"
+        "assert images.shape == (1, 64, 64, 3) and images.std() > 1"
+    )
+    variables = os.environ | {"ATEN_CPU_CAPABILITY": kernels, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=variables, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -25,7 +25,8 @@ class Clone:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, folder / name)
         values = yaml.safe_load((folder / "params.yaml").read_text())
-        values |= {"profile": "smoke", "seeds": [0], "shards": SHARDS, "contamination": {"alpha": 0.3}}
+        values |= {"profile": "smoke", "seeds": [0], "shards": SHARDS}
+        values["contamination"]["alpha"] = 0.3
         (folder / "params.yaml").write_text(yaml.safe_dump(values))
         self.environment = os.environ | {
             "COUNTERWEIGHT_WORK": str(folder / ".work"),

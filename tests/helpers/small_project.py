@@ -52,6 +52,7 @@ class Project:
         (self.folder / "stages").mkdir(parents=True)
         self.do("cp", "-r", ROOT / "stages" / "profiles", self.folder / "stages")
         params = yaml.safe_load((ROOT / "params.yaml").read_text()) | {"profile": "smoke", "seeds": [0, 1]}
+        params |= {"contamination": {"alpha": 0.0, "seed": 0}, "balance": params["balance"] | {"target": "none"}}
         self.write("params.yaml", yaml.safe_dump(params))
         self.write("stages/score.py", SCORE)
         self.write("plot.py", PLOT)

@@ -90,7 +90,7 @@ def write_shards(
         for _ in pool.map(write, [(str(name), samples) for name, samples in table.groupby("shard")]):
             pass
     table.assign(u=0.5).to_parquet(folder / "samples.parquet", index=False)
-    selection = table[["key", "shard"]].assign(source="real", q=1.0, copies=np.int32(1))
+    selection = table[["key", "shard"]].assign(source="real", q=1.0, copies=np.int32(1), kept=True)
     selection.to_parquet(folder / "selection.parquet", index=False)
 
 

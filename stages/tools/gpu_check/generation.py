@@ -45,7 +45,7 @@ class Generation:
         """Load a folder, or make Stable Diffusion v1.5 with random weights on the device itself."""
         if self.sizes.diffusion:
             folder = str(self.bench.root / self.sizes.diffusion)
-            loaded: Any = StableDiffusionPipeline.from_pretrained(folder, torch_dtype=self.dtype, safety_checker=None)
+            loaded: Any = StableDiffusionPipeline.from_pretrained(folder, dtype=self.dtype, safety_checker=None)
             loaded.set_progress_bar_config(disable=True)
             return loaded.to(self.bench.device)
         torch.manual_seed(0)

@@ -105,7 +105,7 @@ def test_committed_results_that_are_worse_fail(project):
     done = check(project, "--against", "main-line")
     assert done.returncode == 1, done.stderr
     assert done.stdout.startswith("## ✗ Gate: failed: representation bias · gender\n")
-    assert "| `contamination.alpha` | 0.6 | 0.3 |" in done.stdout
+    assert "| `contamination.alpha` | 0.0 | 0.3 |" in done.stdout
     assert "| `download.resolution` | 64 | 96 |" in done.stdout
     assert re.search(r"\| 0\.200 \| 0\.300 \| ▆█ \| \+0\.100 \| ± 0\.020 \| 0\.010 \| ✗ failed \|", done.stdout)
 
