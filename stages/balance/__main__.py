@@ -7,7 +7,6 @@ pairs) and `associations.png`; where a filter leaves rows out, `filter.csv` (how
 
 import argparse
 import json
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -40,7 +39,7 @@ from stages.balance.settings import Balance, Settings
 from stages.balance.solver import UncertifiedError
 from stages.core.atomic import merged
 from stages.core.errors import InputError, run
-from stages.core.scratch import work_folder
+from stages.core.scratch import spilled
 from stages.core.settings import load
 from stages.corpus import tables
 from stages.corpus.attributes import GROUPS, open_column, says_column, sensitive_column
@@ -155,11 +154,11 @@ def _connection(folder: Path, opened: Mapping[str, tuple[str, str]]) -> Iterator
     samples = folder / "samples.parquet"
     check(samples, {"key": "text", "shard": "text", "caption": "text", "u": "number"})
     with (
-        tempfile.TemporaryDirectory(dir=work_folder("balance")) as spill,
-        duckdb.connect(str(Path(spill) / "mix.duckdb"), config={"memory_limit": MEMORY}) as connection,
+        spilled("balance") as spill,
+        duckdb.connect(str(spill / "mix.duckdb"), config={"memory_limit": MEMORY}) as connection,
     ):
         connection.execute("SET enable_progress_bar = false")
-        connection.execute(f"SET temp_directory = {mixing.quoted(spill)}")
+        connection.execute(f"SET temp_directory = {mixing.quoted(str(spill))}")
         views = (("samples", samples, ", file_row_number = true"), ("attributes", folder / "attributes.parquet", ""))
         further = "".join(f', "{label}" AND NOT "{says}" AS "{name}"' for name, (label, says) in opened.items())
         for name, path, options in views:

@@ -31,7 +31,7 @@ def replaced(folder: Path) -> Iterator[Path]:
     folder : Path
         It and its parents need not exist.
     """
-    with _beside(folder) as staging:
+    with beside(folder) as staging:
         yield staging
         _put(staging, folder, staging.with_name(staging.name.replace(".partial", f"{ASIDE}.partial")))
 
@@ -85,7 +85,7 @@ def merged(folder: Path) -> Iterator[Path]:
     folder : Path
         It and its parents need not exist.
     """
-    with _beside(folder) as staging:
+    with beside(folder) as staging:
         yield staging
         folder.mkdir(exist_ok=True)
         for new in sorted(staging.iterdir()):
@@ -111,7 +111,8 @@ def written(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _beside(folder: Path) -> Iterator[Path]:
+def beside(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder that lasts as long as the work; what killed processes left in its place is removed."""
     staging = _staging(folder)
     staging.mkdir(parents=True)
     try:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from stages.core.atomic import written
+from stages.core.atomic import beside, written
 from stages.core.errors import missing
 
 VARIABLE = "COUNTERWEIGHT_WORK"
@@ -98,6 +98,13 @@ def alone(purpose: str, shape: Mapping[str, Any]) -> Iterator[None]:
             print(f"{purpose}: another process is at this very work; waiting until it has ended", file=sys.stderr)
             fcntl.lockf(lock, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def spilled(purpose: str) -> Iterator[Path]:
+    """Yield an empty folder for what need not survive the process; those of killed ones are removed first."""
+    with beside(work_folder(purpose) / "spill") as folder:
+        yield folder
 
 
 def end_with_parent() -> None:

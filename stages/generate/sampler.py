@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -210,6 +210,7 @@ class Sampler:
         if len(bad):  # overflowed in half precision, and would be written as black
             dtype = self.pipeline.dtype
             self._cast(torch.float32)
+            _restore(self.pipeline)
             try:
                 some = bad.tolist()
                 images[bad], flagged[bad], finite[bad] = self._fitting(
@@ -327,3 +328,11 @@ class Sampler:
         if new:
             states, _ = self.pipeline.encode_prompt(new, self.pipeline._execution_device, 1, False)
             self._embeddings.update(zip(new, states, strict=True))
+
+
+def _restore(pipeline: StableDiffusionPipeline) -> None:
+    """Read the weights of a pipeline in float32 again: a cast alone leaves them rounded to half precision."""
+    for part in pipeline.components.values():
+        if isinstance(part, torch.nn.Module) and (source := cast(Any, part).config._name_or_path):
+            exact = cast(Any, type(part)).from_pretrained(source, torch_dtype=torch.float32, use_safetensors=True)
+            part.load_state_dict(exact.state_dict())

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stages.core.errors import InputError
-from stages.core.scratch import alone, contents, digest, fingerprint, work_folder
+from stages.core.scratch import alone, contents, digest, fingerprint, spilled, work_folder
 
 
 def test_the_variable_moves_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,3 +83,28 @@ def test_equal_work_waits_for_the_process_that_is_at_it_even_a_killed_one(work: 
     first.communicate()
     second.communicate("")
     assert second.returncode == 0
+
+
+SPILLER = """
+import sys
+from stages.core.scratch import spilled
+with spilled("balance") as folder:
+    (folder / "mix.duckdb").write_text("large")
+    print(folder, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_what_a_killed_process_spilled_is_removed_by_the_next_what_a_living_one_holds_is_not(work: Path) -> None:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    killed, living = (subprocess.Popen([sys.executable, "-c", SPILLER], **pipes, text=True) for _ in range(2))
+    assert killed.stdout is not None and living.stdout is not None
+    left, held = Path(killed.stdout.readline().strip()), Path(living.stdout.readline().strip())
+    killed.kill()
+    killed.communicate()
+    assert (left / "mix.duckdb").exists()
+    with spilled("balance") as folder:
+        assert list(folder.iterdir()) == []
+        assert sorted((work / "balance").iterdir()) == sorted([folder, held])
+    living.communicate("")
+    assert list((work / "balance").iterdir()) == []

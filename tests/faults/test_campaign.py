@@ -131,7 +131,7 @@ def ends_well(run: Run, finished: Run, stage: str) -> None:
     assert code == 0, said[-3000:]
     assert run.digests(stage) == finished.digests(stage)
     assert run.partial() == []
-    for purpose in ("train", "generate", "caption", "features"):  # balance spills into a folder of its own per process
+    for purpose in ("train", "generate", "caption", "balance", "features"):
         left = [path.name for path in (run.work / purpose).rglob("*.[!s]*") if path.is_file()]
         assert not left, f"{purpose}: {left}"
 

