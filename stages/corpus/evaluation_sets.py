@@ -111,6 +111,9 @@ def check(table: pd.DataFrame, where: str) -> None:
     for name in TEXT_COLUMNS:
         if table[name].isna().to_numpy().any():
             raise InputError(f"{where}: column {name} holds nulls; a missing value is the empty string")
+    for key, captions in zip(table["key"], table["captions"], strict=True):
+        if captions is None or not all(isinstance(text, str) for text in captions):
+            raise InputError(f"{where}: column captions: found a null for key {key!r}; a list without captions is empty")
     empty = [key for key, captions in zip(table["key"], table["captions"], strict=True) if not _said(captions)]
     if empty and len(empty) < len(table):
         raise InputError(
