@@ -1,6 +1,7 @@
 """The table of attributes: one row an image, one boolean column a group (s), an occupation or a proxy (y)."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -47,11 +48,13 @@ def groups_of_metadata(samples: pd.DataFrame) -> dict[str, list[str]]:
                 f"samples.parquet: no column {attribute}: the attributes of this corpus are not known; "
                 "set annotate.source to caption or zero_shot"
             )
-        if other := sorted(set(samples[attribute].map(known_value)) - known):
+        if other := sorted(set(samples[attribute].map(partial(known_value, name=attribute))) - known):
             raise InputError(
                 f"samples.parquet: column {attribute}: found {other[0]!r}, expected one of {sorted(known)}"
             )
-    gender, skin_tone = (samples[name].map(known_value).tolist() for name in ("gender", "skin_tone"))
+    gender, skin_tone = (
+        samples[name].map(partial(known_value, name=name)).tolist() for name in ("gender", "skin_tone")
+    )
     return {"gender": gender, "skin_tone": [tone_group(tone) for tone in skin_tone]}
 
 

@@ -15,6 +15,7 @@ Shapes: N distinct rows, m groups over all attributes, c labels.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations
 from typing import Literal
 
@@ -151,7 +152,7 @@ def shares_of_table(table: pd.DataFrame, attributes: Sequence[str]) -> dict[str,
     for attribute in attributes:
         if attribute not in table:
             raise InputError(f"no column {attribute} (found {', '.join(map(str, table.columns))})")
-        groups = table[attribute].map(known_value)
+        groups = table[attribute].map(partial(known_value, name=attribute))
         total = weight.groupby(groups).sum().drop("", errors="ignore")
         if not total.sum() > 0:
             raise InputError(f"column {attribute}: no group with a count above 0")

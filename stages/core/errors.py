@@ -34,7 +34,7 @@ def missing(what: object, remedy: str) -> InputError:
 
 def run(main: Callable[[], None]) -> None:
     """
-    Run a program's entry point; turn an `InputError`, a full and a read-only disk into one line and exit code 2.
+    Run a program's entry point; an `InputError`, a full or read-only disk, a wrong path become one line and code 2.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def run(main: Callable[[], None]) -> None:
 
 def disk(error: BaseException) -> str | None:
     """
-    Say in one line that a disk is full or not writable, where an error or what led to it says so.
+    Say in one line that a disk is full or not writable, where an error or what led to it says so, or a path is wrong.
 
     Returns
     -------
@@ -74,6 +74,8 @@ def disk(error: BaseException) -> str | None:
                 else "allow it, or name another folder"
             )
             return f"{getattr(cause, 'filename', None) or text}: {os.strerror(code).lower()}; {remedy}"
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror.lower()}; correct the path, or make what is missing"
     return None
 
 

@@ -7,7 +7,9 @@ number, and ``1.0`` no count. DVC reads the same files by rules of its own (YAML
 differently is refused.
 """
 
+import codecs
 import re
+import reprlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
@@ -150,7 +152,9 @@ def _retyped(given: Any, made: Any, location: tuple[str, ...] = ()) -> tuple[lis
         pairs = [(str(place), *pair) for place, pair in enumerate(zip(given, made, strict=False))]
     else:
         kept = type(given) is type(made) or type(made) not in (bool, int, float)
-        return None if kept or (type(made) is float and type(given) in (int, str)) else (list(location), given, made)
+        kept = kept or (type(made) is float and (type(given) is int or (type(given) is str and "_" not in given)))
+        held = type(made) is not int or abs(made) < 2**63
+        return None if kept and held else (list(location), given, made)
     found = (_retyped(value, other, (*location, name)) for name, value, other in pairs)
     return next((mistake for mistake in found if mistake), None)
 
@@ -166,7 +170,10 @@ def check_member(option: str, value: object, known: list[Any], key: str) -> None
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML file of keys and values; a key that comes twice is refused."""
     try:
-        values = yaml.load(path.read_bytes(), _Loader)  # noqa: S506 (it is a SafeLoader)
+        data = path.read_bytes()
+        if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # and UTF-32
+            raise InputError(f"{path}: found UTF-16 or UTF-32, which DVC does not read; save the file as UTF-8")
+        values = yaml.load(data, _Loader)  # noqa: S506 (it is a SafeLoader)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run in the project's folder") from None
     except OSError as error:
@@ -174,14 +181,15 @@ def read_yaml(path: Path) -> dict[str, Any]:
             f"{path}: {(error.strerror or str(error)).lower()}; expected a file that can be read"
         ) from None
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        raise InputError(
-            f"{path}: {f'line {mark.line + 1}: ' if mark else ''}{error.problem or error.context}"
-        ) from None
+        mark, said = error.problem_mark, ": ".join(filter(None, (error.context, error.problem)))
+        remedy = "" if ";" in said else "; correct the YAML"
+        raise InputError(f"{path}: {f'line {mark.line + 1}: ' if mark else ''}{said}{remedy}") from None
     except yaml.reader.ReaderError as error:
         raise InputError(f"{path}: not UTF-8 text ({error.reason}); save the file as UTF-8") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # e.g. a date that is none
-        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())[:200]}") from None
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
+        # e.g. a date that is none, or a tag of another type
+        said = " ".join(str(error).partition("; use sys.")[0].split())  # Python's advice is about Python
+        raise InputError(f"{path}: not valid YAML: {said[:200]}; correct it") from None
     if values is None:
         raise InputError(f"{path}: the file is empty, expected keys and values")
     if not isinstance(values, dict):
@@ -189,9 +197,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return values
 
 
+_REPR = reprlib.Repr()  # in bounds: aliases of YAML may stand for more than fits in memory
+_REPR.maxlevel, _REPR.maxdict, _REPR.maxlist = 4, 20, 20
+_REPR.maxstring = _REPR.maxlong = _REPR.maxother = 200
 TEXT_TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
 AMBIGUOUS = re.compile(
-    r"[-+]?(0[0-9_]+|0b[01_]+|0o[0-7_]+|[0-9][0-9_]*_[0-9_]*(\.[0-9_]*)?|[0-9]+(:[0-5]?[0-9])+(\.[0-9_]*)?)"
+    r"[-+]?(0[0-9_]+|0b[01_]+|0o[0-7_]+|[0-9][0-9_]*_[0-9_]*(\.[0-9_]*)?|[0-9]*\.[0-9]*_[0-9_]*([eE][-+]?[0-9]+)?|[0-9]+(:[0-5]?[0-9])+(\.[0-9_]*)?)"
 )
 
 
@@ -213,8 +224,8 @@ class _Loader(yaml.SafeLoader):
         lines: dict[Any, int] = {}
         for key, _ in node.value:
             line = key.start_mark.line + 1
-            if not isinstance(key, yaml.ScalarNode) or key.tag not in TEXT_TAGS:
-                found = key.value if isinstance(key, yaml.ScalarNode) else "a list or a block"
+            if not isinstance(key, yaml.ScalarNode) or key.tag not in TEXT_TAGS or not key.value:
+                found = (key.value or "nothing") if isinstance(key, yaml.ScalarNode) else "a list or a block"
                 raise yaml.constructor.ConstructorError(
                     problem=f"found {found} as a key, expected text; write it in quotes", problem_mark=key.start_mark
                 )
@@ -294,7 +305,8 @@ def _unknown(location: list[str], model: type[BaseModel]) -> str:
 
 
 def _short(value: Any) -> str:
-    text = {"True": "true", "False": "false", "None": "null"}.get(repr(value), repr(value))  # as YAML writes them
+    plain = _REPR.repr(value)
+    text = {"True": "true", "False": "false", "None": "null"}.get(plain, plain)  # as YAML writes them
     return text if len(text) <= 100 else f"{text[:97]}..."
 
 

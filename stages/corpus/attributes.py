@@ -151,19 +151,20 @@ def is_unknown(value: object) -> bool:
     return value is None or str(value).strip().casefold() in UNKNOWN
 
 
-def known_value(value: object) -> str:
+def known_value(value: object, name: str) -> str:
     """
     Write a value of an attribute as text.
 
     Returns
     -------
     str
-        Without blanks around it; empty where it is unknown; ``"1"`` for 1.0, which is what gaps make of 1 in pandas.
+        Without blanks around it; empty where it is unknown; ``"1"`` for a tone or an age of 1.0, which is what gaps
+        make of 1 in pandas.
     """
     if is_unknown(value):
         return ""
     text = str(value).strip()
-    whole = re.fullmatch(r"([+-]?\d+)\.0*", text)
+    whole = re.fullmatch(r"([+-]?\d+)\.0*", text) if name in ("skin_tone", "age") else None
     return whole[1] if whole else text
 
 

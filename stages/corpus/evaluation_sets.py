@@ -82,7 +82,7 @@ def read_set(folder: Path, name: str) -> EvalSet:
     columns.check(path, {**dict.fromkeys(TEXT_COLUMNS, "text"), "captions": "list of texts"})
     for attribute in GROUPED:
         if attribute in table:
-            table[attribute] = table[attribute].map(_known)
+            table[attribute] = [_known(value, attribute) for value in table[attribute]]
     check(table, str(path))
     images = Shard(folder / f"{name}.tar")
     lost = [key for key in table["key"] if key not in images]
@@ -113,7 +113,7 @@ def check(table: pd.DataFrame, where: str) -> None:
             raise InputError(f"{where}: column {name} holds nulls; a missing value is the empty string")
     for key, captions in zip(table["key"], table["captions"], strict=True):
         if captions is None or not all(isinstance(text, str) for text in captions):
-            raise InputError(f"{where}: column captions: found a null for key {key!r}; a list without captions is empty")
+            raise InputError(f"{where}: column captions: found a null for key {key!r}; no caption is an empty list")
     empty = [key for key, captions in zip(table["key"], table["captions"], strict=True) if not _said(captions)]
     if empty and len(empty) < len(table):
         raise InputError(
@@ -171,7 +171,7 @@ def write_set(folder: Path, name: str, rows: Iterable[tuple[dict[str, Any], str,
 
     def samples() -> Iterable[tuple[str, dict[str, bytes | str | dict]]]:
         for row, suffix, image in rows:
-            known = {name: _known(row[name]) for name in GROUPED if name in row}
+            known = {name: _known(row[name], name) for name in GROUPED if name in row}
             record = {**dict.fromkeys(TEXT_COLUMNS, ""), "captions": [], **row, **known}
             records.append({**record, "cluster": record["cluster"] or record["key"]})
             yield row["key"], {suffix: image}
@@ -184,8 +184,8 @@ def write_set(folder: Path, name: str, rows: Iterable[tuple[dict[str, Any], str,
     return count
 
 
-def _known(value: Any) -> Any:
-    return known_value(value) if isinstance(value, str) else value
+def _known(value: Any, name: str) -> Any:
+    return known_value(value, name) if isinstance(value, str) else value
 
 
 def _extra(records: list[dict[str, Any]]) -> list[str]:

@@ -12,8 +12,13 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 IMAGE_SUFFIXES = ("png", "jpg", "jpeg", "webp")  # of stored images
+FORMATS = (  # that are read; not EPS, for which Pillow starts another program
+    "PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "JPEG2000", "AVIF", "ICO", "TGA",
+)  # fmt: skip
 ORIENTATION = 0x0112  # EXIF tag; 1: as stored
 BITS, PHOTOMETRIC = 258, 262  # TIFF tags; photometric 0: white is zero
+Image.init()
+_FORMATS = [name for name in FORMATS if name in Image.OPEN]
 
 
 class UnreadableError(Exception):
@@ -27,7 +32,7 @@ def pixels(data: bytes) -> np.ndarray:
     Parameters
     ----------
     data : bytes
-        A file in any format that Pillow reads; of several frames, the first. EXIF orientation is applied, transparent
+        A file in one of `FORMATS`; of several frames, the first. EXIF orientation is applied, transparent
         pixels are laid on white, 16-bit grey is scaled to its range.
 
     Returns
@@ -133,7 +138,7 @@ def _read(data: bytes) -> tuple[np.ndarray, str]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd metadata, which is not kept
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data)) as image:
+            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
                 suffix = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp", "MPO": "jpg"}.get(image.format or "", "")
                 plain = image.mode in ("RGB", "L") and "transparency" not in image.info
                 plain = plain and image.getexif().get(ORIENTATION, 1) == 1

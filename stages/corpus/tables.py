@@ -6,7 +6,6 @@ Line ends may be of any kind and mixed, also within one file.
 """
 
 import csv
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from stages.core.errors import InputError
-from stages.corpus.text import ACCEPTED, EncodingError, decode, encoding
+from stages.corpus.text import ACCEPTED, EncodingError, decode, encoding, parse
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 SUFFIXES = (*DELIMITERS, ".jsonl", ".parquet")
@@ -107,6 +106,11 @@ def _records(path: Path) -> Iterator[list[str]]:
                     yield row
                 line = reader.line_num + 1
     except csv.Error as error:
+        if "limit" in str(error):
+            raise InputError(
+                f"{path}: line {line}: a field above {csv.field_size_limit()} characters; close its quote if one is "
+                "open, or write the table as .jsonl or .parquet"
+            ) from None
         raise InputError(
             f"{path}: line {line}: a quoted field that does not end before the next field ({error}); "
             "write a quote inside a quoted field twice"
@@ -148,13 +152,13 @@ def _objects(path: Path) -> Iterator[dict[str, Any]]:
             for number, line in enumerate(file, 1):
                 if not line.strip():
                     continue
-                row = json.loads(line)
+                row = parse(line)
                 if not isinstance(row, dict):
                     raise InputError(f"{path}: line {number}: found {line[:60].strip()}, expected an object {{…}}")
                 yield row
     except UnicodeDecodeError:
         raise _encoding_error(path) from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise InputError(f"{path}: line {number}: not valid JSON ({error}); expected one object per line") from None
     except OSError as error:
         raise _unreadable(path, error) from None
@@ -178,7 +182,9 @@ def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _plain(column: pa.Array) -> pa.Array:
-    """Write dates and times as text: Python's own hold neither nanoseconds nor all years."""
+    """Write dates and times as text, of which Python's own hold neither nanoseconds nor all years; UUIDs as well."""
+    if isinstance(column, pa.UuidArray):
+        return pa.array([None if value is None else str(value) for value in column.to_pylist()], pa.string())
     if isinstance(column, pa.ExtensionArray):
         column = column.storage
     if pa.types.is_duration(column.type):

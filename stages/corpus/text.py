@@ -1,6 +1,9 @@
 """Text of the user's files: UTF-8, or UTF-16 or UTF-32 with a byte order mark; nothing else is guessed."""
 
 import codecs
+import json
+import re
+from typing import Any
 
 ACCEPTED = "UTF-8, or UTF-16 or UTF-32 with a byte order mark"
 MARKS = (  # the longer ones first: UTF-32's begins with UTF-16's
@@ -9,6 +12,13 @@ MARKS = (  # the longer ones first: UTF-32's begins with UTF-16's
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+OTHERS = (  # what is often given another file's suffix
+    (b"\x1f\x8b", "a gzip file", "unpack it"),
+    (b"PK\x03\x04", "a zip or Excel file", "unpack it, or save the sheet as csv in UTF-8"),
+    (b"\xd0\xcf\x11\xe0", "an Excel file", "save the sheet as csv in UTF-8"),
+    (b"PAR1", "a parquet file", "name it .parquet"),
+)
+HALF = re.compile(r"[\ud800-\udfff]")  # of a character: no text in UTF-8 holds one alone
 
 
 class EncodingError(ValueError):
@@ -42,6 +52,8 @@ def decode(data: bytes) -> str:
         If it is in another encoding; names the line of the first byte that does not fit.
     """
     kind = encoding(data[:4])
+    if other := next((what for mark, *what in OTHERS if data.startswith(mark)), None):
+        raise EncodingError(f"found {other[0]}, expected text; {other[1]}")
     try:
         text = data.decode(kind)
     except UnicodeDecodeError as error:
@@ -55,3 +67,31 @@ def decode(data: bytes) -> str:
     if "\0" in text:
         raise EncodingError(f"found NUL characters, expected {ACCEPTED}; save the file as UTF-8")
     return text
+
+
+def parse(text: str) -> Any:
+    """
+    Read JSON of the user's.
+
+    Raises
+    ------
+    ValueError
+        If it is no JSON, a key comes twice, of which Python would drop the first, or a text holds half a character.
+    """
+    try:
+        found = json.loads(text, object_pairs_hook=_once)
+    except RecursionError:
+        raise ValueError("lists or objects in one another too many times") from None
+    except ValueError as error:  # Python's advice is about Python
+        raise ValueError(str(error).partition("; use sys.")[0]) from None
+    if "\\u" in text and (half := HALF.search(json.dumps(found, ensure_ascii=False))):
+        raise ValueError(f"\\u{ord(half[0]):04x} is half a character")
+    return found
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(name for place, (name, _) in enumerate(pairs) if name in dict(pairs[:place]))
+        raise ValueError(f"key {twice!r} comes twice")
+    return found

@@ -77,6 +77,22 @@ class Evaluate(Section):
     leakage: Leakage = Field(description="LIC of the generated captions")
     seed: Seed = Field(default=0, description="seed of bootstrap, permutations and broken ties")
 
+    @model_validator(mode="after")
+    def _consistent(self) -> "Evaluate":
+        if len(set(self.sets)) < len(self.sets):
+            raise ValueError(f"sets: found {', '.join(self.sets)}, expected each set once")
+        for name in ("templates", "person_templates"):
+            for template in getattr(self, name):
+                if (
+                    "{" in (rest := template.replace("{}", "").replace("{label}", ""))
+                    or "}" in rest
+                    or rest == template
+                ):
+                    raise ValueError(
+                        f"{name}: found {template!r}, expected one {{}} or {{label}} in it, and no other braces"
+                    )
+        return self
+
 
 class Captioned(View):
     """The part of the section `caption` that says whose captions there are, and of what."""

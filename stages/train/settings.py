@@ -7,6 +7,8 @@ from pydantic import Field, model_validator
 from stages.core.settings import Count, NonNegative, Positive, Profile, Section, Seed, Share
 from stages.corpus.schedule import Phase
 
+Beta = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+
 
 class Augmentation(Section):
     """Random changes of the training images, as in open_clip (`open_clip.transform.AugmentationCfg`)."""
@@ -50,7 +52,7 @@ class Train(Section):
     accumulate: Count = Field(default=1, description="pieces a batch is cut into to save memory; same loss, one step")
     learning_rate: Positive = Field(description="peak of the cosine schedule")
     warmup: Annotated[int, Field(ge=0)] = Field(description="optimisation steps of linear warm-up")
-    betas: tuple[Share, Share] = Field(description="AdamW's decay rates of the moments")
+    betas: tuple[Beta, Beta] = Field(description="AdamW's decay rates of the moments")
     epsilon: Positive = Field(description="AdamW's epsilon")
     weight_decay: NonNegative = Field(description="AdamW's decay of matrices; gains, biases and norms have none")
     clip_norm: Positive | None = Field(default=None, description="largest norm of the gradient; none: not clipped")

@@ -3,6 +3,7 @@
 import errno
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -54,8 +55,14 @@ def test_a_folder_that_may_not_be_written_is_one_line(capsys) -> None:
 def test_other_errors_keep_their_traceback() -> None:
     with pytest.raises(ZeroDivisionError):
         run(raising(ZeroDivisionError()))
-    with pytest.raises(FileNotFoundError):
-        run(raising(FileNotFoundError(errno.ENOENT, "gone", "x")))
+
+
+def test_a_path_that_is_wrong_is_one_line_and_no_verdict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = [tmp_path, tmp_path / "none" / "x", tmp_path / ("x" * 300)]
+    for path, reason in zip(paths, ["is a directory", "no such file or directory", "file name too long"], strict=True):
+        assert ended(lambda path=path: path.write_text("x") and None) == 2
+        said = capsys.readouterr().err
+        assert said == f"error: {path}: {reason}; correct the path, or make what is missing\n"
 
 
 def test_an_interrupt_says_that_work_is_kept(capsys) -> None:

@@ -1,5 +1,6 @@
 """Parameters: every value is what was written, or refused in one line."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.core.errors import InputError
-from stages.core.settings import Merged, load_section, read_yaml
+from stages.core.settings import Merged, Section, load_section, read_yaml
 from stages.tools.params import Params, load
 from tests.helpers.campaign import campaign
 
@@ -66,6 +67,13 @@ def changed(merged: Merged, dotted: str, value: object) -> Params:
         ("balance.target", {"gender": "even"}, "balance.target.gender: found 'even': input should be 'none', 'equal'"),
         ("train.betas", [0.9, True], "train.betas.1: found true, expected a number"),
         ("gate.metrics", {"rb.gender": True}, "gate.metrics.rb.gender: found true, expected a number"),
+        ("train.betas", [0.9, 1.0], "train.betas.1: found 1.0: input should be less than 1"),
+        ("train.learning_rate", "1_0", "train.learning_rate: found '1_0', expected a number"),
+        ("train.batch_size", 10**21, f"train.batch_size: found {10**21}, expected a whole number"),
+        ("evaluate.sets", ["people", "people"], "evaluate.sets: found people, people, expected each set once"),
+        ("evaluate.templates", ["a {x}"], "evaluate.templates: found 'a {x}', expected one {} or {label} in it"),
+        ("evaluate.templates", ["a {"], "evaluate.templates: found 'a {', expected one {} or {label} in it"),
+        ("evaluate.person_templates", ["a photo"], "evaluate.person_templates: found 'a photo', expected one {} or"),
         ("download.evaluation", {"a/b": "x"}, "download.evaluation: found the name 'a/b', expected letters, digits"),
     ],
 )
@@ -110,6 +118,13 @@ def test_names_of_fields_are_free_and_come_once(wds: dict, says: str) -> None:
         ("[" * 5000, "not valid YAML: maximum recursion depth exceeded"),
         ("a: !!python/object/apply:os.system [x]\n", "line 1: could not determine a constructor"),
         ("a: \x07\n", "not UTF-8 text ("),
+        ("a: 0.5_0\n", "line 1: found 0.5_0, which readers"),
+        ("a: !!bool 1\n", "not valid YAML: '1'; correct it"),
+        ("a: !!timestamp x\n", "not valid YAML: 'NoneType'"),
+        ("'': 1\n", "line 1: found nothing as a key, expected text"),
+        ("a: 1\n--- \nb: 2\n", "line 2: expected a single document in the stream: but found another document; correct"),
+        ("a: &a {<<: 3}\n", "line 1: while constructing a mapping: expected a mapping or list of mappings for merging"),
+        ("a: *a\n", "line 1: found undefined alias 'a'; correct the YAML"),
     ],
 )
 def test_a_file_of_parameters_that_says_nothing_certain_is_refused(tmp_path: Path, text: str, says: str) -> None:
@@ -124,10 +139,29 @@ def test_parameters_in_another_encoding_or_a_folder_are_one_line(tmp_path: Path)
     (tmp_path / "p.yaml").write_bytes("a: é\n".encode("latin-1"))
     with pytest.raises(InputError, match=r"p\.yaml: not UTF-8 text \(.*\); save the file as UTF-8"):
         read_yaml(tmp_path / "p.yaml")
+    for encoding in ("utf-16", "utf-32"):
+        (tmp_path / "p.yaml").write_text("a: é\n", encoding=encoding)
+        with pytest.raises(
+            InputError, match=r"found UTF-16 or UTF-32, which DVC does not read; save the file as UTF-8"
+        ):
+            read_yaml(tmp_path / "p.yaml")
     with pytest.raises(InputError, match=r"is a directory; expected a file that can be read"):
         read_yaml(tmp_path)
     (tmp_path / "p.yaml").write_bytes("a: é\n".encode("utf-8-sig"))
     assert read_yaml(tmp_path / "p.yaml") == {"a": "é"}
+
+
+def test_aliases_that_stand_for_more_than_fits_in_memory_are_one_short_line(tmp_path: Path) -> None:
+    names = [f"a{level}" for level in range(12)]
+    lines = [f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]" for before, name in pairwise(names)]
+    (tmp_path / "p.yaml").write_text("\n".join(["a0: &a0 x", *lines, "profile: *a11"]))
+    with pytest.raises(InputError, match=r"p\.yaml: profile: found \[\[\[") as caught:
+        load_section(tmp_path / "p.yaml", "profile", Named)
+    assert len(str(caught.value)) < 400
+
+
+class Named(Section):
+    profile: str
 
 
 @pytest.mark.parametrize("value", [None, 3, "x", [1]])

@@ -50,7 +50,7 @@ def test_nothing_stays_of_a_set_that_fails(tmp_path):
         ({"gender": "female"}, "column gender: found 'female', expected one of"),
         ({"skin_tone": "6"}, "column skin_tone: found '6'"),
         ({"age": None}, "column age holds nulls; a missing value is the empty string"),
-        ({"captions": None}, "column captions: found a null for key 'k0'; a list without captions is empty"),
+        ({"captions": None}, "column captions: found a null for key 'k0'; no caption is an empty list"),
         ({"captions": ["a", None]}, "column captions: found a null for key 'k0'"),
         ({"key": "same"}, "key 'same' comes twice"),
     ],

@@ -144,7 +144,16 @@ def test_a_file_that_is_cut_off_is_refused(noise: np.ndarray, kind: str, share: 
             read(data[: int(share * len(data))])
 
 
-@pytest.mark.parametrize("data", [b"", b"<html>404</html>", b"\x89PNG\r\n\x1a\n", b"<svg xmlns='x'/>"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"<html>404</html>",
+        b"\x89PNG\r\n\x1a\n",
+        b"<svg xmlns='x'/>",
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+    ],
+)
 def test_what_is_no_image_is_refused(data: bytes) -> None:
     with pytest.raises(UnreadableError):
         stored(data, 16)

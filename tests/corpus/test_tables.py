@@ -1,5 +1,6 @@
 """Tables: what was written is what is read, in every format and encoding, or one line says why not."""
 
+import gzip
 import json
 import math
 import string
@@ -62,6 +63,13 @@ def test_values_stay_text_however_far_down_another_kind_comes(tmp_path: Path) ->
         (b"image,caption\n1.png,a,b\n", "line 2: 3 fields, expected 2; quote a field that holds a comma"),
         (b"image,caption\n1.png\n", "line 2: 1 fields, expected 2; give every row all fields"),
         (b'image,caption\n1.png,"a\n2.png,b\n', "line 2: a quoted field that does not end"),
+        (
+            b"image,caption\n1.png," + b"x" * 200_000,
+            "line 2: a field above 131072 characters; close its quote if one is",
+        ),
+        (gzip.compress(b"image,caption\n"), "found a gzip file, expected text; unpack it"),
+        (b"PK\x03\x04\x14\x00\x06\x00\xff", "found a zip or Excel file, expected text; unpack it, or save the sheet"),
+        (b"PAR1\x15\x04\x15\xff", "found a parquet file, expected text; name it .parquet"),
     ],
 )
 def test_a_csv_file_that_cannot_be_read_is_one_line(tmp_path: Path, content: bytes, says: str) -> None:
@@ -77,12 +85,26 @@ def test_a_csv_file_that_cannot_be_read_is_one_line(tmp_path: Path, content: byt
         (b'{"a": 1}\n\n{"a"\n', "line 3: not valid JSON"),
         (b'{"a": "caf\xe9"}\n', "line 1: byte 0xe9 is not UTF-8"),
         (b'{"a": ' + b"[" * 100_000, "line 1: not valid JSON"),
+        (b'{"a": 1, "b": 2, "a": 3}\n', "line 1: not valid JSON (key 'a' comes twice); expected one object per line"),
+        (b'{}\n{"a": {"b": 1, "b": 1}}\n', "line 2: not valid JSON (key 'b' comes twice)"),
+        (b'{"a": ["x \\ud83d"]}\n', "line 1: not valid JSON (\\ud83d is half a character)"),
+        (b'{"\\uDFFF": 1}\n', "line 1: not valid JSON (\\udfff is half a character)"),
+        (
+            b'{"a": 1' + b"0" * 5000 + b"}\n",
+            "line 1: not valid JSON (Exceeds the limit (4300 digits) for integer string",
+        ),
     ],
 )
 def test_json_lines_that_cannot_be_read_are_one_line(tmp_path: Path, content: bytes, says: str) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(content)
-    assert refused(path).startswith(says)
+    found = refused(path)
+    assert found.startswith(says) and "sys." not in found
+
+
+def test_characters_beyond_the_first_plane_are_whole(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"a": "\\ud83d\\ude00 \\\\ud83d"}\n')
+    assert read(tmp_path / "a.jsonl") == [{"a": "😀 \\ud83d"}]
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1 no parquet PAR1", b"image,caption\n"])

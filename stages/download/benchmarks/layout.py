@@ -1,6 +1,5 @@
 """What all benchmarks share: files under a root, one row an image, and what was left out."""
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Any
 from stages.core.errors import InputError, missing
 from stages.corpus import tables
 from stages.corpus.images import UnreadableError, kept
-from stages.corpus.text import EncodingError, decode
+from stages.corpus.text import EncodingError, decode, parse
 
 Row = tuple[dict[str, Any], str, bytes]  # columns of `stages.corpus.evaluation_sets`, suffix and content of the image
 Reader = Callable[[Path, Counter[str]], Iterator[Row]]
@@ -84,8 +83,8 @@ def read_json(path: Path) -> Any:
         If it is not JSON.
     """
     try:
-        return json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:
+        return parse(read_text(path))
+    except ValueError as error:
         raise InputError(f"{path}: not valid JSON ({error}); download it again") from None
 
 
@@ -163,6 +162,8 @@ def load_image(path: Path, where: str = "") -> tuple[str, bytes]:
     """
     where = f"{where}: image {path}" if where else str(path)
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise InputError(f"{where}: found no file; correct the path, or leave it out")
         return kept(path.read_bytes())
     except (OSError, ValueError) as error:  # not there, another user's, or a name that no file has
         reason = (getattr(error, "strerror", None) or "no such file").lower()

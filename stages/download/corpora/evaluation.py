@@ -1,6 +1,5 @@
 """Evaluation sets of a user's own: a table of images, captions and attributes, or a folder of WebDataset tars."""
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,7 +10,7 @@ from stages.corpus import tables
 from stages.corpus.attributes import known_value
 from stages.corpus.evaluation_sets import TEXT_COLUMNS, check_group
 from stages.corpus.images import UnreadableError, kept
-from stages.corpus.text import decode
+from stages.corpus.text import decode, parse
 from stages.download.benchmarks.layout import Row, load_image, read_text
 from stages.download.corpora import fields, wds
 
@@ -102,18 +101,20 @@ def _of_members(members: Mapping[str, bytes], names: list[str], where: str) -> d
     row: dict[str, Any] = {"captions": []}
     try:
         texts = {name: decode(data) for name, data in members.items()}
-        fields_of = json.loads(texts.get("json", "{}"))
-    except (ValueError, RecursionError) as error:
+        fields_of = parse(texts.get("json", "{}"))
+    except ValueError as error:
         raise InputError(f"{where}: a member cannot be read ({error}); make the shard again") from None
-    if isinstance(fields_of, dict):
-        row |= {name: _known(name, fields_of[name], where) for name in TEXT_COLUMNS[1:] if name in fields_of}
+    if not isinstance(fields_of, dict):
+        raise InputError(f"{where}: member json: found {fields.shown(fields_of)}, expected an object {{…}}")
+    row |= {name: _known(name, fields_of[name], where) for name in TEXT_COLUMNS[1:] if name in fields_of}
     if "txt" in texts:
         row["captions"] = [line.strip() for line in texts["txt"].splitlines() if line.strip()]
     if "cls" in texts:
         number = texts["cls"].strip()
         if not re.fullmatch("[0-9]+", number) or int(number) >= len(names):
             raise InputError(
-                f"{where}: member cls: found {number!r}, expected the number of a line of {CLASSES}, from 0"
+                f"{where}: member cls: found {number!r}, expected the number of a line of {CLASSES}, from 0 (it has "
+                f"{len(names)} lines)"
             )
         row["label"] = names[int(number)].strip()
     for name in TEXT_COLUMNS[1:]:
@@ -153,7 +154,9 @@ def _key(row: Mapping[str, Any], number: int) -> str:
 def _known(name: str, value: Any, where: str) -> str:
     if isinstance(value, (bytes, list, dict)):
         raise InputError(f"{where}: column {name}: found {fields.shown(value)}, expected one text; remove the column")
-    return known_value(value)
+    if name not in TEXT_COLUMNS:  # kept as it is
+        return "" if value is None or value != value else str(value)
+    return known_value(value, name)
 
 
 def _image(value: Any, path: Path, where: str) -> tuple[str, bytes]:

@@ -1,5 +1,6 @@
 """Fields of a row of the user's tables, each read as what its column means: image, captions, key."""
 
+import math
 import re
 from typing import Any
 
@@ -7,7 +8,9 @@ from stages.core.errors import InputError
 from stages.corpus.attributes import is_unknown
 from stages.corpus.shards import KEY
 
-LISTED = re.compile(r"\[\s*(['\"]).*\1\s*\]", re.DOTALL)  # what pandas writes of a list into a csv file
+LISTED = re.compile(r"\[\s*['\"].*['\"]\s*\]", re.DOTALL)  # what pandas writes of a list into a csv file
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+URL = re.compile(r"(?i)[a-z][a-z0-9+.-]+://|data:")
 
 
 def image(value: Any, where: str) -> tuple[str, bytes | None]:
@@ -37,6 +40,11 @@ def image(value: Any, where: str) -> tuple[str, bytes | None]:
         return "", None
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         raise InputError(f"{where}: found {shown(value)}, expected a path, the bytes of a file, or {{bytes, path}}")
+    if URL.match(str(value)):
+        raise InputError(
+            f"{where}: found {shown(value)}, expected the path of a file; fetch the images first "
+            "(download.source: cc3m takes a list of urls)"
+        )
     return str(value), None
 
 
@@ -63,7 +71,32 @@ def captions(value: Any, where: str) -> list[str]:
                 f"{where}: found {shown(text)}, a list that was written as text; write the table as .parquet or "
                 ".jsonl, which hold lists, or with one caption per row"
             )
-    return [text for text in texts if isinstance(text, str) and text.strip()]
+    return [text for text in texts if isinstance(text, str) and not blank(text)]
+
+
+def blank(text: str) -> bool:
+    """Tell whether a text shows nothing: blanks and marks without width alone."""
+    return not any(sign.isprintable() and not sign.isspace() for sign in text)
+
+
+def number(value: Any) -> float | None:
+    """
+    Read a number: as such, or as text in plain decimal digits.
+
+    Returns
+    -------
+    float or None
+        None where it is none, is not finite, or is a whole number that no float holds.
+    """
+    if isinstance(value, str):
+        value = value.strip()
+    elif isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    if not NUMBER.fullmatch(str(value)):
+        return None
+    found = float(value)
+    whole = str(value).lstrip("+-")
+    return found if math.isfinite(found) and (not whole.isdigit() or int(found) == int(value)) else None
 
 
 def key(value: Any, where: str) -> str:

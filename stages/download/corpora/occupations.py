@@ -1,6 +1,5 @@
 """Known shares of women by occupation, in the corpus and in the generator's training set, as the user gives them."""
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import pandas as pd
 from stages.core.errors import InputError
 from stages.corpus import tables
 from stages.corpus.attributes import is_unknown, known_value
+from stages.download.corpora import fields
 
 COLUMNS = ("occupation", "women_corpus", "women_generator")
 
@@ -34,7 +34,7 @@ def read(path: Path | None) -> pd.DataFrame:
         raise InputError(f"{path}: no column {absent[0]} (found: {tables.shown(names)}); add it, empty where unknown")
     shares: dict[str, tuple[float | None, ...]] = {}
     for number, row in enumerate(tables.rows(path), 1):
-        where, occupation = f"{path}: row {number}", known_value(row["occupation"])
+        where, occupation = f"{path}: row {number}", known_value(row["occupation"], "occupation")
         if not occupation or occupation in shares:
             raise InputError(f"{where}: column occupation: found {occupation!r}, expected each occupation once")
         shares[occupation] = tuple(_share(row[name], f"{where}: column {name}") for name in COLUMNS[1:])
@@ -44,10 +44,7 @@ def read(path: Path | None) -> pd.DataFrame:
 def _share(value: Any, where: str) -> float | None:
     if is_unknown(value):
         return None
-    try:
-        share = float(value)
-    except (TypeError, ValueError):
-        share = math.nan
-    if not 0 <= share <= 1:
+    share = fields.number(value)
+    if share is None or not 0 <= share <= 1:
         raise InputError(f"{where}: found {value!r}, expected a share in [0, 1], or nothing where it is unknown")
     return share

@@ -37,4 +37,6 @@ def find(place: str, key: str, file: bool = False) -> Path:
         raise missing(f"{key}: {path}: no such file or folder", "obtain it, or correct the path in the profile")
     if file and path.is_dir():
         raise InputError(f"{key}: {path}: found a folder, expected a file; name the file in it")
+    if not path.is_dir() and not path.is_file():  # a pipe can be read only once
+        raise InputError(f"{key}: {path}: found a pipe or a device, expected a file; write it into one")
     return path

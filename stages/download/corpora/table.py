@@ -13,9 +13,11 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import duckdb
 import pyarrow as pa
@@ -37,6 +39,8 @@ BYTES = "images.bin"  # beside the ordered table: what the table holds as bytes
 IMAGE = pa.struct([("path", pa.string()), ("offset", pa.int64()), ("size", pa.int64())])  # no size: a file
 INTEGER = re.compile(r"-?(0|[1-9]\d{0,17})")
 NUMBER = re.compile(r"-?((0|[1-9]\d*)\.\d*([eE][+-]?\d+)?|(0|[1-9]\d*)[eE][+-]?\d+|\.\d+([eE][+-]?\d+)?)")
+LONG = " LONG"  # whole numbers that no float holds
+KINDS = [{"BIGINT"}, {f"BIGINT{LONG}"}, {"BIGINT", f"BIGINT{LONG}"}, {"BOOLEAN"}, {"DOUBLE"}, {"BIGINT", "DOUBLE"}]
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,7 @@ class TableSource:
             with self.ordered.with_name(BYTES).open("rb") as file:
                 return os.pread(file.fileno(), place["size"], place["offset"])
         try:
-            return path.read_bytes() if place["path"] else None
+            return path.read_bytes() if place["path"] and path.is_file() else None  # a pipe would be waited for
         except (OSError, ValueError):  # not there, a folder, another user's; a name that is too long, or holds NUL
             return None
 
@@ -196,13 +200,13 @@ class _Column:
         if self.name in TEXT:
             if isinstance(value, (bytes, list, dict)):
                 raise InputError(f"{where}: found {fields.shown(value)}, expected one text")
-            group = known_value(value)
+            group = known_value(value, self.name)
             check_group(self.name, group, where)
             return group
         text, kind = self._read(value, where)
         if kind:
             self.kinds.add(kind)
-        if self._number and kind not in ("", "BIGINT", "DOUBLE"):
+        if self._number and (kind == "VARCHAR" or kind == "BOOLEAN"):
             raise InputError(f"{where}: found {fields.shown(value)}, expected a number (download.table.numbers)")
         return text
 
@@ -215,14 +219,15 @@ class _Column:
         if isinstance(value, bool):
             return str(value).lower(), "BOOLEAN"
         if isinstance(value, int):
-            return str(value), "BIGINT" if abs(value) < 2**63 else "VARCHAR"
+            return str(value), _whole(value)
         if isinstance(value, (float, Decimal)):
             if not math.isfinite(value):
                 raise InputError(f"{where}: found {value}, expected a finite number, or nothing where it is unknown")
-            return str(value), "DOUBLE"
+            same = isinstance(value, float) or Decimal(repr(float(value))) == value
+            return str(value), "DOUBLE" if same else "VARCHAR"
         if isinstance(value, (list, dict)):
             try:
-                return json.dumps(value, ensure_ascii=False), "VARCHAR"
+                return json.dumps(value, ensure_ascii=False, default=_within), "VARCHAR"
             except (TypeError, ValueError):
                 pass
         raise InputError(f"{where}: found {fields.shown(value)}, which no table of samples holds; remove the column")
@@ -232,8 +237,8 @@ class _Column:
         """The column with the type of all its values; words for unknown are nulls among numbers."""
         given, name = _name(f"of {self.name}"), _name(self.name)
         kind = "VARCHAR"
-        if self.name not in TEXT and self.kinds in ({"BIGINT"}, {"BOOLEAN"}, {"DOUBLE"}, {"BIGINT", "DOUBLE"}):
-            kind = max(self.kinds)
+        if self.name not in TEXT and self.kinds in KINDS:
+            kind = max(self.kinds).removesuffix(LONG)
         if self._number and not self.kinds:
             kind = "DOUBLE"
         if kind == "VARCHAR":
@@ -242,13 +247,25 @@ class _Column:
         return f"CASE WHEN lower(trim({given})) NOT IN ({unknown}) THEN CAST(trim({given}) AS {kind}) END AS {name}"
 
 
+def _whole(number: int) -> str:
+    """Tell which type holds a whole number; among others that are not whole, a long one stays text."""
+    return "BIGINT" if abs(number) <= 2**53 else f"BIGINT{LONG}" if abs(number) < 2**63 else "VARCHAR"
+
+
+def _within(value: object) -> str:
+    """Write what JSON has no type for, within a list or a struct."""
+    if isinstance(value, (date, time, timedelta, Decimal, UUID)):
+        return str(value)
+    raise TypeError
+
+
 def _kind(text: str) -> str:
     """Tell what a text stands for; 007 is text, and so is a whole number that no float holds."""
     text = text.strip()
     if is_unknown(text):
         return ""
     if INTEGER.fullmatch(text):
-        return "BIGINT"
+        return _whole(int(text))
     if NUMBER.fullmatch(text) and math.isfinite(float(text)):
         return "DOUBLE"
     return "BOOLEAN" if text.casefold() in ("true", "false") else "VARCHAR"
@@ -285,6 +302,12 @@ def _check_columns(path: Path, found: list[str], wanted: dict[str, str | None], 
                 f"{path}: no column {name} (download.table.{parameter}; found: {tables.shown(found)}); "
                 "correct the file, or name the column"
             )
+    if wanted["image"] == wanted["caption"]:
+        raise InputError(
+            f"{path}: download.table: image and caption both name column {wanted['image']}; name two columns"
+        )
+    if "" in found:
+        raise InputError(f"{path}: column {found.index('') + 1} has no name (found: {tables.shown(found)}); name it")
     others = [name for name in found if name not in wanted.values()]
     alike = Counter(name.casefold() for name in others)  # DuckDB tells no cases apart
     if twice := [name for name in others if alike[name.casefold()] > 1]:

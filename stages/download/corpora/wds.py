@@ -6,8 +6,6 @@ its caption and its attributes belong together by their key.
 """
 
 import hashlib
-import json
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +23,7 @@ from stages.corpus.attributes import is_unknown, known_value
 from stages.corpus.evaluation_sets import check_group
 from stages.corpus.images import IMAGE_SUFFIXES
 from stages.corpus.shards import Member, list_members
-from stages.corpus.text import EncodingError, decode
+from stages.corpus.text import EncodingError, decode, parse
 from stages.download.corpora import fields
 from stages.download.corpora.packing import Entry, bounds
 
@@ -89,7 +87,7 @@ class WdsSource:
         try:
             captions, bad = self._captions(file, sample, known, where), ""
         except EncodingError:
-            captions, bad = [], "caption that is not UTF-8"
+            captions, bad = [], "caption that is no text in UTF-8"
         suffix = next((name for name in SUFFIXES if name in sample), None)
         return Entry(
             key=key_of(tar, given, self.prefix),
@@ -186,6 +184,8 @@ def tars(folder: Path) -> tuple[Path, ...]:
     found = tuple(sorted(folder.glob("*.tar")))
     if not found:
         raise InputError(f"{folder}: no .tar file; expected a folder of WebDataset shards (uncompressed)")
+    if other := next((path for path in found if not path.is_file()), None):
+        raise InputError(f"{other}: found no file, expected a tar; remove or rename it")
     return found
 
 
@@ -266,8 +266,8 @@ def _fields(file: BinaryIO, sample: Sample, where: str) -> dict[str, Any]:
     if "json" not in sample:
         raise InputError(f"{where}: no member json, whose fields download.wds names (found: {', '.join(sample)})")
     try:
-        found = json.loads(decode(read(file, sample["json"])))
-    except (ValueError, RecursionError) as error:
+        found = parse(decode(read(file, sample["json"])))
+    except ValueError as error:
         raise InputError(f"{where}: member json: not valid JSON ({error}); make the shard again") from None
     if not isinstance(found, dict):
         raise InputError(f"{where}: member json: found {fields.shown(found)}, expected an object {{…}}")
@@ -277,7 +277,7 @@ def _fields(file: BinaryIO, sample: Sample, where: str) -> dict[str, Any]:
 def _group(name: str, value: object, where: str) -> str:
     if isinstance(value, (list, dict)):
         raise InputError(f"{where}: member json: {name}: found {fields.shown(value)}, expected one text")
-    text = known_value(value)
+    text = known_value(value, name)
     check_group(name, text, f"{where}: member json: {name}")
     return text
 
@@ -285,10 +285,7 @@ def _group(name: str, value: object, where: str) -> str:
 def _number(value: object, where: str) -> float | None:
     if is_unknown(value):
         return None
-    try:
-        number = float(str(value))
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
+    number = fields.number(value)
+    if number is None:
         raise InputError(f"{where}: found {fields.shown(value)}, expected a finite number, or null where it is unknown")
     return number

@@ -1,5 +1,6 @@
 """Known shares of women: read in any encoding, refused with the row."""
 
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -34,6 +35,8 @@ def test_where_none_are_known_there_are_no_rows() -> None:
         (HEAD.encode() + b"judge,30,\n", "row 1: column women_corpus: found '30', expected a share in [0, 1]"),
         (HEAD.encode() + b"judge,nan,many\n", "row 1: column women_generator: found 'many', expected a share"),
         (HEAD.encode() + b"judge,.3,\njudge,.4,\n", "row 2: column occupation: found 'judge', expected each"),
+        (HEAD.encode() + b"judge,0_1,\n", "row 1: column women_corpus: found '0_1', expected a share"),
+        (HEAD.encode() + "judge,٠,\n".encode(), "row 1: column women_corpus: found '٠', expected a share"),
         (HEAD.encode() + b",.3,\n", "row 1: column occupation: found '', expected each occupation once"),
     ],
 )
@@ -43,6 +46,20 @@ def test_a_mistake_is_one_line(tmp_path: Path, content: bytes, says: str) -> Non
     with pytest.raises(InputError) as caught:
         occupations.read(path)
     assert str(caught.value).removeprefix(f"{path}: ").startswith(says)
+
+
+def test_true_is_no_share(tmp_path: Path) -> None:
+    path = tmp_path / "shares.jsonl"
+    path.write_text('{"occupation": "cook", "women_corpus": true, "women_generator": 0.5}\n')
+    with pytest.raises(InputError, match="row 1: column women_corpus: found True, expected a share"):
+        occupations.read(path)
+
+
+def test_a_pipe_is_one_line(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.csv")
+    for file in (True, False):
+        with pytest.raises(InputError, match=r"x\.csv: found a pipe or a device, expected a file; write it into one"):
+            paths.find(str(tmp_path / "x.csv"), "download.table.path", file=file)
 
 
 def test_a_folder_or_a_name_that_no_file_has_is_one_line(tmp_path: Path) -> None:

@@ -48,11 +48,12 @@ def test_images_are_upright_and_on_white_as_in_training(tmp_path: Path) -> None:
 
 
 def test_only_columns_of_captions_are_captions(tmp_path: Path) -> None:
-    header = "image,caption,caption_2,captions,caption_id,captioner,captioned,caption_x"
-    path = table(tmp_path, f"{header}\n1.png,a judge,in a robe,at court,17,me,yes,z\n")
+    header = "image,caption,caption_2,captions,caption_id,captioner,captioned,caption_x,note,version,label,age"
+    path = table(tmp_path, f"{header}\n1.png,a judge,in a robe,at court,17,me,yes,z,-,1.0,2.0,30.0\n")
     ((row, _, _),) = evaluation.read(path)
     assert row["captions"] == ["a judge", "in a robe", "at court"]
     assert (row["caption_id"], row["captioner"]) == ("17", "me")
+    assert (row["note"], row["version"], row["label"], row["age"]) == ("-", "1.0", "2.0", "30")
 
 
 @pytest.mark.parametrize(
@@ -67,6 +68,8 @@ def test_only_columns_of_captions_are_captions(tmp_path: Path) -> None:
         ("picture\n1.png\n", "no column image (found: picture); rename the column of the images"),
         ("image\n", "no rows; expected one per image"),
         ("image\n3.png\n", "row 1: image "),
+        ("image\n/dev/zero\n", "row 1: image /dev/zero: found no file; correct the path, or leave it out"),
+        ("image,caption\n1.png,\u200b\n2.png,b\n", "row 1: no caption; fill it in"),
         ("image\nnone\n", "row 1: column image: found nothing, expected the path of a file; leave the row out"),
         (
             "image,caption\n1.png,\"['a', 'b']\"\n",
@@ -174,6 +177,8 @@ def test_the_tars_of_clip_benchmark_are_read_as_they_are(tmp_path: Path) -> None
         ({"png": png(), "cls": b"7"}, "member cls: found '7', expected the number of a line of classnames.txt, from 0"),
         ({"png": png(), "txt": b"caf\xe9"}, "a member cannot be read (line 1: byte 0xe9 is not UTF-8"),
         ({"png": png(), "json": b"{"}, "a member cannot be read ("),
+        ({"png": png(), "json": b"[1]"}, "member json: found [1], expected an object {…}"),
+        ({"png": png(), "json": b'{"label": "\\ud800"}'}, "a member cannot be read (\\ud800 is half a character)"),
         ({"png": png(), "json": b'{"gender": "female"}'}, "gender: found 'female', expected one of man, woman"),
         ({"png": png()[:50]}, "member png: cut off or damaged; correct it, or leave it out"),
     ],

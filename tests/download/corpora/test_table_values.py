@@ -4,7 +4,9 @@ import datetime
 import decimal
 import json
 import math
+import os
 import tempfile
+import uuid
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,7 @@ from stages.core.errors import InputError
 from stages.corpus.attributes import UNKNOWN
 from stages.corpus.images import pixels
 from stages.corpus.shards import Shard
-from stages.download.corpora import packing
+from stages.download.corpora import fields, packing
 from stages.download.corpora.table import TableSource, order
 from tests.helpers.campaign import campaign
 from tests.helpers.pictures import png
@@ -63,6 +65,8 @@ def column(folder: Path, *values: str) -> pd.Series:
         (["2021-03-04", "03/04/21"], ["2021-03-04", "03/04/21"]),
         (["123456789012345678901234567890"], ["123456789012345678901234567890"]),
         (["1e999"], ["1e999"]),
+        (["123456789012345678", "0.5"], ["123456789012345678", "0.5"]),
+        (["123456789012345678", "1"], [123456789012345678, 1]),
         (["None", "x"], ["None", "x"]),
         (["0.1", "1.2.3"], ["0.1", "1.2.3"]),
     ],
@@ -119,6 +123,12 @@ PARQUET = {
     "time": (pa.array([datetime.time(1, 2, 3)]), "01:02:03.000000"),
     "moment": (pa.array([datetime.datetime(2021, 3, 4, 5, 6, 7)]), "2021-03-04 05:06:07.000000"),
     "decimal": (pa.array([decimal.Decimal("2.50")]), 2.5),
+    "digits": (pa.array([decimal.Decimal("12345678901234567.89")]), "12345678901234567.89"),
+    "within": (
+        pa.array([{"days": [datetime.date(2021, 3, 4)], "price": decimal.Decimal("1.50")}]),
+        '{"days": ["2021-03-04"], "price": "1.50"}',
+    ),
+    "uuid": (pa.array([uuid.UUID(int=1).bytes], pa.uuid()), str(uuid.UUID(int=1))),
     "category": (pa.array(["a"]).dictionary_encode(), "a"),
     "numbers": (pa.array([[1, 2]]), "[1, 2]"),
     "struct": (pa.array([{"x": 1, "y": None}]), '{"x": 1, "y": null}'),
@@ -161,6 +171,11 @@ def test_a_column_that_no_sample_can_hold_is_refused(tmp_path: Path, values: pa.
         (pa.array([0.5]), "row 1: column image: found 0.5, expected a path, the bytes of a file, or {bytes, path}"),
         (pa.array([["a.png"]]), "row 1: column image: found ['a.png'], expected a path"),
         (pa.array([{"url": "x"}]), "row 1: column image: found {'url': 'x'}, expected a path"),
+        (pa.array(["https://x.org/1.png"]), "row 1: column image: found 'https://x.org/1.png', expected the path of a"),
+        (
+            pa.array(["data:image/png;base64,iVB"]),
+            "row 1: column image: found 'data:image/png;base64,iVB', expected the",
+        ),
     ],
 )
 def test_an_image_column_of_another_type_is_refused(tmp_path: Path, image: pa.Array, says: str) -> None:
@@ -222,6 +237,10 @@ def test_of_a_list_of_captions_the_first_is_stored_or_one_that_the_seed_draws(tm
     [
         (pa.array([1.5]), "row 1: column caption: found 1.5, expected a text or a list of texts"),
         (pa.array([[1]]), "row 1: column caption: found 1, expected a text or a list of texts"),
+        (
+            pa.array(["['a', \"b's\"]"]),
+            "row 1: column caption: found '[\\'a\\', \"b\\'s\"]', a list that was written as",
+        ),
         (pa.array(["['a', 'b']"]), "row 1: column caption: found \"['a', 'b']\", a list that was written as text"),
     ],
 )
@@ -230,9 +249,10 @@ def test_captions_that_are_no_text_are_refused(tmp_path: Path, caption: pa.Array
     assert refused(tmp_path / "a.parquet").startswith(says)
 
 
-@pytest.mark.parametrize("name", ["x" * 300 + ".png", "a\0b", "folder", "missing.png", ""])
+@pytest.mark.parametrize("name", ["x" * 300 + ".png", "a\0b", "folder", "missing.png", "", "pipe", "/dev/zero"])
 def test_a_path_that_is_no_file_is_a_lost_row(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
     path = tmp_path / "pairs.parquet"
     pq.write_table(pa.table({"image": [name], "caption": ["a judge"]}), path)
     ordered(path)
@@ -256,6 +276,21 @@ def test_names_that_differ_in_case_only_or_are_ours_are_refused(tmp_path: Path) 
     assert refused(csv(tmp_path, "image,caption,U", "1,2,3")) == (
         "column U: the name is this project's; rename the column"
     )
+    with pytest.raises(InputError, match=r"image and caption both name column image; name two columns"):
+        order(csv(tmp_path, "image,x", "1,2"), "image", "image", None, tmp_path / "x.ordered")
+    pq.write_table(pa.table({"image": ["1"], "caption": ["a"], "": ["z"]}), tmp_path / "a.parquet")
+    assert refused(tmp_path / "a.parquet") == "column 3 has no name (found: image, caption, ''); name it"
+
+
+@pytest.mark.parametrize("name", ["label", "occupation", "style", "kind"])
+def test_words_of_digits_stay_as_they_were_written(tmp_path: Path, name: str) -> None:
+    assert ordered(csv(tmp_path, f"image,caption,{name}", "a.png,a judge,1.0"))[name].tolist() == ["1.0"]
+
+
+@pytest.mark.parametrize("caption", ["", " ", "\u200b", "\xa0\u2060\ufeff"])
+def test_a_caption_that_shows_nothing_is_none(caption: str) -> None:
+    assert fields.captions(caption, "x") == []
+    assert fields.captions(f"{caption}👩‍⚖️", "x") == [f"{caption}👩‍⚖️"]
 
 
 def test_a_key_that_comes_twice_names_both_rows(tmp_path: Path) -> None:
@@ -274,8 +309,6 @@ def test_a_shard_is_packed_again_when_an_image_was_corrected(tmp_path: Path) -> 
     before = [(tmp_path / f"{shard}.tar").stat().st_mtime_ns for shard in (0, 1)]
     time = (tmp_path / "1.png").stat()
     (tmp_path / "1.png").write_bytes(png(7))
-    import os
-
     os.utime(tmp_path / "1.png", ns=(time.st_atime_ns, time.st_mtime_ns))  # the content counts, not the time
     for shard in (0, 1):
         packing.pack(source, HOW, shard, f"{shard}", tmp_path)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import tarfile
 import tempfile
 from collections.abc import Callable
@@ -130,6 +131,12 @@ def test_a_cut_inside_a_header_is_no_end(tmp_path: Path, drawings: list[Drawing]
 def test_a_folder_without_tars_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no \.tar file"):
         wds.tars(tmp_path)
+    (tmp_path / "0.tar").mkdir()
+    os.mkfifo(tmp_path / "1.tar")
+    for name in ("0.tar", "1.tar"):
+        with pytest.raises(InputError, match=rf"{name}: found no file, expected a tar; remove or rename it"):
+            wds.tars(tmp_path)
+        (tmp_path / name).rename(tmp_path / f"{name}.not")
 
 
 def source(folder: Path, caption: str = "txt", **names: tuple[str, ...]) -> wds.WdsSource:
@@ -199,7 +206,9 @@ def test_marks_and_line_ends_of_editors_are_no_part_of_a_caption(tmp_path: Path,
 
 def test_a_caption_in_another_encoding_is_a_bad_sample(tmp_path: Path) -> None:
     write_tar(tmp_path / "a.tar", [("1.png", png()), ("1.txt", b"a caf\xe9")])
-    with pytest.raises(InputError, match=r"a\.tar: sample 1: caption that is not UTF-8; correct it, or leave such"):
+    with pytest.raises(
+        InputError, match=r"a\.tar: sample 1: caption that is no text in UTF-8; correct it, or leave such"
+    ):
         packing.pack(source(tmp_path), packing.Packing(8, 1, 0, False), 0, "00000", tmp_path)
 
 
@@ -219,6 +228,15 @@ def test_a_list_of_captions_is_a_list(tmp_path: Path) -> None:
         (b'{"text": {"a": 1}}', {"caption": "json.text"}, "member json: text: found {'a': 1}, expected a text"),
         (b"[1]", {"caption": "json.text"}, "member json: found [1], expected an object"),
         (b"{", {"caption": "json.text"}, "member json: not valid JSON"),
+        (
+            b'{"text": "a", "text": "b"}',
+            {"caption": "json.text"},
+            "member json: not valid JSON (key 'text' comes twice)",
+        ),
+        (b'{"text": "\\ud800"}', {"caption": "json.text"}, "not valid JSON (\\ud800 is half a character)"),
+        (b'{"score": "1_0"}', {"numbers": ("score",)}, "sample 1: score: found '1_0', expected a finite number"),
+        ('{"score": "٣"}'.encode(), {"numbers": ("score",)}, "sample 1: score: found '٣', expected a finite number"),
+        (b'{"score": 12345678901234567}', {"numbers": ("score",)}, "found 12345678901234567, expected a finite number"),
         (b"\xff\xfe{", {"caption": "json.text"}, "member json: not valid JSON (found damaged UTF-16"),
     ],
 )
