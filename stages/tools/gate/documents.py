@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,6 +12,7 @@ from stages.results.registry import entry, label
 from stages.tools.gate.checks import Check, Verdict, outcome
 
 MARKS = {Verdict.PASSED: "✓", Verdict.FAILED: "✗", Verdict.CANNOT_TELL: "?"}
+PLAIN = re.compile(r"[\w.-]+")  # that Markdown reads as text
 LEVELS = "▁▂▃▄▅▆▇█"
 
 
@@ -27,7 +29,7 @@ def headline(checks: Sequence[Check], stale: Mapping[str, Sequence[str]], learns
     elif verdict == Verdict.PASSED:
         because = f"none of {len(checks)} guarded metrics is worse than is let through"
     else:
-        named = ", ".join(label(check.key) for check in deciding[:3])
+        named = ", ".join(called(check.key) for check in deciding[:3])
         because = named + (f" and {len(deciding) - 3} more" if len(deciding) > 3 else "")
     return f"{MARKS[verdict]} Gate: {verdict}: {because}"
 
@@ -54,7 +56,7 @@ def rows(checks: Sequence[Check]) -> list[str]:
     ]
     for check in checks:
         key, moved = check.key, check.change
-        name = f"{label(key)} {entry(key).arrow}".rstrip()
+        name = f"{called(key)} {entry(key).arrow}".rstrip()
         level = "–" if math.isnan(check.chance) else number(key, check.chance)
         tolerance = "–" if math.isnan(check.tolerance) else difference(key, check.tolerance)
         if moved is None:
@@ -87,12 +89,23 @@ def bars(old: float, new: float) -> str:
 
 def escaped(text: str) -> str:
     """Escape what Markdown, HTML and GitHub read as more than text: users' words, file names, parameters."""
-    return text.translate({ord(sign): f"&#{ord(sign)};" for sign in "\\`*_[]<>|#@~!&"})
+    plain = text.translate({ord(sign): f"&#{ord(sign)};" for sign in "\\`*_[]<>|#@~!&$"})
+    return plain.replace("://", "&#58;//").replace("www.", "www&#46;")  # which would become links
+
+
+def called(key: str) -> str:
+    """Name a metric for people in Markdown; a key may hold the name of a user's group."""
+    return label(key) if PLAIN.fullmatch(key) else escaped(label(key))
+
+
+def code(key: str) -> str:
+    """Write a key as code in Markdown, or as plain text where it would end the code or the cell of a table."""
+    return f"`{key}`" if PLAIN.fullmatch(key) else escaped(key)
 
 
 def reasons(checks: Sequence[Check]) -> list[str]:
     """Say of each metric that did not pass why."""
-    return [f"- {label(c.key)} `{c.key}`: {c.verdict}: {c.reason}." for c in checks if c.verdict != Verdict.PASSED]
+    return [f"- {called(c.key)} {code(c.key)}: {c.verdict}: {c.reason}." for c in checks if c.verdict != Verdict.PASSED]
 
 
 def markdown(checks: Sequence[Check], stale: Mapping[str, Sequence[str]]) -> str:

@@ -146,7 +146,7 @@ def _dvc(place: Workplace, what: str, *words: str) -> dict[str, dict[str, dict[s
 def _every(old: Side, new: Side) -> str:
     """Tabulate every metric that differs."""
     rows = [
-        f"| `{key}` | {old.metrics[key].value if key in old.metrics else '–'} | "
+        f"| {documents.code(key)} | {old.metrics[key].value if key in old.metrics else '–'} | "
         f"{new.metrics[key].value if key in new.metrics else '–'} |"
         for key in sorted(old.metrics.keys() | new.metrics.keys())
         if key not in old.metrics or key not in new.metrics or old.metrics[key].value != new.metrics[key].value

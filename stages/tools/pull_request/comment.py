@@ -11,7 +11,7 @@ import pandas as pd
 from stages.results.formatting import counted, difference, number
 from stages.results.headline import headline as headline_keys
 from stages.results.noise import Noise
-from stages.results.registry import entry, label
+from stages.results.registry import entry
 from stages.tools.gate import documents
 from stages.tools.gate.checks import Check, Side, Verdict, watched
 
@@ -45,7 +45,7 @@ def _clearness(check: Check) -> float:
 def parameters(diff: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[str]:
     """Tabulate what ``dvc params diff --json`` says; empty where nothing changed."""
     rows = [
-        f"| `{key}` | {_short(of.get('old'))} | {_short(of.get('new'))} |"
+        f"| {documents.code(key)} | {_short(of.get('old'))} | {_short(of.get('new'))} |"
         for file in diff.values()
         for key, of in file.items()
     ]
@@ -156,6 +156,6 @@ def _line(check: Check) -> str:
     key, moved = check.key, check.change
     assert moved is not None
     return (
-        f"- {label(key)}: {number(key, moved.old.value)} → {number(key, moved.new.value)}, {moved.verdict} "
+        f"- {documents.called(key)}: {number(key, moved.old.value)} → {number(key, moved.new.value)}, {moved.verdict} "
         f"(noise ± {difference(key, moved.noise)})"
     )

@@ -1,14 +1,17 @@
 """The comment of a pull request: its parts, and its length with the largest profile."""
 
 import re
+from html import unescape
 
 import pandas as pd
 import pytest
 import yaml
+from markdown_it import MarkdownIt
 
 from stages.results.details import Estimate, fold
 from stages.results.noise import Noise, read
 from stages.results.registry import CATALOGUE
+from stages.tools.gate import documents
 from stages.tools.gate.checks import Side, judge
 from stages.tools.pull_request.comment import FURTHER, LIMIT, assemble, blocks, loss, parameters, ten
 from tests.helpers.small_project import ROOT
@@ -80,6 +83,34 @@ def test_parameters_are_few_short_and_plain_text():
     assert len(rows) == 2 + 12 + 1 and rows[-1] == "| and 8 more parameters | | |"
     assert rows[2].startswith("| `key.0` | – | &#60;b&#62;&#124;x&#124;&#60;/b&#62;y") and "…" in rows[2]
     assert parameters({}) == []
+
+
+HOSTILE = [
+    "<img src=x onerror=alert(1)>", "</td></table><script>alert(1)</script>", "a | b", "`code`", "*a* **b** _c_ ~~d~~",
+    "[text](https://example.org)", "![](x.png)", "<https://example.org>", "$\\alpha$", "&lt;b&gt;", "\\\\*", "# title",
+    "a\n\n# title\n<b>",
+]  # fmt: skip
+
+
+TAGS = {"h2", "h3", "p", "blockquote", "strong", "code", "table", "thead", "tbody", "tr", "th", "td", "ul", "li"}
+
+
+@pytest.mark.parametrize("words", HOSTILE)
+def test_words_of_captions_and_names_of_groups_are_shown_as_text(words: str) -> None:
+    """In a parameter's name and value, a subject, a stage and the key of a metric; another library renders them."""
+    diff = {"params.yaml": {f"study.fixed.{words}": {"old": words, "new": None}}}
+    heading = HEADING | {"commits": f"`b` ({documents.escaped(words)}) against `a`"}
+    sides = Side(OLD, (0, 1)), Side(OLD, (0, 1))
+    parts = blocks(heading, {words: [words]}, parameters(diff), sides, judge(GUARDED, *sides, NOISE, 0.25), NOISE, GOOD)
+    metric = f"- {documents.called(f'rb.{words}')} {documents.code(f'rb.{words}')}"
+    text = assemble([*parts, [" ".join(metric.split())]], "")
+    html = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).render(text)
+    assert set(re.findall(r"<(\w+)", html)) <= TAGS
+    assert [html.count(f"<{tag}>") for tag in ("strong", "h2", "h3", "table")] == [1, 1, 1, 2]
+    assert {row.count("<td") for row in html.split("<tr>")[1:]} == {0, 3, 9}
+    shown = " ".join(unescape(re.sub(r"<[^>]+>", "", html)).split())
+    assert shown.count(" ".join(words.split())) >= 5
+    assert "://" not in text and "$" not in text
 
 
 def curve(*values, seed=0):
