@@ -23,6 +23,7 @@ from torch.nn.functional import normalize
 
 from stages.annotate.settings import Similarity
 from stages.core.errors import missing
+from stages.core.weights import UNREADABLE, reason
 
 
 class Judge:
@@ -43,9 +44,9 @@ class Judge:
                 settings.model, pretrained=settings.pretrained
             )
             self._tokenize = cast(Any, open_clip.get_tokenizer(settings.model))
-        except (OSError, ValueError, RuntimeError) as error:
+        except UNREADABLE as error:
             raise missing(
-                f"annotate.similarity.model: {settings.model}: cannot be loaded ({str(error)[:200]})",
+                f"annotate.similarity.model: {settings.model}: cannot be loaded ({reason(error)})",
                 "name a model of open_clip, a local-dir: folder, or weights that this machine has",
             ) from None
         self._network = cast(Any, network).to(self._device).eval()

@@ -50,7 +50,8 @@ def groups_of_metadata(samples: pd.DataFrame) -> dict[str, list[str]]:
             )
         if other := sorted(set(samples[attribute].map(partial(known_value, name=attribute))) - known):
             raise InputError(
-                f"samples.parquet: column {attribute}: found {other[0]!r}, expected one of {sorted(known)}"
+                f"samples.parquet: column {attribute}: found {other[0]!r}, expected one of "
+                f"{', '.join(sorted(known - {''}))}, or nothing; correct the source"
             )
     gender, skin_tone = (
         samples[name].map(partial(known_value, name=name)).tolist() for name in ("gender", "skin_tone")

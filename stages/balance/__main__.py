@@ -123,12 +123,18 @@ def _labels(path: Path, groups: list[tuple[str, str]], settings: Balance) -> lis
             f"download.table.numbers: [{utility}] (or download.wds.numbers), which names the row that holds none"
         )
     if absent := [name for name in needed if name not in schema.names]:
-        raise InputError(f"{path}: no column {absent[0]} (balance.attributes: {', '.join(settings.attributes)})")
+        raise InputError(
+            f"{path}: no column {absent[0]} (balance.attributes: {', '.join(settings.attributes)}); annotate again "
+            "(`dvc repro`)"
+        )
     labels = [name for name in schema.names if name.startswith("y_")]
     if not settings.proxies:
         labels = [name for name in labels if not name.startswith("y_proxy_")]
     if wrong := [name for name in (*needed[2:], *labels) if not pa.types.is_boolean(schema.field(name).type)]:
-        raise InputError(f"{path}: column {wrong[0]}: found {schema.field(wrong[0]).type}, expected bool")
+        raise InputError(
+            f"{path}: column {wrong[0]}: found {schema.field(wrong[0]).type}, expected bool; annotate again "
+            "(`dvc repro`)"
+        )
     return labels
 
 

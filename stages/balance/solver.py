@@ -85,7 +85,10 @@ def solve(problem: Problem, tolerance: float = TOLERANCE) -> Solution:
     q, w, offset, steps = _keep_all(problem) if problem.eta == problem.cap else _interior_point(problem)
     solution = certified(problem, "m4", q, w, offset, steps)
     if not (gap := solution.relative_gap or 0.0) <= tolerance:
-        raise UncertifiedError(f"relative duality gap {gap:.1e} after {steps} steps, expected ≤ {tolerance:g}")
+        raise UncertifiedError(
+            f"relative duality gap {gap:.1e} after {steps} steps, expected ≤ {tolerance:g}; "
+            "raise balance.eps_d or eps_r"
+        )
     return solution
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from stages.core.errors import InputError, missing
+from stages.core.weights import reason
 
 CONFIG, WEIGHTS = "open_clip_config.json", "model.safetensors"
 
@@ -60,7 +61,9 @@ def load_tower(folder: Path, device: torch.device) -> Tower:
     try:
         model, _, prepare = open_clip.create_model_and_transforms(f"local-dir:{folder}", device=device)
     except Exception as error:  # open_clip, torch and safetensors each raise errors of their own
-        raise InputError(f"{folder}: not a CLIP of open_clip with its weights ({error}); train it again") from None
+        raise InputError(
+            f"{folder}: not a CLIP of open_clip with its weights ({reason(error)}); train it again"
+        ) from None
     return Tower(model.eval().requires_grad_(False), prepare, device)  # pyright: ignore[reportArgumentType]
 
 

@@ -107,7 +107,7 @@ def check(table: pd.DataFrame, where: str) -> None:
     if not len(table):
         raise InputError(f"{where}: no rows; expected one per image")
     if twice := [key for key, count in Counter(table["key"]).items() if count > 1]:
-        raise InputError(f"{where}: key {twice[0]!r} comes twice, expected unique keys")
+        raise InputError(f"{where}: key {twice[0]!r} comes twice, expected unique keys; rename one, or {AGAIN}")
     for name in TEXT_COLUMNS:
         if table[name].isna().to_numpy().any():
             raise InputError(f"{where}: column {name} holds nulls; a missing value is the empty string")

@@ -37,18 +37,26 @@ def join(samples: pd.DataFrame, selection: pd.DataFrame, where: str) -> pd.DataF
     """
     for table, named, columns in ((selection, where, SELECTION), (samples, "samples.parquet", SAMPLES)):
         if absent := [name for name in columns if name not in table]:
-            raise InputError(f"{named}: column {absent[0]} is missing (found: {', '.join(table.columns)})")
+            raise InputError(
+                f"{named}: column {absent[0]} is missing (found: {', '.join(table.columns)}); run `dvc repro`"
+            )
     if not len(selection):
-        raise InputError(f"{where}: no rows; nothing to train on")
+        raise InputError(f"{where}: no rows, so nothing to train on; balance again (`dvc repro`)")
     if other := set(selection["source"].unique()) - set(SOURCES):
-        raise InputError(f"{where}: source: found {min(other)!r}, expected real or synthetic")
+        raise InputError(
+            f"{where}: source: found {min(other)!r}, expected real or synthetic; balance again (`dvc repro`)"
+        )
     if twice := selection.loc[selection["key"].duplicated(), "key"].tolist():
-        raise InputError(f"{where}: key {twice[0]!r} comes twice; expected one row per key")
+        raise InputError(
+            f"{where}: key {twice[0]!r} comes twice, expected one row per key; balance again (`dvc repro`)"
+        )
     if (selection["copies"] < 0).any():
-        raise InputError(f"{where}: copies: found {selection['copies'].min()}, expected 0 or more")
+        raise InputError(
+            f"{where}: copies: found {selection['copies'].min()}, expected 0 or more; balance again (`dvc repro`)"
+        )
     kept = selection.loc[selection["kept"].to_numpy(bool)].drop(columns="kept")
     if not len(kept):
-        raise InputError(f"{where}: no row is kept; nothing to train on")
+        raise InputError(f"{where}: no row is kept, so nothing to train on; raise balance.eta")
     joined = kept.merge(samples[["key", "caption"]], on="key", how="left")
     if lost := joined.loc[joined["caption"].isna(), "key"].tolist():
         raise InputError(

@@ -70,7 +70,9 @@ def write_shard(path: Path, samples: Iterable[tuple[str, Mapping[str, bytes | st
     with written(path) as partial, tarfile.open(partial, "w", format=tarfile.PAX_FORMAT) as tar:
         for key, members in samples:
             if "." in key or "/" in key:
-                raise InputError(f"{path.name}: key {key!r} holds a dot or a slash; WebDataset keys must not")
+                raise InputError(
+                    f"{path.name}: key {key!r} holds a dot or a slash, which end a key in WebDataset; rename the sample"
+                )
             for suffix, value in members.items():
                 data = _encode(value)
                 info = tarfile.TarInfo(f"{key}.{suffix}")

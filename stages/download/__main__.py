@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--section", default="corpus", help="section of --params that says what to draw")
     arguments = parser.parse_args()
     if (arguments.params is None) != (arguments.out is None):
-        raise InputError("--params and --out: found one of the two, expected both or none")
+        raise InputError("--params and --out: found one of the two, expected both or none; name the other")
     if arguments.params:
         corpus, folder = load_section(arguments.params, arguments.section, Corpus), arguments.out
     else:

@@ -271,7 +271,9 @@ def _occupations(path: Path) -> pd.DataFrame | None:
     table = pd.read_csv(path)
     for name in ("occupation", "women_corpus", "women_generator"):
         if name not in table:
-            raise InputError(f"{path}: column {name} is missing (found: {', '.join(table.columns)})")
+            raise InputError(
+                f"{path}: column {name} is missing (found: {', '.join(table.columns)}); download again (`dvc repro`)"
+            )
     return table if len(table) else None  # a corpus whose shares nobody knows
 
 

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from stages.core.errors import InputError, missing
+from stages.core.weights import UNREADABLE, reason
 from stages.evaluate import bootstrap
 
 MASCULINE = frozenset({
@@ -415,9 +416,9 @@ class BERTReader(nn.Module):
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(folder)
             self.bert = AutoModel.from_pretrained(folder)
-        except (OSError, ValueError) as error:
+        except UNREADABLE as error:
             raise missing(
-                f"evaluate.leakage.folder: {folder}: no BERT model and tokenizer ({str(error)[:200]})",
+                f"evaluate.leakage.folder: {folder}: no BERT model and tokenizer ({reason(error)})",
                 "name a folder, or a hub id that this machine can reach",
             ) from None
         self.bert.requires_grad_(not frozen)

@@ -124,4 +124,4 @@ def _rows(table: pd.DataFrame, weights: NDArray[np.float64], captions: pd.Series
 
 def _check(name: str, table: pd.DataFrame, columns: Sequence[str]) -> None:
     if missing := [column for column in columns if column not in table]:
-        raise InputError(f"{name}: column {missing[0]} is missing (found: {', '.join(table.columns)})")
+        raise InputError(f"{name}: column {missing[0]} is missing (found: {', '.join(table.columns)}); run `dvc repro`")

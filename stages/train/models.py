@@ -98,9 +98,7 @@ def architecture(model: str | Mapping[str, Any], loss: Literal["clip", "siglip"]
         try:
             config = open_clip.get_model_config(model)
         except (OSError, ValueError, RuntimeError) as error:
-            raise missing(
-                f"train.model: {model}: {str(error)[:200]}", "name a folder or a model within reach"
-            ) from None
+            raise missing(f"train.model: {model}: {reason(error)}", "name a folder or a model within reach") from None
         if config is None:
             raise InputError(
                 f"train.model: open_clip has no model {model!r}; expected a name of open_clip.list_models() such as "
@@ -185,7 +183,7 @@ def tokenizer(shape: Architecture, scratch: Path) -> Any:
         return open_clip.get_tokenizer(shape.name)
     except (OSError, ValueError, RuntimeError) as error:
         raise missing(
-            f"train.tokenizer: the vocabulary of {shape.name!r} cannot be loaded ({str(error)[:120]})",
+            f"train.tokenizer: the vocabulary of {shape.name!r} cannot be loaded ({reason(error)})",
             "without a way to the hub use train.tokenizer: corpus",
         ) from None
 

@@ -170,7 +170,10 @@ def _read_run(name: str, revision: str, params: Params) -> Run:
     """Read parameters and scores of a run from git."""
     science = yaml.safe_load(show(Path(), revision, Path("params.yaml")))
     if science.get("profile") != params.profile:
-        raise InputError(f"{name}: profile {science.get('profile')!r}, expected {params.profile!r} as in params.yaml")
+        raise InputError(
+            f"{name}: profile {science.get('profile')!r}, expected {params.profile!r} as in params.yaml; "
+            "leave it out, or set profile"
+        )
     scale = yaml.safe_load(show(Path(), revision, Path("stages") / "profiles" / f"{params.profile}.yaml"))
     values = pd.read_csv(io.StringIO(show(Path(), revision, params.folder / "results" / "tables" / "seeds.csv")))
     merged = {**science, **{section: {**science.get(section, {}), **(own or {})} for section, own in scale.items()}}
