@@ -31,8 +31,8 @@ from stages.download.corpora import evaluation as own_evaluation
 from stages.download.corpora import occupations, packing, paths, table, urls, wds
 from stages.download.emoji import evaluation
 from stages.download.emoji.captions import Mention
-from stages.download.emoji.census import census
-from stages.download.emoji.corpus import Composition, Draw, draw_corpus
+from stages.download.emoji.census import census, with_base_rate
+from stages.download.emoji.corpus import Composition, Draw, draw_corpus, limit_objects
 from stages.download.emoji.evaluation import Item
 from stages.download.emoji.icons import Art
 from stages.download.emoji.packages import METADATA, STYLES, fetch
@@ -165,18 +165,26 @@ def _write_emoji(corpus: Corpus, emoji: Emoji, folder: Path) -> None:
     cache = work_folder("packages")
     for package in tqdm([METADATA, *(STYLES[style] for style in styles)], desc="fetch", unit="package", disable=None):
         fetch(package, cache)
-    emojis, art = catalog(cache), Art(styles, cache)
-    census_corpus = census(emoji.census_year, emoji.census_sharpening)
-    census_generator = census(emoji.generator_census_year, emoji.generator_sharpening)
+    art = Art(styles, cache)
+    emojis = limit_objects(catalog(cache), art, emoji.object_kinds)
+    others = emoji.person_share / (1 - emoji.object_share) if emoji.object_share < 1 else 0.0
+    census_corpus = with_base_rate(census(emoji.census_year, emoji.census_sharpening), emoji.women_share, others)
+    census_generator = with_base_rate(
+        census(emoji.generator_census_year, emoji.generator_sharpening), emoji.generator_women_share, others
+    )
     pd.DataFrame(occupation_rows(census_corpus, census_generator)).to_csv(
         folder / "occupations.csv", index=False, float_format="%.6f"
     )
     corpus_art = Art(emoji.styles, cache)
-    draws = draw_corpus(emojis, corpus_art, census_corpus.shares, _composition(emoji), emoji.samples, seed)
+    samples, people, portraits, objects = (
+        max(1, round(emoji.size * count))
+        for count in (emoji.samples, emoji.eval_people, emoji.eval_portraits, emoji.eval_objects)
+    )
+    draws = draw_corpus(emojis, corpus_art, census_corpus.shares, _composition(emoji), samples, seed)
     sets = {
-        "people": evaluation.people(emojis, art, held_out, emoji.eval_people, seed),
-        "portraits": evaluation.portraits(emojis, art, held_out, emoji.eval_portraits, seed),
-        "objects": evaluation.objects(emojis, art, held_out, emoji.eval_objects, seed),
+        "people": evaluation.people(emojis, art, held_out, people, seed),
+        "portraits": evaluation.portraits(emojis, art, held_out, portraits, seed),
+        "objects": evaluation.objects(emojis, art, held_out, objects, seed, emoji.eval_scenes),
     }
     with Studio(styles, cache, corpus.download.resolution, os.cpu_count() or 1) as studio:
         total = len(draws) + sum(len(items) for items in sets.values())
@@ -199,6 +207,11 @@ def _composition(emoji: Emoji) -> Composition:
         mention=Mention(emoji.mention_gender, emoji.mention_skin_tone),
         portrait_mention=Mention(emoji.portrait_mention_gender, emoji.portrait_mention_skin_tone),
         named_women=emoji.named_women,
+        tone_gap=emoji.tone_gap,
+        context_share=emoji.context_share,
+        context_skew=emoji.context_skew,
+        context_mention=emoji.context_mention,
+        caption_noise=emoji.caption_noise,
     )
 
 
