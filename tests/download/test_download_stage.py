@@ -63,7 +63,7 @@ def samples(project: Path) -> pd.DataFrame:
 
 def test_the_outputs_are_those_of_the_contract(project: Path) -> None:
     sets = [f"eval/{name}.{suffix}" for name in ("objects", "people", "portraits") for suffix in ("parquet", "tar")]
-    shards = [f"real/{shard}.tar" for shard in SHARDS]
+    shards = [f"{kind}/{shard}.tar" for kind in ("real", "oracle") for shard in SHARDS]
     tables = ["download.json", "occupations.csv", "samples.parquet"]
     assert list(hashes(project / "data/smoke")) == sorted([*sets, *shards, *tables])
 

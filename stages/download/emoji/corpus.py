@@ -145,14 +145,14 @@ def draw_corpus(
     for kind in ("portrait", "occupation", "person"):
         rows = np.flatnonzero(kinds == kind)
         named = [""] * len(rows) if kind == "person" else _in_turn(occupations, len(rows), rng)
-        tones = [_tone(composition.tones, u) for u in _stratified(len(rows), rng)]
+        tones = [tone_at(composition.tones, u) for u in _stratified(len(rows), rng)]
         if composition.tone_gap:
-            level = _grouped(named, np.random.default_rng(derive(seed, kind, "tones of occupations")))
-            tones = [_tone(composition.tones_of(name), u) for name, u in zip(named, level, strict=True)]
+            level = grouped(named, np.random.default_rng(derive(seed, kind, "tones of occupations")))
+            tones = [tone_at(composition.tones_of(name), u) for name, u in zip(named, level, strict=True)]
         neutral = _stratified(len(rows), rng) < composition.neutral
         mention = composition.portrait_mention if kind == "portrait" else composition.mention
         says = [composition.named_women is not None and mention.says_gender(_words(seed, int(row))) for row in rows]
-        within = _grouped([f"{name}/{rest}" for name, *rest in zip(named, neutral, says, strict=True)], rng)
+        within = grouped([f"{name}/{rest}" for name, *rest in zip(named, neutral, says, strict=True)], rng)
         for i, row in enumerate(rows):
             share = composition.named_women if says[i] else None
             share = women.get(named[i], 0.5) if share is None else share
@@ -279,9 +279,9 @@ def _contexts(
     genders = [chosen[row][2].gender for row in rows]
     names = [
         draw_context(gender, composition.context_share, composition.context_skew, u)
-        for gender, u in zip(genders, _grouped(genders, rng), strict=True)
+        for gender, u in zip(genders, grouped(genders, rng), strict=True)
     ]
-    for row, name, u in zip(rows, names, _grouped(names, rng), strict=True):
+    for row, name, u in zip(rows, names, grouped(names, rng), strict=True):
         found[row] = (name, bool(name) and bool(u < composition.context_mention))
     return found
 
@@ -357,7 +357,7 @@ def _stratified(n: int, rng: np.random.Generator) -> np.ndarray:
     return rng.permutation((np.arange(n) + rng.random(n)) / max(1, n))
 
 
-def _grouped(names: Sequence[str], rng: np.random.Generator) -> np.ndarray:
+def grouped(names: Sequence[str], rng: np.random.Generator) -> np.ndarray:
     """Return uniforms that are stratified within each name."""
     array = np.asarray(names)
     out = np.empty(len(array))
@@ -367,5 +367,6 @@ def _grouped(names: Sequence[str], rng: np.random.Generator) -> np.ndarray:
     return out
 
 
-def _tone(shares: Sequence[float], u: float) -> str:
+def tone_at(shares: Sequence[float], u: float) -> str:
+    """Name the skin tone at a uniform number."""
     return str(min(4, int(np.searchsorted(np.cumsum(shares), u, side="right"))) + 1)
