@@ -165,7 +165,8 @@ class Annotation:
         known: Groups = groups_of_captions(captions)  # of a model's images: what those that say a group asked for
         if self.drawn:
             with Shard(self.folder / "oracle" / f"{name}.tar") as oracle:
-                known = groups_of_metadata(pd.DataFrame([json.loads(oracle.read(key, "json")) for key in rows["key"]]))
+                shown = [json.loads(oracle.read(key, "json")) for key in rows["key"]]
+            known = groups_of_metadata(pd.DataFrame(shown, columns=pd.Index(["gender", "skin_tone"])))
         for attribute in GROUPS:
             self.decided[attribute].update(decided[attribute])
             asked = [self.drawn or bool(group) for group in known[attribute]]

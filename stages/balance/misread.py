@@ -103,8 +103,8 @@ def bias(
             continue
         member = members(cells, synthetic, attribute, reading)
         known = member.sum(axis=1) if scope == "known" else np.ones(len(member))
-        total, shown = weight.sum(), weight @ member.sum(axis=1)
-        wanted = np.array([shares[attribute][group] for group in groups]) * shown / total
+        total, shown = weight.sum(), cells.count @ member.sum(axis=1) / cells.count.sum()  # as `moments` keeps it
+        wanted = np.array([shares[attribute][group] for group in groups]) * shown
         rb.append(np.abs(weight @ member / total - wanted).max())
         own = labels[:, cells.labels_of(attribute)]
         inside, outside = member * weight[:, None], (known[:, None] - member) * weight[:, None]

@@ -42,19 +42,26 @@ def test_the_bias_is_that_of_rows_drawn_with_these_probabilities(worst: bool) ->
     found = bias(cells(), synthetic, SHARES, ANNOTATION, weight, "known", worst)
     assert found is not None
     random, n = np.random.default_rng(0), 1_000_000
-    rows = random.choice(5, n, p=weight / weight.sum())
-    decided = np.array([0, 0, 1, 1, 2])[rows]
     behind = np.array(list(BEHIND.values()))
     if worst:
         for i in range(3):
             rest = np.delete(np.arange(3), i)
             behind[i, rest] *= (behind[i, rest].sum() + 0.2) / behind[i, rest].sum()
             behind[i, i] -= 0.2
-    shown = (random.random(n)[:, None] > behind[decided].cumsum(axis=1)).sum(axis=1)
-    shown = np.where(random.random(n) < synthetic[rows], shown, decided)
-    judge = cells().labels[rows, 0]
-    women, men = shown == 0, shown == 1
-    assert found["rb"] == pytest.approx(abs(women.mean() - (women | men).mean() / 2), abs=0.003)
+
+    def draw(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        rows = random.choice(5, n, p=weight / weight.sum())
+        decided = np.array([0, 0, 1, 1, 2])[rows]
+        shown = (random.random(n)[:, None] > behind[decided].cumsum(axis=1)).sum(axis=1)
+        shown = np.where(random.random(n) < synthetic[rows], shown, decided)
+        return cells().labels[rows, 0], shown == 0, shown == 1
+
+    judge, women, men = draw(weight)
+    _, women_before, men_before = draw(cells().count)
+    somebody = (women_before | men_before).mean()  # the target is a share of whom the unweighted data show
+    assert found["rb"] == pytest.approx(
+        max(abs(women.mean() - somebody / 2), abs(men.mean() - somebody / 2)), abs=0.003
+    )
     assert found["ab"] == pytest.approx(abs(judge[women].mean() - judge[men].mean()), abs=0.004)
 
 
