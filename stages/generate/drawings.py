@@ -46,7 +46,7 @@ def load_autoencoder(model: str, revision: str | None, dtype: torch.dtype, devic
     """
     try:
         found = AutoencoderKL.from_pretrained(
-            model, subfolder="vae", revision=revision, torch_dtype=dtype, use_safetensors=True
+            model, subfolder="vae", revision=revision, dtype=dtype, use_safetensors=True
         )
     except UNREADABLE as error:
         raise missing(
