@@ -45,7 +45,7 @@ def load_autoencoder(model: str, revision: str | None, dtype: torch.dtype, devic
         If it is missing or not in this format.
     """
     try:
-        found = AutoencoderKL.from_pretrained(
+        found: Any = AutoencoderKL.from_pretrained(
             model, subfolder="vae", revision=revision, dtype=dtype, use_safetensors=True
         )
     except UNREADABLE as error:

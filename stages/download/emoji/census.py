@@ -88,7 +88,7 @@ def with_base_rate(census: Census, women: float | None, others: float) -> Census
     """
     if women is None:
         return census
-    low, high = -40.0, 40.0
+    low, high, shift = -40.0, 40.0, 0.0
     for _ in range(200):
         shift = (low + high) / 2
         shifted = {name: _shift(share, shift) for name, share in census.shares.items()}
