@@ -12,6 +12,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from torch import Tensor, cat, channels_last
 
 from stages.annotate import classifier, proxies
 from stages.annotate.agreement import Agreement
+from stages.annotate.errors import Errors, summary
 from stages.annotate.settings import Annotate, Settings
 from stages.annotate.table import (
     Codes,
@@ -84,6 +86,9 @@ class Annotation:
         compared += ["real"] if self.recogniser is not None else []
         self.agreement = {(source, attribute): Agreement(attribute) for source in compared for attribute in GROUPS}
         self.tally = proxies.Tally()
+        self.drawn = params.generate.source != "diffusion"  # by download, which knows the groups
+        self.errors = {(source, name): Errors(name) for source in ("scenes", "style", "synthetic") for name in GROUPS}
+        self.decided = {name: Counter[str]() for name in GROUPS}
 
     def write(self) -> None:
         """Write table and figures."""
@@ -94,6 +99,8 @@ class Annotation:
             for source, part, shard in self._sources(name, rows):
                 found = self._groups(source, part, shard)
                 groups[source, name] = encode(found)
+                if source == "synthetic" and self.network is not None:
+                    self._measure(name, part, found)
                 if source == "real":
                     self.tally.add(part["caption"].tolist(), found)
         words = self.tally.strongest(self.settings.proxies, self.settings.proxy_captions)
@@ -103,6 +110,8 @@ class Annotation:
             figures["proxies"] = len(words)
             for (source, attribute), counted in self.agreement.items():
                 figures |= {f"{source}.{attribute}.{name}": value for name, value in counted.figures().items()}
+            if self.network is not None:
+                figures |= self._error_figures()
             finite = {name: value for name, value in figures.items() if math.isfinite(value)}
             (folder / "annotation.json").write_text(json.dumps(finite, indent=2, sort_keys=True) + "\n")
 
@@ -149,6 +158,31 @@ class Annotation:
         for attribute in GROUPS:
             self.agreement[source, attribute].add(said[attribute], seen[attribute])
         return said if self.settings.source == "caption" else seen
+
+    def _measure(self, name: str, rows: pd.DataFrame, decided: Groups) -> None:
+        """Count the classifier's errors on a shard of generated images, as far as it is known what they show."""
+        captions = rows["caption"].tolist()
+        known: Groups = groups_of_captions(captions)  # of a model's images: what those that say a group asked for
+        if self.drawn:
+            with Shard(self.folder / "oracle" / f"{name}.tar") as oracle:
+                shown = [json.loads(oracle.read(key, "json")) for key in rows["key"]]
+            known = groups_of_metadata(pd.DataFrame(shown, columns=pd.Index(["gender", "skin_tone"])))
+        for attribute in GROUPS:
+            self.decided[attribute].update(decided[attribute])
+            asked = [self.drawn or bool(group) for group in known[attribute]]
+            of = (list(compress(column, asked)) for column in (known[attribute], decided[attribute], captions))
+            self.errors["synthetic", attribute].add(*of)
+
+    def _error_figures(self) -> dict[str, float]:
+        figures: dict[str, float] = {}
+        for (source, attribute), errors in self.errors.items():
+            figures |= {f"error.{source}.{attribute}.{name}": value for name, value in errors.figures().items()}
+        for attribute, groups in GROUPS.items():
+            decided = np.array([self.decided[attribute][group] for group in (*groups, "")], np.int64)
+            known = self.errors["synthetic", attribute].counts.sum(axis=1) if self.drawn else None
+            found = summary(attribute, self.errors["scenes", attribute].counts, decided, known, self.settings.seed)
+            figures |= {f"shares.synthetic.{attribute}.{name}": value for name, value in found.items()}
+        return figures
 
     def _seen(self, shard: Shard) -> Groups:
         """Recognise the groups in the pictures of a shard; what a pretrained model saw is kept for a resumed run."""
@@ -215,6 +249,7 @@ class Annotation:
         settings = self.settings
         share = settings.max_images / max(1, self.samples.metadata.num_rows)
         parts: list[tuple[Tensor, NDArray[np.int64], NDArray[np.bool_]]] = []
+        tested: list[tuple[Groups, list[str]]] = []  # groups and captions of held-out images
         for name, every in progress(self._by_shard(), "read real", len(self.shards), unit="shard"):
             drawn = [share >= 1 or uniform(settings.seed, key, "annotate images") < share for key in every["key"]]
             rows = every.loc[drawn, :]
@@ -224,6 +259,8 @@ class Annotation:
             with Shard(self.folder / "real" / f"{name}.tar") as shard:
                 images = classifier.shrink(shard.read_image(key) for key in rows["key"])
             parts.append((images, targets(groups, nobody), np.asarray(held_out, bool)))
+            held = {attribute: list(compress(found, held_out)) for attribute, found in groups.items()}
+            tested.append((held, list(compress(rows["caption"], held_out))))
         images = cat([part[0] for part in parts]).contiguous(memory_format=channels_last)
         goal, held_out = (np.concatenate([part[i] for part in parts]) for i in (1, 2))
         with progress(what="classifier", total=settings.epochs, unit="epoch") as bar:
@@ -232,13 +269,21 @@ class Annotation:
             )
         guesses = classifier.probabilities(self.network, images[held_out])
         self.figures |= _quality("scenes", guesses, goal[held_out], settings)
+        decided = self._decide(guesses)
+        for attribute in GROUPS:
+            known = [group for groups, _ in tested for group in groups[attribute]]
+            captions = [caption for _, some in tested for caption in some]
+            self.errors["scenes", attribute].add(known, decided[attribute], captions)
         if not (self.folder / "eval" / "people.parquet").exists():
             return
         people = read_set(self.folder / "eval", "people")
         with people.images as shard:
             unseen = classifier.shrink(shard.read_image(key) for key in people.table["key"])
-        known = targets(groups_of_metadata(people.table), np.zeros(len(people.table), bool))
-        self.figures |= _quality("style", classifier.probabilities(self.network, unseen), known, settings)
+        groups, guesses = groups_of_metadata(people.table), classifier.probabilities(self.network, unseen)
+        self.figures |= _quality("style", guesses, targets(groups, np.zeros(len(people.table), bool)), settings)
+        decided = self._decide(guesses)
+        for attribute in GROUPS:
+            self.errors["style", attribute].add(groups[attribute], decided[attribute])
 
 
 def _recogniser(settings: Annotate) -> "Recogniser | None":

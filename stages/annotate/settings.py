@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from stages.core.settings import Count, Profile, Section, Seed
+from stages.core.settings import Count, Profile, Section, Seed, View
 
 
 class ZeroShot(Section):
@@ -55,8 +55,15 @@ class Annotate(Section):
         return self
 
 
+class Generate(View):
+    """The part of the section `generate` that says whether it is known what generated images show."""
+
+    source: str
+
+
 class Settings(Profile):
     """What this stage reads of all parameters."""
 
     shards: list[str]
+    generate: Generate
     annotate: Annotate

@@ -19,7 +19,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.balance import mixing, report
+from stages.balance import misread, mixing, report
 from stages.balance.baselines import weigh
 from stages.balance.feasibility import MARGIN, largest_eta, violations
 from stages.balance.figure import heat_map
@@ -94,6 +94,7 @@ def main() -> None:
             )
         facts = _facts(params, mixed, problem, largest, solution, allotment)
         weightings = _weightings(cells, solution, allotment)
+        facts["misread"] = _misread(folder / "annotation.json", cells, codes, shares, weightings, settings)
         tables = (
             report.group_table(cells, shares, weightings),
             report.pair_table(cells, weightings, settings.scope),
@@ -245,6 +246,20 @@ def _facts(
     }
 
 
+def _misread(
+    path: Path, cells: Cells, codes: mixing.Codes, shares: Shares, weightings: list[report.Weighting], settings: Balance
+) -> dict[str, dict[str, float]]:
+    """State the bias of the groups that generated images really show, as far as `annotate` measured its errors."""
+    annotation = json.loads(path.read_text()) if path.is_file() else {}
+    found = {}
+    for one in weightings:
+        for suffix, worst in (("", False), ("_worst", True)):
+            of = misread.bias(cells, codes.synthetic, shares, annotation, one.weight, settings.scope, worst)
+            if of is not None:
+                found.setdefault(one.name, {}).update({f"{name}{suffix}": value for name, value in of.items()})
+    return found
+
+
 def _write(
     connection: duckdb.DuckDBPyConnection,
     folder: Path,
@@ -283,6 +298,12 @@ def _print(content: dict[str, Any]) -> None:
     for name in ("before", "solved", "realised"):
         found = content[name]
         print(f"{name:>9}: RB {found['rb']:.4f}  AB {found['ab']:.4f}  mean {found['ab_mean']:.4f}")
+    if "realised" in (shown := content["misread"]):
+        real = shown["realised"]
+        print(
+            f"  as shown: RB {real['rb']:.4f} (up to {real['rb_worst']:.4f})  AB {real['ab']:.4f} (up to "
+            f"{real['ab_worst']:.4f}), since generated images are misread as annotation.json says"
+        )
     if content["violated"]:
         worst = content["violations"][0]
         print(f"{content['violated']} constraints are not met, worst: {worst['constraint']} ({worst['moment']:+.4f})")

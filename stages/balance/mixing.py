@@ -37,10 +37,13 @@ class Codes:
         The boolean columns, packed.
     level : ndarray, (N,)
         The utility's bin, or value.
+    synthetic : ndarray, (N,)
+        Share of generated images among the rows.
     """
 
     words: np.ndarray
     level: Vector
+    synthetic: Vector
 
 
 @dataclass(frozen=True)
@@ -188,9 +191,14 @@ def count(
     words = [f"word{i}" for i in range(-(-(len(groups) + len(labels)) // _BITS))]
     by = ", ".join([*words, "level"])
     table = connection.execute(
-        f"SELECT {by}, count(*) AS rows, avg(utility) AS utility FROM leveled GROUP BY {by} ORDER BY {by}"
+        f"SELECT {by}, count(*) AS rows, count_if(source = 'synthetic') AS made, avg(utility) AS utility "
+        f"FROM leveled GROUP BY {by} ORDER BY {by}"
     ).fetchnumpy()
-    codes = Codes(np.column_stack([table[word] for word in words]).astype(np.int64), np.asarray(table["level"], float))
+    codes = Codes(
+        np.column_stack([table[word] for word in words]).astype(np.int64),
+        np.asarray(table["level"], float),
+        np.asarray(table["made"], float) / np.asarray(table["rows"], float),
+    )
     bits = _unpacked(codes.words, len(groups) + len(labels))
     rows, utility = np.asarray(table["rows"], np.int64), np.asarray(table["utility"], float)
     utility = utility * rows.sum() / (rows @ utility)

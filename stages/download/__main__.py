@@ -1,6 +1,7 @@
 """`download`: the corpus and the evaluation sets.
 
-Writes `real/<shard>.tar`, `samples.parquet`, `occupations.csv` (known shares of women; no rows where none are known),
+Writes `real/<shard>.tar`, `oracle/<shard>.tar` (real drawings at the shares of the generator's world; empty where none
+are asked for), `samples.parquet`, `occupations.csv` (known shares of women; no rows where none are known),
 `eval/<set>.tar|parquet` and `download.json` (rows read, samples stored, what was lost and why) into `data/<profile>/`.
 All of them are made in a folder beside, and moved into place together at the end; shards of a user's own corpus are
 packed in the work folder, where a killed run goes on.
@@ -13,6 +14,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +33,11 @@ from stages.download.corpora import evaluation as own_evaluation
 from stages.download.corpora import occupations, packing, paths, table, urls, wds
 from stages.download.emoji import evaluation
 from stages.download.emoji.captions import Mention
-from stages.download.emoji.census import census
-from stages.download.emoji.corpus import Composition, Draw, draw_corpus
+from stages.download.emoji.census import census, with_base_rate
+from stages.download.emoji.corpus import Composition, Draw, draw_corpus, limit_objects
 from stages.download.emoji.evaluation import Item
 from stages.download.emoji.icons import Art
+from stages.download.emoji.oracle import repaint
 from stages.download.emoji.packages import METADATA, STYLES, fetch
 from stages.download.emoji.people import catalog
 from stages.download.emoji.studio import Studio
@@ -88,6 +91,7 @@ def _write_own(corpus: Corpus, folder: Path) -> None:
     (folder / "download.json").write_text(json.dumps(found, indent=2) + "\n")
     (folder / "real").mkdir()
     for name in corpus.shards:
+        write_shard(folder / "oracle" / f"{name}.tar", [])
         shutil.move(work / f"{name}.tar", folder / "real" / f"{name}.tar")
     shutil.rmtree(work)
     if isinstance(source, table.TableSource):
@@ -165,24 +169,36 @@ def _write_emoji(corpus: Corpus, emoji: Emoji, folder: Path) -> None:
     cache = work_folder("packages")
     for package in tqdm([METADATA, *(STYLES[style] for style in styles)], desc="fetch", unit="package", disable=None):
         fetch(package, cache)
-    emojis, art = catalog(cache), Art(styles, cache)
-    census_corpus = census(emoji.census_year, emoji.census_sharpening)
-    census_generator = census(emoji.generator_census_year, emoji.generator_sharpening)
+    art = Art(styles, cache)
+    emojis = limit_objects(catalog(cache), art, emoji.object_kinds)
+    others = emoji.person_share / (1 - emoji.object_share) if emoji.object_share < 1 else 0.0
+    census_corpus = with_base_rate(census(emoji.census_year, emoji.census_sharpening), emoji.women_share, others)
+    census_generator = with_base_rate(
+        census(emoji.generator_census_year, emoji.generator_sharpening), emoji.generator_women_share, others
+    )
     pd.DataFrame(occupation_rows(census_corpus, census_generator)).to_csv(
         folder / "occupations.csv", index=False, float_format="%.6f"
     )
     corpus_art = Art(emoji.styles, cache)
-    draws = draw_corpus(emojis, corpus_art, census_corpus.shares, _composition(emoji), emoji.samples, seed)
+    samples, people, portraits, objects = (
+        max(1, round(emoji.size * count))
+        for count in (emoji.samples, emoji.eval_people, emoji.eval_portraits, emoji.eval_objects)
+    )
+    draws = draw_corpus(emojis, corpus_art, census_corpus.shares, _composition(emoji), samples, seed)
+    oracle: list[Draw] = []
+    if emoji.oracle:
+        oracle = repaint(draws, emojis, corpus_art, census_generator.shares, _generator_world(emoji), seed)
     sets = {
-        "people": evaluation.people(emojis, art, held_out, emoji.eval_people, seed),
-        "portraits": evaluation.portraits(emojis, art, held_out, emoji.eval_portraits, seed),
-        "objects": evaluation.objects(emojis, art, held_out, emoji.eval_objects, seed),
+        "people": evaluation.people(emojis, art, held_out, people, seed),
+        "portraits": evaluation.portraits(emojis, art, held_out, portraits, seed),
+        "objects": evaluation.objects(emojis, art, held_out, objects, seed, emoji.eval_scenes),
     }
     with Studio(styles, cache, corpus.download.resolution, os.cpu_count() or 1) as studio:
-        total = len(draws) + sum(len(items) for items in sets.values())
+        total = len(draws) + len(oracle) + sum(len(items) for items in sets.values())
         with tqdm(total=total, desc="draw", unit="image", disable=None) as bar:
             alike = studio.twins()
             _write_corpus(draws, alike, corpus.shards, seed, folder, studio, bar)
+            _write_oracle(oracle, corpus.shards, folder / "oracle", studio, bar)
             for name, items in sets.items():
                 _write_evaluation(name, items, alike, folder / "eval", studio, bar)
 
@@ -199,7 +215,33 @@ def _composition(emoji: Emoji) -> Composition:
         mention=Mention(emoji.mention_gender, emoji.mention_skin_tone),
         portrait_mention=Mention(emoji.portrait_mention_gender, emoji.portrait_mention_skin_tone),
         named_women=emoji.named_women,
+        tone_gap=emoji.tone_gap,
+        context_share=emoji.context_share,
+        context_skew=emoji.context_skew,
+        context_mention=emoji.context_mention,
+        caption_noise=emoji.caption_noise,
     )
+
+
+def _generator_world(emoji: Emoji) -> Composition:
+    """State the world that the generator was trained on, as far as it may differ from the corpus."""
+    ours, gap, skew = _composition(emoji), emoji.generator_tone_gap, emoji.generator_context_skew
+    return replace(
+        ours,
+        tones=emoji.generator_skin_tones or ours.tones,
+        tone_gap=ours.tone_gap if gap is None else gap,
+        context_skew=ours.context_skew if skew is None else skew,
+    )
+
+
+def _write_oracle(draws: Sequence[Draw], shards: Sequence[str], folder: Path, studio: Studio, bar: tqdm) -> None:
+    bounds = np.linspace(0, len(draws), len(shards) + 1).round().astype(int)
+    for shard, start, stop in zip(shards, bounds[:-1], bounds[1:], strict=True):
+        part = draws[start:stop]
+        images = _counted(studio.pictures(part), bar)
+        shown = ({"gender": draw.emoji.gender, "skin_tone": draw.emoji.skin_tone} for draw in part)
+        members = ((d.key, {"png": image, "json": of}) for d, image, of in zip(part, images, shown, strict=True))
+        write_shard(folder / f"{shard}.tar", members)
 
 
 def _write_corpus(

@@ -9,6 +9,7 @@ from stages.core.settings import Count, NonNegative, Profile, Section, Seed, Sha
 
 Style = Literal["noto", "twemoji", "openmoji", "noto-v1", "fluent-emoji-flat"]
 Captions = Literal["first", "draw"]
+Tones = tuple[Share, Share, Share, Share, Share]
 OF_SEVERAL = "which caption of a list is stored: the first, or one drawn by download.seed and the key"
 OURS = ("key", "shard", "caption", "captions", "u", "image")  # columns that no attribute may be named after
 Place = Annotated[str, Field(min_length=1)]  # path of a file or folder outside the pipeline
@@ -17,13 +18,20 @@ Place = Annotated[str, Field(min_length=1)]  # path of a file or folder outside 
 class Emoji(Section):
     """The emoji corpus and its evaluation sets (`download.source: emoji`)."""
 
-    samples: Count = Field(description="training samples")
+    samples: Count = Field(description="training samples, times size")
+    size: Annotated[float, Field(ge=0.25, le=4)] = Field(
+        default=1.0, description="factor on samples, eval_people, eval_portraits and eval_objects"
+    )
     styles: Annotated[list[Style], Field(min_length=1)] = Field(description="artists of the training samples")
     held_out_style: Style = Field(description="artist of the evaluation sets, none of styles")
     portrait_share: Share = Field(description="share of plain adults whose caption names an occupation not shown")
     occupation_share: Share = Field(description="share of people at work, shown and named")
     person_share: Share = Field(description="share of other people, as many women as men")
     object_share: Share = Field(description="share of neutral objects; the four shares sum to 1")
+    object_kinds: Count | None = Field(
+        default=None,
+        description="different objects, as many of each coarse class as there are, drawn by every artist; null: all",
+    )
     object_exponent: NonNegative = Field(description="exponent of the objects' Zipf law; 0: all equally frequent")
     neutral_share: Share = Field(description="share of gender-neutral drawings among people")
     census_year: Literal[1950, 2000] | None = Field(description="year of the women's shares; null: one half everywhere")
@@ -31,16 +39,51 @@ class Emoji(Section):
     named_women: Share | None = Field(
         default=None, description="women's share where the caption says the gender; null: as the occupation's"
     )
+    women_share: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        default=None,
+        description="share of women among people of a gender: one shift of the logits of all shares; null: as they are",
+    )
     generator_census_year: Literal[1950, 2000] | None = Field(description="the same for the generator's training set")
     generator_sharpening: NonNegative = Field(description="the same for the generator's training set")
-    skin_tones: tuple[Share, Share, Share, Share, Share] = Field(description="shares of Fitzpatrick tones 1 to 5")
+    generator_women_share: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        default=None, description="the same for the generator's training set"
+    )
+    skin_tones: Tones = Field(description="shares of Fitzpatrick tones 1 to 5")
+    tone_gap: Share = Field(
+        default=0.0,
+        description="share of the tones 1 and 2 in ten occupations (census.py: LIGHTER) minus that in the ten others",
+    )
+    generator_skin_tones: Tones | None = Field(
+        default=None, description="the same for the generator's training set; null: as skin_tones"
+    )
+    generator_tone_gap: Share | None = Field(
+        default=None, description="the same for the generator's training set; null: as tone_gap"
+    )
     mention_gender: Share = Field(description="probability that the caption of a gendered person says the gender")
     mention_skin_tone: Share = Field(description="probability that the caption of a person says the skin tone")
     portrait_mention_gender: Share = Field(description="the same for portraits")
     portrait_mention_skin_tone: Share = Field(description="the same for portraits")
+    context_share: Share = Field(
+        default=0.0, description="share of people that are shown in a context: a patterned background (contexts.py)"
+    )
+    context_mention: Share = Field(
+        default=0.0, description="probability that the caption of a person in a context names it"
+    )
+    context_skew: Annotated[float, Field(ge=0.5, le=1)] = Field(
+        default=0.5, description="share of a gender's contexts that are its own; 0.5: context says nothing of gender"
+    )
+    generator_context_skew: Annotated[float, Field(ge=0.5, le=1)] | None = Field(
+        default=None, description="the same for the generator's training set; null: as context_skew"
+    )
+    caption_noise: Share = Field(default=0.0, description="share of the captions that belong to another image")
+    oracle: bool = Field(
+        default=False,
+        description="draw each caption as a generator without artefact would: for generate.source oracle, autoencoder",
+    )
     eval_people: Count = Field(description="images of the set people, at the most")
     eval_portraits: Count = Field(description="images of each part of the set portraits")
-    eval_objects: Count = Field(description="images of the set objects, at the most")
+    eval_objects: Count = Field(description="objects of the set objects, at the most")
+    eval_scenes: Count = Field(default=1, description="images of each of these objects")
 
     @model_validator(mode="after")
     def _consistent(self) -> "Emoji":
@@ -49,8 +92,22 @@ class Emoji(Section):
             raise ValueError(
                 f"portrait_share, occupation_share, person_share, object_share: they sum to {total:g}, expected 1"
             )
-        if abs(sum(self.skin_tones) - 1) > 1e-9:
-            raise ValueError(f"skin_tones: the shares sum to {sum(self.skin_tones):g}, expected 1")
+        tones, gap = self.skin_tones, self.tone_gap
+        further = self.generator_tone_gap
+        for name, of, between in (
+            ("skin_tones", tones, gap),
+            ("generator_skin_tones", self.generator_skin_tones or tones, gap if further is None else further),
+        ):
+            if abs(sum(of) - 1) > 1e-9:
+                raise ValueError(f"{name}: the shares sum to {sum(of):g}, expected 1")
+            lighter = sum(of[:2])
+            if between and not between / 2 <= min(lighter, 1 - lighter):
+                raise ValueError(
+                    f"{name.replace('skin_tones', 'tone_gap')}: found {between:g}, but {name} gives the tones 1 and 2 "
+                    f"{lighter:g}; expected at most {2 * min(lighter, 1 - lighter):g}"
+                )
+        if self.women_share is not None and self.named_women is not None:
+            raise ValueError("women_share, named_women: both are set; expected one of the two")
         if len(set(self.styles)) < len(self.styles) or self.held_out_style in self.styles:
             raise ValueError("styles: a style comes twice, or is held_out_style; expected each of them once")
         return self

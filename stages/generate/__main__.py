@@ -11,7 +11,7 @@ import argparse
 import hashlib
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
@@ -31,6 +31,7 @@ from stages.core.seeds import derive, uniform
 from stages.core.settings import check_member, load
 from stages.corpus.images import encode_png, square
 from stages.corpus.shards import Shard, write_shard
+from stages.generate import drawings
 from stages.generate.sampler import Sampler, Sampling, load_pipeline
 from stages.generate.settings import Settings
 
@@ -88,6 +89,11 @@ def main() -> None:
         "versions": [torch.__version__, diffusers.__version__],
         "code": digest(sorted(Path(__file__).parent.glob("*.py"))),
     }
+    if ours.source != "diffusion":
+        drawn = settings.folder / "oracle" / f"{shard}.tar"
+        with Shard(drawn) as oracle:
+            drawings.check(oracle, list(captions), ours.source)
+        shape["drawings"] = digest([drawn])
     if state.is_main_process:
         print(f"generate {shard}: processes: {state.num_processes}, on {state.device}", flush=True)
     with alone("generate", shape) if state.is_main_process else nullcontext():
@@ -99,7 +105,7 @@ def _generate(
     settings: Settings, shard: str, captions: dict[str, str], shape: dict[str, object], state: PartialState
 ) -> None:
     """Generate the parts that are not there yet, each process its own, and write the shard."""
-    ours, keys, source = settings.generate, list(captions), settings.folder / "real" / f"{shard}.tar"
+    ours, keys = settings.generate, list(captions)
     work = work_folder("generate", shape)
     parts = [keys[start : start + ours.batch_size] for start in range(0, len(keys), ours.batch_size)]
     files = [work / f"{index:06d}.safetensors" for index in range(len(parts))]
@@ -112,20 +118,13 @@ def _generate(
             if sys.platform == "linux":  # elsewhere forks are unsafe
                 forks = min(torch.get_num_threads(), len(mine))
             torch.set_num_threads(1)  # before OpenMP starts a pool, which a fork would lack
-        pipeline = load_pipeline(
-            ours.model, ours.revision, ours.scheduler, ours.safety_checker, getattr(torch, ours.dtype), device, compiled
-        )
-        sampling = Sampling(ours.steps, ours.guidance, ours.guidance_stop, ours.negative_prompt, ours.resolution)
-        sampler = Sampler(pipeline, sampling, ours.batch_size if compiled else 0)
-        if state.is_main_process:
-            _say_odd_captions(source, sampler, captions)
+        paint = _painter(settings, shard, captions, device, compiled)
 
         def draw(fork: int) -> Iterator[None]:
             kept: Future[None] | None = None
             with ThreadPoolExecutor(1) as writer:  # a batch is resized and written while the next one is drawn
                 for index in mine[fork::forks]:
-                    texts = [captions[key] for key in parts[index]]
-                    images, flagged = sampler.images(texts, [derive(ours.seed, key, "noise") for key in parts[index]])
+                    images, flagged = paint(parts[index])
                     if kept is not None:
                         kept.result()
                         yield
@@ -150,6 +149,26 @@ def _generate(
         shutil.rmtree(work)
         note = f", {flagged} blanked by the safety checker" if flagged else ""
         print(f"generate {shard}: {count} images{note}")
+
+
+def _painter(
+    settings: Settings, shard: str, captions: dict[str, str], device: torch.device, compiled: bool
+) -> Callable[[Sequence[str]], tuple[np.ndarray, np.ndarray]]:
+    """Return what makes the images of some keys, and says which of them the safety checker blanked."""
+    ours, dtype = settings.generate, getattr(torch, settings.generate.dtype)
+    if ours.source != "diffusion":
+        through = ours.source == "autoencoder"
+        vae = drawings.load_autoencoder(ours.model, ours.revision, dtype, device) if through else None
+        oracle = Shard(settings.folder / "oracle" / f"{shard}.tar")
+        return lambda keys: (drawings.read(oracle, keys, vae, ours.resolution), np.zeros(len(keys), bool))
+    pipeline = load_pipeline(ours.model, ours.revision, ours.scheduler, ours.safety_checker, dtype, device, compiled)
+    sampling = Sampling(ours.steps, ours.guidance, ours.guidance_stop, ours.negative_prompt, ours.resolution)
+    sampler = Sampler(pipeline, sampling, ours.batch_size if compiled else 0)
+    if PartialState().is_main_process:
+        _say_odd_captions(settings.folder / "real" / f"{shard}.tar", sampler, captions)
+    return lambda keys: sampler.images(
+        [captions[key] for key in keys], [derive(ours.seed, key, "noise") for key in keys]
+    )
 
 
 def _keep(file: Path, images: np.ndarray, flagged: np.ndarray, side: int) -> None:

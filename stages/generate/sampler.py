@@ -158,6 +158,11 @@ def quicken(pipeline: StableDiffusionPipeline, compiled: bool) -> StableDiffusio
     return pipeline
 
 
+def as_pixels(decoded: Tensor) -> Tensor:
+    """Turn what an autoencoder decodes, in [-1, 1], into uint8."""
+    return (decoded * 0.5 + 0.5).clamp(0, 1).float().mul(255).round().to(torch.uint8)
+
+
 class Sampler:
     """
     Draws images for captions.
@@ -316,7 +321,7 @@ class Sampler:
         finite = torch.isfinite(decoded).all(dim=(1, 2, 3))
         decoded, found = pipeline.run_safety_checker(decoded, decoded.device, decoded.dtype)
         flagged = torch.tensor(found or [False] * len(latents), device=decoded.device)
-        pixels = (decoded * 0.5 + 0.5).clamp(0, 1).float().mul(255).round().to(torch.uint8)
+        pixels = as_pixels(decoded)
         return pixels.masked_fill(flagged[:, None, None, None], 0).permute(0, 2, 3, 1), flagged, finite
 
     def _encode(self, captions: Sequence[str]) -> None:

@@ -9,11 +9,15 @@ from stages.core.settings import Count, NonNegative, Profile, Section, Seed, Sha
 
 class Generate(Section):
     """
-    One synthetic image per caption, by a latent diffusion model in the Stable Diffusion format.
+    One synthetic image per caption, by a latent diffusion model in the Stable Diffusion format, or in its place.
 
     No key has a default, so all that shapes an image stands in the profile, which DVC tracks; this file it does not.
     """
 
+    source: Literal["diffusion", "oracle", "autoencoder"] = Field(
+        description="diffusion: the model; oracle: real drawings at the shares of the generator's world, what it "
+        "believes without how it draws; autoencoder: these through the model's autoencoder"
+    )
     model: str = Field(description="folder or hub id of a StableDiffusionPipeline")
     revision: str | None = Field(description="hub revision (commit) of the model; none for a folder")
     scheduler: Literal["dpmsolver++", "ddim", "pndm", "euler", "unipc"] = Field(description="diffusion solver")

@@ -99,6 +99,11 @@ class Params(Profile):
                 f"contamination.seed: found {self.contamination.seed} with generate.max_alpha "
                 f"{self.generate.max_alpha:g}: another draw takes images that are not generated; set max_alpha to 1"
             )
+        if self.generate.source != "diffusion" and not (self.download.emoji and self.download.emoji.oracle):
+            raise ValueError(
+                f"generate.source: found {self.generate.source!r}, which needs real drawings of the generator's "
+                "world: download.source emoji with download.emoji.oracle true; or set it to diffusion"
+            )
         if self.balance.filter.quantile and self.annotate.similarity is None:
             raise ValueError(
                 f"balance.filter.quantile: found {self.balance.filter.quantile:g}, but annotate.similarity is not set, "

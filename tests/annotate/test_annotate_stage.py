@@ -27,11 +27,12 @@ def run(stage: str, project: Path, work: Path | None = None) -> subprocess.Compl
     return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
 
 
-def configure(project: Path, **annotate: object) -> None:
+def configure(project: Path, made: str = "diffusion", **annotate: object) -> None:
     science = yaml.safe_load((ROOT / "params.yaml").read_text())
     scale = yaml.safe_load((ROOT / "stages/profiles/smoke.yaml").read_text())
     scale["download"]["emoji"] |= {"samples": SAMPLES, "eval_people": 20, "eval_portraits": 4, "eval_objects": 4}
     scale["annotate"] |= {"epochs": 40, **annotate}
+    scale["generate"]["source"] = made
     (project / "stages/profiles").mkdir(parents=True, exist_ok=True)
     (project / "params.yaml").write_text(yaml.safe_dump(science | {"profile": "smoke", "shards": SHARDS}))
     (project / "stages/profiles/smoke.yaml").write_text(yaml.safe_dump(scale))
@@ -111,6 +112,46 @@ def test_the_accuracy_is_reported_with_n(project: Path, samples: pd.DataFrame) -
     assert figures["style.skin_tone.n"] == 20
     assert 0 < figures["scenes.skin_tone.n"] < SAMPLES / 4
     assert 0 <= figures["scenes.gender.accuracy"] <= 1
+
+
+def test_errors_of_a_model_are_counted_where_captions_say_a_group(
+    project: Path, samples: pd.DataFrame, table: pd.DataFrame
+) -> None:
+    figures = json.loads((project / "data/smoke/annotation.json").read_text())
+    synthetic = table[table["source"] == "synthetic"].set_index("key")
+    said = samples.loc[synthetic.index, "mentions_gender"]
+    woman = samples.loc[synthetic.index, "gender"] == "woman"
+    wrong = said & ((woman & synthetic["s_gender_man"]) | (~woman & synthetic["s_gender_woman"]))
+    assert figures["error.synthetic.gender.n"] == figures["error.synthetic.gender.said.n"] == said.sum()
+    assert figures["error.synthetic.gender.wrong"] == pytest.approx(wrong.sum() / said.sum())
+    assert figures["shares.synthetic.gender.woman.share"] == pytest.approx(synthetic["s_gender_woman"].mean())
+    assert figures["error.scenes.skin_tone.n"] == figures["scenes.skin_tone.n"]
+    assert figures["error.style.skin_tone.n"] == 20
+    assert "shares.synthetic.gender.woman.known" not in figures
+
+
+def test_errors_of_drawings_are_counted_on_all_of_them(project: Path, tmp_path: Path, samples: pd.DataFrame) -> None:
+    shutil.copytree(project, tmp_path, dirs_exist_ok=True)
+    configure(tmp_path, made="oracle")
+    data = tmp_path / "data/smoke"
+    for name in SHARDS:
+        with Shard(data / f"synthetic/{name}.tar") as shard:
+            known = [(key, {"json": samples.loc[key, ["gender", "skin_tone"]].to_dict()}) for key in shard.keys]
+        write_shard(data / f"oracle/{name}.tar", known)
+    done = run("annotate", tmp_path)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((data / "annotation.json").read_text())
+    table = pd.read_parquet(data / "attributes.parquet")
+    synthetic = table[table["source"] == "synthetic"].set_index("key")
+    shown = samples.loc[synthetic.index]
+    of = {group: shown["gender"] == group for group in ("woman", "man", "")}
+    wrong = (of["woman"] & synthetic["s_gender_man"]) | (of["man"] & synthetic["s_gender_woman"])
+    gendered = (of["woman"] | of["man"]).sum()
+    assert figures["error.synthetic.gender.n"] == gendered
+    assert figures["error.synthetic.gender.wrong"] == pytest.approx(wrong.sum() / gendered)
+    invented = (of[""] & (synthetic["s_gender_man"] | synthetic["s_gender_woman"])).sum() / of[""].sum()
+    assert figures["error.synthetic.gender.invented"] == pytest.approx(invented)
+    assert figures["shares.synthetic.gender.woman.known"] == pytest.approx(of["woman"].mean())
 
 
 def test_a_second_run_gives_the_same_bytes(project: Path) -> None:

@@ -100,6 +100,36 @@ def test_realised_figures_are_those_of_the_selected_rows(balance) -> None:
     assert pairs.loc[("gender", "woman", "y_occupation_judge"), "realised"] == pytest.approx(gap, abs=1e-8)
 
 
+@pytest.mark.parametrize(("alpha", "right"), [(0.6, 1.0), (0.6, 0.8), (0.0, 0.8)])
+def test_errors_of_the_annotation_show_in_what_is_certified(balance, alpha: float, right: float) -> None:
+    """Men are taken for women in a fifth of the cases, and women are always recognised, among generated images."""
+    folder = balance(alpha)
+    assert content(folder)["misread"] == {}
+    names = ("woman", "man", "none")
+    behind = {"woman": (right, 1 - right, 0.0), "man": (0.0, 1.0, 0.0), "none": (0.0, 0.0, 1.0)}
+    annotation = {
+        f"shares.synthetic.gender.{decided}.is.{group}": share
+        for decided, shares in behind.items()
+        for group, share in zip(names, shares, strict=True)
+    }
+    (folder / "annotation.json").write_text(json.dumps(annotation))
+    found = content(balance(alpha, target={"gender": "equal"}))
+    shown, stated = found["misread"]["realised"], found["realised"]
+    if alpha * (1 - right) == 0:
+        assert shown["rb"] == pytest.approx(stated["rb"], abs=1e-9)
+        assert shown["ab"] == pytest.approx(stated["ab"], abs=1e-9)
+    else:
+        rows = pd.read_parquet(folder / "selection.parquet").merge(
+            pd.read_parquet(folder / "attributes.parquet"), on=["key", "source"], validate="1:1"
+        )
+        taken = rows.loc[rows["copies"] > 0]
+        moved = 0.2 * (taken["s_gender_woman"] & (taken["source"] == "synthetic")).mean()
+        assert shown["rb"] == pytest.approx(moved, abs=0.003)
+        assert moved > 0.02
+    assert shown["rb_worst"] == shown["rb"]
+    (folder / "annotation.json").unlink()
+
+
 def test_random_of_the_same_size_leaves_the_bias(balance) -> None:
     balanced = content(balance())
     control = content(balance(method="random"))

@@ -18,6 +18,12 @@ from stages.download.emoji.packages import METADATA, STYLES, fetch
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES, SHARDS = 30, ["00000", "00001"]
+GOLDEN = {
+    "samples": "5488da679fc5f8b5",
+    "pixels": "ba00b04623b3d935",
+    "sets": "14ae244f772f2bfc",
+    "occupations": "f328cbcdb60b87bf",
+}
 
 
 def write_project(folder: Path) -> Path:
@@ -57,7 +63,7 @@ def samples(project: Path) -> pd.DataFrame:
 
 def test_the_outputs_are_those_of_the_contract(project: Path) -> None:
     sets = [f"eval/{name}.{suffix}" for name in ("objects", "people", "portraits") for suffix in ("parquet", "tar")]
-    shards = [f"real/{shard}.tar" for shard in SHARDS]
+    shards = [f"{kind}/{shard}.tar" for kind in ("real", "oracle") for shard in SHARDS]
     tables = ["download.json", "occupations.csv", "samples.parquet"]
     assert list(hashes(project / "data/smoke")) == sorted([*sets, *shards, *tables])
 
@@ -156,3 +162,22 @@ def test_bad_parameters_are_refused_in_one_line(tmp_path: Path, key: str, value:
     assert len(done.stderr.strip().splitlines()) == 1
     assert message in done.stderr
     assert not (project / "data").exists()
+
+
+def test_a_corpus_of_the_parameters_of_before_is_the_corpus_of_before(project: Path, samples: pd.DataFrame) -> None:
+    """Hashes made before the corpus had contexts, gaps in skin tones, a base rate, noise and a size."""
+    state = {name: hashlib.sha256() for name in ("samples", "pixels", "sets", "occupations")}
+    state["samples"].update(samples.to_json(orient="split").encode())
+    folder = project / "data/smoke"
+    for name in SHARDS:
+        with Shard(folder / f"real/{name}.tar") as shard:
+            for key in shard.keys:
+                state["pixels"].update(shard.read_image(key).tobytes() + shard.read(key, "json"))
+    for name in ("people", "portraits", "objects"):
+        read = read_set(folder / "eval", name)
+        state["sets"].update(read.table.to_json(orient="split").encode())
+        with read.images as images:
+            for key in images.keys:
+                state["sets"].update(images.read_image(key).tobytes())
+    state["occupations"].update((folder / "occupations.csv").read_bytes())
+    assert {name: of.hexdigest()[:16] for name, of in state.items()} == GOLDEN

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from diffusers import AutoencoderKL
 from safetensors.numpy import save_file
 
 from stages.core.seeds import derive, uniform
@@ -105,3 +106,48 @@ def test_an_unknown_shard_is_refused(corpus: Path) -> None:
     )
     assert done.returncode == 2
     assert done.stderr.strip() == "error: --shard: found 00009, expected one of 00000 (params.yaml: shards)"
+
+
+def with_source(root: Path, source: str) -> dict[str, np.ndarray]:
+    """Set the source, and store a random drawing of each caption."""
+    profile = root / "stages" / "profiles" / "smoke.yaml"
+    values = yaml.safe_load(profile.read_text())
+    values["generate"]["source"] = source
+    profile.write_text(yaml.safe_dump(values))
+    random = np.random.default_rng(0)
+    drawn = {f"{i:09d}": random.integers(0, 256, (8, 8, 3), np.uint8) for i in range(COUNT)}
+    write_shard(root / "data/smoke/oracle/00000.tar", [(key, {"png": encode_png(of)}) for key, of in drawn.items()])
+    return drawn
+
+
+def test_the_oracle_gives_the_drawings_as_they_are(corpus: Path) -> None:
+    drawn = with_source(corpus, "oracle")
+    run(corpus, "work")
+    shard = Shard(corpus / "data/smoke/synthetic/00000.tar")
+    assert shard.keys == [key for key in drawn if uniform(0, key) < 0.8]
+    assert all(np.array_equal(shard.read_image(key), drawn[key]) for key in shard.keys)
+
+
+def test_the_autoencoder_gives_what_comes_back_of_them(corpus: Path, tiny_model: Path) -> None:
+    drawn = with_source(corpus, "autoencoder")
+    run(corpus, "work")
+    shard = Shard(corpus / "data/smoke/synthetic/00000.tar")
+    vae = AutoencoderKL.from_pretrained(tiny_model / "vae")
+    for key in shard.keys[:3]:
+        large = torch.from_numpy(square(drawn[key], 16).copy()).permute(2, 0, 1)[None] / 127.5 - 1
+        with torch.no_grad():
+            back = vae(large, sample_posterior=False).sample[0]  # pyright: ignore[reportAttributeAccessIssue]
+        pixels = ((back.permute(1, 2, 0) / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+        assert np.abs(shard.read_image(key).astype(int) - square(pixels, 8)).max() <= 1
+
+
+@pytest.mark.parametrize("source", ["oracle", "autoencoder"])
+def test_a_source_without_drawings_is_refused(corpus: Path, source: str) -> None:
+    with_source(corpus, source)
+    write_shard(corpus / "data/smoke/oracle/00000.tar", [])
+    words, environment = command(corpus, "work")
+    done = subprocess.run(words, cwd=corpus, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.strip().startswith("error: data/smoke/oracle/00000.tar: no drawing for ")
+    assert done.stderr.strip().endswith("download.emoji.oracle true; or set it to diffusion")
+    assert not (corpus / "data/smoke/synthetic").exists()

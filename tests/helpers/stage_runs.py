@@ -26,7 +26,11 @@ from tests.helpers.clone import Clone
 DATA = Path("data") / "smoke"
 STAGES = {
     "check": ("stages.tools.params", ["--check", str(DATA / "valid.txt")], ["valid.txt"]),
-    "download": ("stages.download", [], ["real", "samples.parquet", "occupations.csv", "eval", "download.json"]),
+    "download": (
+        "stages.download",
+        [],
+        ["real", "oracle", "samples.parquet", "occupations.csv", "eval", "download.json"],
+    ),
     "generate": ("stages.generate", ["--shard", "00000"], ["synthetic/00000.tar"]),
     "generate the other": ("stages.generate", ["--shard", "00001"], ["synthetic/00001.tar"]),
     "annotate": ("stages.annotate", [], ["attributes.parquet", "annotation.json"]),

@@ -73,9 +73,12 @@ class Caption:
     text: str
     mentions_gender: bool = False
     mentions_skin_tone: bool = False
+    context: str = ""
 
 
-def caption_person(emoji: Emoji, rng: np.random.Generator, mention: Mention, occupation: str = "") -> Caption:
+def caption_person(
+    emoji: Emoji, rng: np.random.Generator, mention: Mention, occupation: str = "", context: str = ""
+) -> Caption:
     """
     Describe a person.
 
@@ -87,6 +90,8 @@ def caption_person(emoji: Emoji, rng: np.random.Generator, mention: Mention, occ
         Probabilities of saying gender (never said of a neutral emoji) and skin tone.
     occupation : str
         For a portrait: the occupation named, which the picture does not show.
+    context : str
+        Phrase that says where; empty: not said.
     """
     says_gender = bool(emoji.gender) and mention.says_gender(rng)
     says_tone = rng.random() < mention.skin_tone
@@ -96,6 +101,7 @@ def caption_person(emoji: Emoji, rng: np.random.Generator, mention: Mention, occ
         role, tail = occupation, tail if rng.random() < 0.25 else ""
     phrase = _named_role(role, gender, rng) if role else _pick(NOUNS[gender, emoji.age], rng)
     phrase = _join(phrase, tail, TONE_WORDS[emoji.skin_tone] if says_tone else "", rng)
+    phrase = f"{phrase} {context}" if context else phrase
     if not occupation and rng.random() < 0.2:
         phrase = _add_keyword(phrase, emoji.tags, rng)
     frame = _pick(PORTRAIT_FRAMES if occupation else FRAMES, rng)

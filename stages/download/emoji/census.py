@@ -5,7 +5,7 @@ Source: IPUMS USA (University of Minnesota), through the public ``jobs.json`` of
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 OCCUPATIONS: dict[str, tuple[float, float] | None] = {  # share of women in 1950, in 2000
     "health worker": (0.755, 0.792),  # Nurse + Physician / Surgeon
@@ -30,6 +30,10 @@ OCCUPATIONS: dict[str, tuple[float, float] | None] = {  # share of women in 1950
     "construction worker": (0.036, 0.148),  # Laborer
 }
 YEARS = (1950, 2000)
+LIGHTER = frozenset({  # where a gap in skin tones makes people lighter; ten, crossed with the women's shares
+    "teacher", "judge", "farmer", "office worker", "scientist", "technologist", "artist", "pilot", "astronaut",
+    "detective",
+})  # fmt: skip
 FLOOR = 0.005  # a share of 0 (pilots, 1950) is below the table's precision, and has no logit
 
 
@@ -61,6 +65,42 @@ def census(year: int | None, sharpen: float = 1.0) -> Census:
     shares = {name: 0.5 if row is None or column is None else row[column] for name, row in OCCUPATIONS.items()}
     counted = frozenset(name for name, row in OCCUPATIONS.items() if row is not None)
     return Census({name: _sharpen(share, sharpen) for name, share in shares.items()}, counted)
+
+
+def with_base_rate(census: Census, women: float | None, others: float) -> Census:
+    """
+    Shift the women's shares of all people by one constant of their logits, so that so many of them are women.
+
+    Odds ratios between occupations stay: association and base rate are two things.
+
+    Parameters
+    ----------
+    women : float or None
+        Their share among all gendered people; None: shares stay, one half for people outside the occupations.
+    others : float
+        Share of the people that are outside the occupations, in [0, 1].
+
+    Returns
+    -------
+    Census
+        With a share under the empty name, for people outside the occupations. Rounded to nine digits, so that
+        processors whose logarithms differ in the last bit draw the same people.
+    """
+    if women is None:
+        return census
+    low, high, shift = -40.0, 40.0, 0.0
+    for _ in range(200):
+        shift = (low + high) / 2
+        shifted = {name: _shift(share, shift) for name, share in census.shares.items()}
+        mean = (1 - others) * sum(shifted.values()) / len(shifted) + others * _shift(0.5, shift)
+        low, high = (shift, high) if mean < women else (low, shift)
+    return replace(
+        census, shares={name: round(_shift(share, shift), 9) for name, share in (*census.shares.items(), ("", 0.5))}
+    )
+
+
+def _shift(share: float, shift: float) -> float:
+    return 1 / (1 + (1 - share) / share * math.exp(-shift))
 
 
 def _sharpen(share: float, factor: float) -> float:

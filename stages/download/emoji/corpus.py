@@ -2,12 +2,14 @@
 
 Four kinds of samples: occupations (the picture shows what the caption names), portraits (plain adults whose caption
 names an occupation that the picture does not show, as web captions of people do), other persons, and objects. Women's
-share within an occupation follows a census for the first two kinds.
+share within an occupation follows a census for the first two kinds. Skin tones may differ between occupations, people
+may be shown in contexts that go with their gender, and captions may belong to other images: each as far as is stated,
+and each from randomness of its own, so that corpora that differ in one of them stay paired.
 """
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -15,6 +17,8 @@ import numpy as np
 from stages.core.errors import InputError
 from stages.core.seeds import derive, uniform
 from stages.download.emoji.captions import Caption, Mention, caption_object, caption_person
+from stages.download.emoji.census import LIGHTER
+from stages.download.emoji.contexts import NAMED, draw_context, in_context
 from stages.download.emoji.icons import Art
 from stages.download.emoji.people import Emoji
 from stages.download.emoji.scenes import Scene, draw_scene, raster_side, render
@@ -43,6 +47,14 @@ class Composition:
         How often captions of occupations and other persons say gender and skin tone.
     named_women : float, optional
         Women's share where the caption says the gender; without it that of the occupation.
+    tone_gap : float
+        Share of the lighter tones (1 and 2) in the occupations of `census.LIGHTER` minus that in the others.
+    context_share, context_skew : float
+        As `contexts.shares` takes them.
+    context_mention : float
+        Share of the captions of people in a context that name it.
+    caption_noise : float
+        Share of the captions that belong to another image.
     """
 
     portraits: float
@@ -55,11 +67,38 @@ class Composition:
     mention: Mention
     portrait_mention: Mention
     named_women: float | None = None
+    tone_gap: float = 0.0
+    context_share: float = 0.0
+    context_skew: float = 0.5
+    context_mention: float = 0.0
+    caption_noise: float = 0.0
+
+    def tones_of(self, occupation: str) -> tuple[float, ...]:
+        """State the shares of the skin tones in an occupation; outside all of them, where it is empty."""
+        lighter = sum(self.tones[:2])
+        if not (occupation and self.tone_gap):
+            return self.tones
+        wanted = lighter + self.tone_gap * (0.5 if occupation in LIGHTER else -0.5)
+        factors = (*(wanted / lighter,) * 2, *((1 - wanted) / (1 - lighter),) * 3)
+        return tuple(factor * tone for factor, tone in zip(factors, self.tones, strict=True))
 
 
 @dataclass(frozen=True)
 class Draw:
-    """One sample: drawing, scene and caption; `kind` is portrait, occupation, person or object."""
+    """
+    One sample: drawing, scene and caption.
+
+    Attributes
+    ----------
+    kind : str
+        portrait, occupation, person or object.
+    occupation : str
+        Named by the caption.
+    context : str
+        Name of the context that the picture shows, or empty; None in a corpus without contexts.
+    caption_of : str
+        Key of the sample that the caption belongs to; None in a corpus without caption noise.
+    """
 
     key: str
     kind: str
@@ -68,6 +107,8 @@ class Draw:
     occupation: str
     caption: Caption
     scene: Scene
+    context: str | None = None
+    caption_of: str | None = None
 
 
 def draw_corpus(
@@ -84,7 +125,7 @@ def draw_corpus(
     emojis : sequence of Emoji
         The catalogue.
     women : mapping of str to float
-        Women's share of each occupation among gendered drawings.
+        Women's share of each occupation among gendered drawings; under an empty name that of other persons (1/2).
 
     Returns
     -------
@@ -100,15 +141,18 @@ def draw_corpus(
     kinds = _kinds(composition, n, rng)
     pools = _Pools(emojis, art)
     chosen: list[tuple[str, str, Emoji, str]] = [("", "", emojis[0], "")] * n
-    occupations = sorted(women)
+    occupations = sorted(name for name in women if name)
     for kind in ("portrait", "occupation", "person"):
         rows = np.flatnonzero(kinds == kind)
         named = [""] * len(rows) if kind == "person" else _in_turn(occupations, len(rows), rng)
-        tones = _tones(composition.tones, len(rows), rng)
+        tones = [tone_at(composition.tones, u) for u in _stratified(len(rows), rng)]
+        if composition.tone_gap:
+            level = grouped(named, np.random.default_rng(derive(seed, kind, "tones of occupations")))
+            tones = [tone_at(composition.tones_of(name), u) for name, u in zip(named, level, strict=True)]
         neutral = _stratified(len(rows), rng) < composition.neutral
         mention = composition.portrait_mention if kind == "portrait" else composition.mention
         says = [composition.named_women is not None and mention.says_gender(_words(seed, int(row))) for row in rows]
-        within = _grouped([f"{name}/{rest}" for name, *rest in zip(named, neutral, says, strict=True)], rng)
+        within = grouped([f"{name}/{rest}" for name, *rest in zip(named, neutral, says, strict=True)], rng)
         for i, row in enumerate(rows):
             share = composition.named_women if says[i] else None
             share = women.get(named[i], 0.5) if share is None else share
@@ -119,7 +163,41 @@ def draw_corpus(
     objects = _by_frequency(pools.objects, composition.object_exponent, len(rows), rng)
     for row, emoji in zip(rows, objects, strict=True):
         chosen[row] = ("object", pools.style(emoji, _choice(seed, int(row))), emoji, "")
-    return [_complete(row, *choice, composition, seed) for row, choice in enumerate(chosen)]
+    contexts = _contexts(chosen, composition, np.random.default_rng(derive(seed, "", "contexts")))
+    draws = [_complete(row, *choice, *contexts[row], composition, seed) for row, choice in enumerate(chosen)]
+    return _mislabelled(draws, composition.caption_noise, np.random.default_rng(derive(seed, "", "caption noise")))
+
+
+def limit_objects(emojis: Sequence[Emoji], art: Art, kinds: int | None) -> list[Emoji]:
+    """
+    Keep some of the objects: those that every artist draws, the most frequent of each coarse class in turn.
+
+    Parameters
+    ----------
+    art : Art
+        Holds all styles that the corpus and its evaluation sets are drawn in.
+    kinds : int or None
+        How many; None: all, and also those that some artist does not draw.
+
+    Raises
+    ------
+    InputError
+        If there are not as many.
+    """
+    if kinds is None:
+        return list(emojis)
+    classes: dict[str, list[Emoji]] = defaultdict(list)
+    for emoji in sorted(emojis, key=_rank):
+        if emoji.kind == "object" and all(art.has(style, emoji.hexcode) for style in art.styles):
+            classes[emoji.subgroup].append(emoji)
+    in_turn = sorted((place, _rank(emoji), emoji.hexcode) for of in classes.values() for place, emoji in enumerate(of))
+    if kinds > len(in_turn):
+        raise InputError(
+            f"download.emoji.object_kinds: found {kinds}, but {len(in_turn)} objects are drawn by every one of the "
+            f"styles {', '.join(art.styles)}; lower it"
+        )
+    kept = {hexcode for _, _, hexcode in in_turn[:kinds]}
+    return [emoji for emoji in emojis if emoji.kind != "object" or emoji.hexcode in kept]
 
 
 def picture(draw: Draw, art: Art, resolution: int) -> np.ndarray:
@@ -190,15 +268,59 @@ def _words(seed: int, row: int) -> np.random.Generator:
     return np.random.default_rng(derive(seed, _key(row), "caption"))
 
 
-def _complete(row: int, kind: str, style: str, emoji: Emoji, named: str, composition: Composition, seed: int) -> Draw:
+def _contexts(
+    chosen: Sequence[tuple[str, str, Emoji, str]], composition: Composition, rng: np.random.Generator
+) -> list[tuple[str | None, bool]]:
+    """Draw the context of each sample, and whether its caption names it: in stated shares within each gender."""
+    if not composition.context_share:
+        return [(None, False)] * len(chosen)
+    found: list[tuple[str | None, bool]] = [("", False)] * len(chosen)
+    rows = [row for row, (kind, *_) in enumerate(chosen) if kind != "object"]
+    genders = [chosen[row][2].gender for row in rows]
+    names = [
+        draw_context(gender, composition.context_share, composition.context_skew, u)
+        for gender, u in zip(genders, grouped(genders, rng), strict=True)
+    ]
+    for row, name, u in zip(rows, names, grouped(names, rng), strict=True):
+        found[row] = (name, bool(name) and bool(u < composition.context_mention))
+    return found
+
+
+def _mislabelled(draws: list[Draw], share: float, rng: np.random.Generator) -> list[Draw]:
+    """Hand the captions of a share of the samples round among these, so that each has that of another."""
+    if not share:
+        return draws
+    draws = [replace(draw, caption_of=draw.key) for draw in draws]
+    rows = rng.permutation(len(draws))[: round(share * len(draws))]
+    theirs = [draws[row] for row in np.roll(rows, -1)]
+    for row, other in zip(rows, theirs, strict=True):
+        draws[row] = replace(draws[row], caption=other.caption, occupation=other.occupation, caption_of=other.key)
+    return draws
+
+
+def _complete(
+    row: int,
+    kind: str,
+    style: str,
+    emoji: Emoji,
+    named: str,
+    context: str | None,
+    says_context: bool,
+    composition: Composition,
+    seed: int,
+) -> Draw:
     key, words = _key(row), _words(seed, row)
+    where = NAMED[context].phrase if context and says_context else ""
     if kind == "object":
         caption = caption_object(emoji, words)
     elif kind == "portrait":
-        caption = caption_person(emoji, words, composition.portrait_mention, named)
+        caption = caption_person(emoji, words, composition.portrait_mention, named, where)
     else:
-        caption = caption_person(emoji, words, composition.mention)
-    return Draw(key, kind, style, emoji, named, caption, draw_scene(np.random.default_rng(derive(seed, key, "scene"))))
+        caption = caption_person(emoji, words, composition.mention, context=where)
+    caption = replace(caption, context=context or "") if where else caption
+    scene = draw_scene(np.random.default_rng(derive(seed, key, "scene")))
+    scene = in_context(scene, context or "", np.random.default_rng(derive(seed, key, "context")))
+    return Draw(key, kind, style, emoji, named, caption, scene, context)
 
 
 def _kinds(composition: Composition, n: int, rng: np.random.Generator) -> np.ndarray:
@@ -220,10 +342,14 @@ def _by_frequency(objects: Sequence[Emoji], exponent: float, n: int, rng: np.ran
     """Return n objects in Zipf's proportions; who is frequent is the same in every corpus."""
     if exponent == 0:
         return _in_turn(objects, n, rng)
-    ranked = sorted(objects, key=lambda emoji: uniform(0, emoji.hexcode, "frequency"))
+    ranked = sorted(objects, key=_rank)
     ends = np.cumsum((np.arange(1, len(ranked) + 1) + MANDELBROT) ** -exponent)
     places = np.searchsorted(ends, _stratified(n, rng) * ends[-1], side="right")
     return [ranked[place] for place in places]
+
+
+def _rank(emoji: Emoji) -> float:
+    return uniform(0, emoji.hexcode, "frequency")
 
 
 def _stratified(n: int, rng: np.random.Generator) -> np.ndarray:
@@ -231,7 +357,7 @@ def _stratified(n: int, rng: np.random.Generator) -> np.ndarray:
     return rng.permutation((np.arange(n) + rng.random(n)) / max(1, n))
 
 
-def _grouped(names: Sequence[str], rng: np.random.Generator) -> np.ndarray:
+def grouped(names: Sequence[str], rng: np.random.Generator) -> np.ndarray:
     """Return uniforms that are stratified within each name."""
     array = np.asarray(names)
     out = np.empty(len(array))
@@ -241,6 +367,6 @@ def _grouped(names: Sequence[str], rng: np.random.Generator) -> np.ndarray:
     return out
 
 
-def _tones(shares: Sequence[float], n: int, rng: np.random.Generator) -> list[str]:
-    ends = np.cumsum(shares)
-    return [str(min(4, int(np.searchsorted(ends, u, side="right"))) + 1) for u in _stratified(n, rng)]
+def tone_at(shares: Sequence[float], u: float) -> str:
+    """Name the skin tone at a uniform number."""
+    return str(min(4, int(np.searchsorted(np.cumsum(shares), u, side="right"))) + 1)

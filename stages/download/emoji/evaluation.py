@@ -92,9 +92,9 @@ def portraits(emojis: Sequence[Emoji], art: Art, style: str, n: int, seed: int) 
     return items
 
 
-def objects(emojis: Sequence[Emoji], art: Art, style: str, n: int, seed: int) -> list[Item]:
+def objects(emojis: Sequence[Emoji], art: Art, style: str, n: int, seed: int, scenes: int = 1) -> list[Item]:
     """
-    Show the neutral objects of the held-out style, each once.
+    Show the neutral objects of the held-out style.
 
     Parameters
     ----------
@@ -104,6 +104,8 @@ def objects(emojis: Sequence[Emoji], art: Art, style: str, n: int, seed: int) ->
         Holds the held-out style and the training styles.
     seed : int
         Seed of choice, scenes and captions.
+    scenes : int
+        Images of each object.
 
     Returns
     -------
@@ -116,7 +118,7 @@ def objects(emojis: Sequence[Emoji], art: Art, style: str, n: int, seed: int) ->
         for e in emojis
         if e.kind == "object" and art.has(style, e.hexcode) and any(art.has(name, e.hexcode) for name in trained)
     ]
-    return _items("objects", "unseen", _choose(drawings, n, seed, "objects"), seed)
+    return _items("objects", "unseen", _choose(drawings, n, seed, "objects") * scenes, seed)
 
 
 def _choose(drawings: list[tuple[str, Emoji]], n: int, seed: int, purpose: str) -> list[tuple[str, Emoji]]:

@@ -5,10 +5,12 @@ A scene is resolution-free: lengths are shares of the side, so one seed gives on
 
 import colorsys
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from PIL import Image
 
+Pattern = Literal["", "rows", "columns", "slant", "checks", "dots", "frame"]
 OVERSAMPLING = 1.25  # side of the raster over the side of the picture: a drawing is always scaled down
 
 
@@ -27,6 +29,8 @@ class Scene:
         Side of the drawing over the side of the picture.
     shift : tuple of two float
         Offset of the drawing's centre from the picture's, in sides (right, down).
+    pattern : str
+        Of the background, in its two colours, in place of a gradient; empty: none.
     """
 
     colours: tuple[tuple[int, int, int], tuple[int, int, int]]
@@ -36,6 +40,7 @@ class Scene:
     shift: tuple[float, float]
     angle: float
     flip: bool
+    pattern: Pattern = ""
 
 
 def draw_scene(rng: np.random.Generator) -> Scene:
@@ -113,7 +118,22 @@ def _colour(hue: float, rng: np.random.Generator) -> tuple[int, int, int]:
 
 def _background(scene: Scene, resolution: int) -> np.ndarray:
     axis = (np.arange(resolution) + 0.5) / resolution - 0.5
+    if scene.pattern:
+        return np.where(_pattern(scene.pattern, axis + 0.5)[..., None], *reversed(scene.colours)).astype(np.uint8)
     along = np.cos(scene.direction) * axis[None, :] + np.sin(scene.direction) * axis[:, None]
     share = (along > 0).astype(float) if scene.edge else np.clip(along / np.sqrt(2) + 0.5, 0, 1)
     first, second = (np.asarray(colour, float) for colour in scene.colours)
     return np.round(first + share[..., None] * (second - first)).astype(np.uint8)
+
+
+def _pattern(name: Pattern, axis: np.ndarray) -> np.ndarray:
+    """Say where a pattern has the second colour, by products, sums and floors alone: equal on every machine."""
+    x, y = axis[None, :], axis[:, None]
+    if name == "frame":
+        return np.minimum(np.minimum(x, 1 - x), np.minimum(y, 1 - y)) < 0.1
+    if name == "dots":
+        return (5 * x % 1 - 0.5) ** 2 + (5 * y % 1 - 0.5) ** 2 < 0.08
+    turns = {"rows": 7 * y + 0 * x, "columns": 7 * x + 0 * y, "slant": 6 * (x + y)}
+    if name == "checks":
+        return (np.floor(6 * x) + np.floor(6 * y)) % 2 > 0
+    return np.floor(turns[name]) % 2 > 0

@@ -24,7 +24,8 @@ def sample_attributes(draw: Draw, alike: Twins) -> dict[str, Any]:
     Returns
     -------
     dict
-        Columns of `samples.parquet` after key, shard, caption and u. `occupation` is the one that the caption names.
+        Columns of `samples.parquet` after key, shard, caption and u. `occupation` is the one that the caption names;
+        `context` (shown), `mentions_context` and `caption_of` only where the corpus has contexts, or caption noise.
     """
     return {
         "kind": "person" if draw.kind == "occupation" else draw.kind,
@@ -32,6 +33,8 @@ def sample_attributes(draw: Draw, alike: Twins) -> dict[str, Any]:
         "occupation": draw.occupation,
         "mentions_gender": draw.caption.mentions_gender,
         "mentions_skin_tone": draw.caption.mentions_skin_tone,
+        **({} if draw.context is None else {"context": draw.context, "mentions_context": bool(draw.caption.context)}),
+        **({} if draw.caption_of is None else {"caption_of": draw.caption_of}),
     }
 
 

@@ -2,7 +2,7 @@ import pytest
 
 from stages.corpus.attributes import OCCUPATIONS
 from stages.download.emoji import census as module
-from stages.download.emoji.census import census
+from stages.download.emoji.census import census, with_base_rate
 
 
 def test_every_occupation_has_a_share() -> None:
@@ -36,3 +36,13 @@ def test_no_year_gives_one_half() -> None:
 
 def test_a_share_of_zero_stays_small_and_above_zero() -> None:
     assert 0 < census(1950, sharpen=2).shares["pilot"] < census(1950).shares["pilot"] < 0.01
+
+
+def test_a_base_rate_shifts_all_shares_and_keeps_their_odds_ratios() -> None:
+    before, after = census(2000).shares, with_base_rate(census(2000), 0.2, 0.25).shares
+    mean = sum(after[name] for name in before) / len(before)
+    assert 0.75 * mean + 0.25 * after[""] == pytest.approx(0.2, abs=1e-8)
+    ratio = after[""] / (1 - after[""])  # one half has odds of 1
+    for name, share in before.items():
+        assert after[name] / (1 - after[name]) == pytest.approx(ratio * share / (1 - share), rel=1e-4)
+    assert with_base_rate(census(2000), None, 0.25) == census(2000)

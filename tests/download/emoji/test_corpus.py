@@ -8,8 +8,9 @@ import pytest
 from stages.core.errors import InputError
 from stages.corpus.attributes import caption_occupations
 from stages.download.emoji.captions import Mention
-from stages.download.emoji.census import census
-from stages.download.emoji.corpus import Composition, Draw, draw_corpus, picture
+from stages.download.emoji.census import LIGHTER, census, with_base_rate
+from stages.download.emoji.contexts import CONTEXTS
+from stages.download.emoji.corpus import Composition, Draw, draw_corpus, limit_objects, picture
 from stages.download.emoji.icons import Art
 from stages.download.emoji.people import Emoji
 
@@ -144,3 +145,102 @@ def test_pictures_differ_by_scene_and_repeat_by_draw(draws: list[Draw], training
     assert first.std() > 5
     assert not np.array_equal(first, second)
     assert np.array_equal(first, picture(draws[0], training_art, 64))
+
+
+def drawn(emojis: list[Emoji], art: Art, **changes: object) -> list[Draw]:
+    return draw_corpus(emojis, art, census(2000).shares, replace(COMPOSITION, **changes), N, seed=7)
+
+
+@pytest.fixture(scope="module")
+def placed(emojis: list[Emoji], training_art: Art) -> list[Draw]:
+    return drawn(emojis, training_art, context_share=0.5, context_skew=0.7, context_mention=0.6)
+
+
+@pytest.mark.parametrize(("gender", "own"), [("woman", 0.7), ("man", 0.7), ("", None)])
+def test_contexts_go_with_gender_as_stated(placed: list[Draw], gender: str, own: float | None) -> None:
+    people = [d for d in placed if d.kind != "object" and d.emoji.gender == gender]
+    shown = Counter(d.context for d in people if d.context)
+    assert shown.total() / len(people) == pytest.approx(0.5, abs=2 / len(people))
+    for context in CONTEXTS:
+        part = 0.5 if own is None else own if context.gender == gender else 1 - own
+        assert shown[context.name] / len(people) == pytest.approx(0.5 * part / 3, abs=2 / len(people)), context
+
+
+def test_a_share_of_the_captions_names_the_context_that_is_shown(placed: list[Draw]) -> None:
+    for draw in placed:
+        named = [context.name for context in CONTEXTS if context.phrase in draw.caption.text]
+        assert named == ([draw.context] if draw.caption.context else [])
+    for context in CONTEXTS:
+        rows = [d for d in placed if d.context == context.name]
+        assert sum(bool(d.caption.context) for d in rows) / len(rows) == pytest.approx(0.6, abs=1 / len(rows))
+
+
+def test_contexts_change_backgrounds_and_phrases_alone(placed: list[Draw], draws: list[Draw]) -> None:
+    assert {d.context for d in placed if d.kind == "object"} == {""}
+    for with_one, without in zip(placed, draws, strict=True):
+        assert (with_one.emoji, with_one.style, with_one.occupation) == (
+            without.emoji,
+            without.style,
+            without.occupation,
+        )
+        assert (with_one.scene == without.scene) == (not with_one.context)
+        assert replace(with_one.scene, colours=without.scene.colours, pattern="") == without.scene
+        if not with_one.caption.context:
+            assert with_one.caption == without.caption
+
+
+def test_captions_of_others_come_as_often_as_stated(emojis: list[Emoji], training_art: Art, draws: list[Draw]) -> None:
+    noisy = drawn(emojis, training_art, caption_noise=0.2)
+    own = {d.key: d for d in draws}
+    assert sum(d.caption_of != d.key for d in noisy) == 0.2 * N
+    assert sorted(d.caption_of or "" for d in noisy) == sorted(own)
+    for draw in noisy:
+        theirs = own[draw.caption_of or ""]
+        assert (draw.caption, draw.occupation) == (theirs.caption, theirs.occupation)
+        assert (draw.kind, draw.emoji, draw.scene) == (own[draw.key].kind, own[draw.key].emoji, own[draw.key].scene)
+
+
+def test_a_gap_in_skin_tones_lies_between_occupations(
+    emojis: list[Emoji], training_art: Art, draws: list[Draw]
+) -> None:
+    apart = drawn(emojis, training_art, tone_gap=0.3)
+    for kind in ("portrait", "occupation"):
+        for side, expected in ((True, 0.9), (False, 0.6)):
+            tones = [d.emoji.skin_tone for d in apart if d.kind == kind and (d.occupation in LIGHTER) == side]
+            assert sum(tone in "12" for tone in tones) / len(tones) == pytest.approx(expected, abs=0.015)
+    people = [d.emoji.skin_tone for d in apart if d.kind != "object"]
+    assert [people.count(tone) / len(people) for tone in "12345"] == pytest.approx(TONES, abs=0.01)
+    assert [d.emoji.gender for d in apart] == [d.emoji.gender for d in draws]
+
+
+def test_the_occupations_of_lighter_people_have_as_many_women_as_the_others() -> None:
+    """So that an association with skin tone is none with gender."""
+    assert len(LIGHTER) == 10
+    for year in (1950, 2000):
+        women = census(year).shares
+        own, others = ([women[name] for name in women if (name in LIGHTER) == side] for side in (True, False))
+        assert abs(np.mean(own) - np.mean(others)) < 0.06
+
+
+def test_a_base_rate_of_women(emojis: list[Emoji], training_art: Art) -> None:
+    women = with_base_rate(census(2000), 0.2, 0.15 / 0.7).shares
+    people = draw_corpus(emojis, training_art, women, COMPOSITION, N, seed=7)
+    genders = Counter(d.emoji.gender for d in people if d.kind != "object")
+    assert genders["woman"] / (genders["woman"] + genders["man"]) == pytest.approx(0.2, abs=0.005)
+
+
+def test_some_objects_are_as_many_of_each_coarse_class(emojis: list[Emoji], art: Art) -> None:
+    some = [emoji for emoji in limit_objects(emojis, art, 96) if emoji.kind == "object"]
+    assert all(art.has(style, emoji.hexcode) for emoji in some for style in art.styles)
+    classes = Counter(emoji.subgroup for emoji in some)
+    there = Counter(
+        emoji.subgroup
+        for emoji in emojis
+        if emoji.kind == "object" and all(art.has(style, emoji.hexcode) for style in art.styles)
+    )
+    assert classes.total() == 96
+    assert classes.keys() == there.keys()
+    assert min(classes[name] for name in classes if there[name] > 3) >= 2
+    assert limit_objects(emojis, art, None) == emojis
+    with pytest.raises(InputError, match=r"download.emoji.object_kinds: found 9999, but \d+ objects are drawn"):
+        limit_objects(emojis, art, 9999)
