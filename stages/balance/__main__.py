@@ -60,7 +60,7 @@ def main() -> None:
         return
     params = load(Settings)
     settings, folder = params.balance, params.folder
-    groups = [(attribute, group) for attribute in settings.attributes for group in GROUPS[attribute]]
+    groups = _groups(folder / "attributes.parquet", settings)
     labels = _labels(folder / "attributes.parquet", groups, settings)
     target = _target(settings)
     opened = {}
@@ -123,6 +123,8 @@ def _parser() -> argparse.ArgumentParser:
     own.add_argument("--eps-d", type=float, default=0.0002, help="tolerance of associations (default: %(default)s)")
     own.add_argument("--scope", choices=["known", "all"], default="known", help="rows association is balanced among")
     own.add_argument("--intersections", action="store_true", help="balance pairs of attributes too")
+    own.add_argument("--filter", metavar="COLUMN", help="scores: leave out the lowest before balancing, and say whom")
+    own.add_argument("--quantile", type=float, default=0.3, help="with --filter: share left out (default: %(default)s)")
     own.add_argument("--seed", type=int, default=0, help="of the choice of whole rows")
     own.add_argument(
         "--export", action="append", default=[], metavar="KIND=PATH", help="uids=x.npy, csv=x.csv, tars=folder; repeat"
@@ -153,8 +155,13 @@ def _balance_table(arguments: argparse.Namespace) -> None:
         eta = eta if eta == "auto" else float(eta)
     except ValueError:
         raise InputError(f"--eta: found {eta!r}, expected a number in (0, 1], or auto") from None
-    given = table.read_table(arguments.table, [*sensitive, *labels, *exports.columns])
+    scored = [arguments.filter] if arguments.filter else []
+    every = table.read_table(arguments.table, [*sensitive, *labels, *exports.columns, *scored])
+    given, lost = every, None
     try:
+        if arguments.filter:
+            kept = table.filtered(every, arguments.filter, arguments.quantile)
+            given, lost = every.loc[kept], table.left_out(every, sensitive, labels, kept)
         weights, found = table.balance_table(
             given,
             sensitive,
@@ -170,14 +177,36 @@ def _balance_table(arguments: argparse.Namespace) -> None:
         )
     except InputError as error:
         raise InputError(f"{arguments.table}: {error}") from None
-    said = export.write(arguments.out, given, weights, found, exports)
+    if lost is not None:
+        weights = weights.reindex(every.index).fillna({"weight": 0.0, "kept": False}).astype({"kept": bool})
+    said = export.write(arguments.out, every, weights, found, exports, lost)
+    if lost is not None:
+        by_group = lost.loc[(lost["label"] == "").to_numpy()]
+        said += [
+            f"filter {arguments.filter}: {row['group'] or 'all'}: {row['before']} rows, {row['kept']:.1%} kept"
+            for row in by_group.to_dict("records")
+        ]
     print(found)
     print("\n".join([*said, f"{arguments.out}: {len(weights)} weights, {int(weights['kept'].sum())} whole rows kept"]))
 
 
+def _groups(path: Path, settings: Balance) -> list[tuple[str, str]]:
+    """Groups of the attributes: ours, and those that `annotate` read from columns of the corpus."""
+    check(path, {"key": "text", "source": "text"})
+    known: dict[str, list[str]] = {name: list(groups) for name, groups in GROUPS.items()}
+    for field in pq.read_schema(path):
+        if field.metadata and b"group" in field.metadata:
+            known.setdefault(field.metadata[b"attribute"].decode(), []).append(field.metadata[b"group"].decode())
+    if other := [name for name in settings.attributes if name not in known]:
+        raise InputError(
+            f"balance.attributes: found {other[0]}, expected some of those annotated: {', '.join(known)}; name it in "
+            "annotate.columns"
+        )
+    return [(attribute, group) for attribute in settings.attributes for group in known[attribute]]
+
+
 def _labels(path: Path, groups: list[tuple[str, str]], settings: Balance) -> list[str]:
     """Columns of the labels; check that all needed ones are there and boolean."""
-    check(path, {"key": "text", "source": "text"})
     schema = pq.read_schema(path)
     needed = ["key", "source", *(sensitive_column(*group) for group in groups)]
     if settings.open:

@@ -138,10 +138,18 @@ class Exports:
         return [*named, *([self.key] if self.key else [])]
 
 
-def write(out: Path, table: pd.DataFrame, weights: pd.DataFrame, report: BalanceReport, exports: Exports) -> list[str]:
+def write(
+    out: Path,
+    table: pd.DataFrame,
+    weights: pd.DataFrame,
+    report: BalanceReport,
+    exports: Exports,
+    lost: pd.DataFrame | None = None,
+) -> list[str]:
     """
-    Write the weights, the report beside them (`.json`, `.groups.csv`, `.associations.csv`, `.unknown.csv`, `.png`), and
-    the exports.
+    Write the weights, the report beside them, and the exports.
+
+    The report is `.json`, `.groups.csv`, `.associations.csv`, `.unknown.csv`, `.filter.csv` and `.png`.
 
     Returns
     -------
@@ -172,6 +180,7 @@ def write(out: Path, table: pd.DataFrame, weights: pd.DataFrame, report: Balance
     with written(out) as path:
         weights.assign(key=keys.to_numpy())[["key", "weight", "kept"]].to_parquet(path, index=False)
     parts = {"groups": report.groups, "associations": report.associations, "unknown": report.unknown}
+    parts |= {"filter": lost} if lost is not None else {}
     for name, part in parts.items():
         with written(out.with_suffix(f".{name}.csv")) as path:
             part.to_csv(path, index=False, float_format="%.9g")

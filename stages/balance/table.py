@@ -221,6 +221,69 @@ def balance_table(
     return weights, BalanceReport(content, of_groups, pairs, unknown_shares(cells))
 
 
+def filtered(table: pd.DataFrame, column: str, quantile: float) -> np.ndarray:
+    """
+    Apply a filter as `balance.filter` does: leave out the share of the rows that score lowest, of equal rows the later.
+
+    Parameters
+    ----------
+    column : str
+        Scores, e.g. of a quality model or a CLIP.
+    quantile : float
+        Share to leave out, in [0, 1).
+
+    Returns
+    -------
+    ndarray of bool, (N,)
+        Which rows are kept.
+
+    Raises
+    ------
+    InputError
+        If a score is no number.
+    """
+    check_columns(table, [column])
+    if not 0 <= quantile < 1:
+        raise InputError(f"--quantile: found {quantile:g}, expected a share in [0, 1)")
+    scores = np.asarray(pd.to_numeric(table[column], errors="coerce"), float)
+    if len(wrong := np.flatnonzero(~np.isfinite(scores))):
+        found = table[column].iloc[wrong[0]]
+        raise InputError(f"row {wrong[0] + 1}: column {column}: found {found!r}, expected a finite number")
+    kept = np.ones(len(table), bool)
+    kept[np.lexsort((-np.arange(len(table)), scores))[: int(quantile * len(table))]] = False
+    return kept
+
+
+def left_out(table: pd.DataFrame, sensitive: Sequence[str], labels: Sequence[str], kept: np.ndarray) -> pd.DataFrame:
+    """
+    Say whom a filter leaves out.
+
+    Parameters
+    ----------
+    kept : ndarray of bool, (N,)
+        Of `filtered`, or of any other filter.
+
+    Returns
+    -------
+    DataFrame
+        A row per group, label, and group with label, and one for all: group, label (empty: any), before, after (rows),
+        kept (share of them), share_before, share_after (of all rows), and relative: kept ÷ kept of all; below 1 the
+        filter takes more of them than of others, below .8 it breaks the four-fifths rule.
+    """
+    groups, in_groups = _groups(table, sensitive)
+    names, in_labels = _labels(table, labels)
+    any_row = np.ones((len(table), 1), bool)
+    rows = []
+    for group, members in zip(["", *map(": ".join, groups)], np.hstack([any_row, in_groups]).T, strict=True):
+        for label, named in zip(["", *names], np.hstack([any_row, in_labels]).T, strict=True):
+            both = members & named
+            rows.append((group, label, int(both.sum()), int((both & kept).sum())))
+    found = pd.DataFrame(rows, columns=pd.Index(["group", "label", "before", "after"]))
+    found["kept"] = found["after"] / found["before"].where(found["before"] > 0)
+    found["share_before"], found["share_after"] = found["before"] / len(table), found["after"] / max(1, kept.sum())
+    return found.assign(relative=found["kept"] / kept.mean())
+
+
 def read_table(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """
     Read a csv, tsv, jsonl or parquet file; of parquet, only the columns that are asked for.

@@ -20,6 +20,7 @@ from stages.core.atomic import written
 from stages.core.errors import InputError, run
 from stages.core.settings import Merged, NonNegative, Profile, Section, Seed, Share
 from stages.corpus import tables
+from stages.corpus.attributes import GROUPS
 from stages.download.settings import Download
 from stages.evaluate.settings import Evaluate
 from stages.generate.settings import Generate
@@ -98,6 +99,12 @@ class Params(Profile):
             raise ValueError(
                 f"contamination.seed: found {self.contamination.seed} with generate.max_alpha "
                 f"{self.generate.max_alpha:g}: another draw takes images that are not generated; set max_alpha to 1"
+            )
+        known = (*GROUPS, *self.annotate.columns)
+        if other := [name for name in self.balance.attributes if name not in known]:
+            raise ValueError(
+                f"balance.attributes: found {other[0]}, expected some of those annotated: {', '.join(known)} (others: "
+                "annotate.columns)"
             )
         if self.balance.filter.quantile and self.annotate.similarity is None:
             raise ValueError(

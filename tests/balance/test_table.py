@@ -139,6 +139,7 @@ def test_what_cannot_be_balanced_is_refused(table: dict, arguments: dict, said: 
 def test_the_documented_commands_and_functions(project: Path) -> None:
     rng = np.random.default_rng(1)
     table = people(2000).assign(image="0.png", caption="a caption", key=[f"{number:05d}" for number in range(2000)])
+    table["similarity"] = rng.normal(size=2000) - (table["gender"] == "woman")  # a judge against women
     table.to_csv("people.csv", index=False)
     with tarfile.open(project / "tars" / "0.tar", "w") as tar:
         for key in rng.permutation(table["key"]):
@@ -147,6 +148,20 @@ def test_the_documented_commands_and_functions(project: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(documented.ROOT)}
     documented.run(documented.block("docs/own-data.md", "--out weights.parquet\n"), project, environment)
     documented.run(documented.block("docs/own-data.md", "--export tars"), project, environment)
+    said = documented.run(documented.block("docs/own-data.md", "--filter similarity"), project, environment)
+    kept = table["similarity"].rank(method="first") > 600
+    found = pd.read_csv("filtered.filter.csv", keep_default_na=False).set_index(["group", "label"])
+    assert found.loc[("", ""), ["before", "after"]].tolist() == [2000, 1400]
+    women = table["gender"] == "woman"
+    assert found.loc[("gender: woman", ""), ["before", "after"]].tolist() == [women.sum(), (women & kept).sum()]
+    nurses = women & (table["occupation"] == "nurse")
+    row = found.loc[("gender: woman", "occupation: nurse")]
+    assert (row["before"], row["after"]) == (nurses.sum(), (nurses & kept).sum())
+    assert float(row["relative"]) == pytest.approx((nurses & kept).sum() / nurses.sum() / 0.7)
+    assert float(found.loc[("gender: woman", ""), "relative"]) < 0.9 and "gender: woman" in said
+    filtered = pd.read_parquet("filtered.parquet")
+    assert len(filtered) == 2000 and not filtered["kept"][~kept.to_numpy()].any()
+    assert (filtered["weight"][~kept.to_numpy()] == 0).all()
     weights = pd.read_parquet("weights.parquet")
     with tarfile.open("kept/0.tar") as tar:
         assert {name.removesuffix(".txt") for name in tar.getnames()} == set(weights["key"][weights["kept"]])
