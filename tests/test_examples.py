@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import tarfile
 from pathlib import Path
@@ -99,6 +100,7 @@ def test_a_table_of_ones_own(clone: Clone) -> None:
 
 def test_the_example_leads_from_files_to_a_report(clone: Clone) -> None:
     made = Clone(clone.folder.parent / "example", ROOT / "no packages are needed")
+    shutil.copy2(ROOT / "params.yaml", made.folder)  # as git has it
     said = documented.run(documented.block("docs/own-data.md", "--table data/example"), made.folder, made.environment)
     assert "| gender: woman | 5 | 0.5000 | 0.5000 | 0.5000 |" in said
     weights = pd.read_parquet(made.folder / "data/example/weights.parquet")

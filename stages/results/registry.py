@@ -514,8 +514,8 @@ def derived(entry: Entry) -> tuple[Entry, ...]:
     ratio = Entry(
         f"{entry.key}.ratio.{{attribute}}",
         f"ratio in {entry.name}",
-        f"lowest ÷ highest {_bare(entry.name)} of the groups of the attribute of at least evaluate.min_group images; "
-        "the four-fifths rule asks for .8",
+        f"quotient of the lowest and the highest {_bare(entry.name)} of the groups of at least evaluate.min_group "
+        "images; the four-fifths rule asks for .8",
         "ratio",
         SHARE,
         "higher",

@@ -36,7 +36,7 @@ def scaled(project: Project) -> Project:
     return make
 
 
-@pytest.mark.parametrize("profile", ["smoke", "emoji", "cc3m"])
+@pytest.mark.parametrize("profile", ["smoke", "emoji", "cc3m", "example"])
 def test_every_profile_is_valid(profile: str) -> None:
     loaded = params.load(ROOT, profile)
     assert loaded.profile == profile
@@ -52,7 +52,7 @@ def test_every_profile_is_valid(profile: str) -> None:
         ("contamination.alpha", float("nan"), ["contamination.alpha"]),
         ("contamination.alpa", 0.5, ["contamination.alpa", "unknown key", "known: alpha"]),
         ("contamination", 3, ["contamination", "found 3"]),
-        ("profile", "huge", ["profile", "found 'huge'", "cc3m, emoji, smoke"]),
+        ("profile", "huge", ["profile", "found 'huge'", "cc3m, emoji, example, smoke"]),
         ("balance.target", "even", ["balance.target", "found 'even'", "equal"]),
         ("balance.target", {"gender": {"woman": 2}}, ["balance.target"]),
         (
