@@ -178,7 +178,8 @@ def _balance_table(arguments: argparse.Namespace) -> None:
     except InputError as error:
         raise InputError(f"{arguments.table}: {error}") from None
     if lost is not None:
-        weights = weights.reindex(every.index).fillna({"weight": 0.0, "kept": False}).astype({"kept": bool})
+        none = {"weight": 0.0, "kept": False}
+        weights = pd.DataFrame({name: weights[name].reindex(every.index, fill_value=none[name]) for name in none})
     said = export.write(arguments.out, every, weights, found, exports, lost)
     if lost is not None:
         by_group = lost.loc[(lost["label"] == "").to_numpy()]

@@ -74,15 +74,17 @@ def _write_own(corpus: Corpus, folder: Path) -> None:
     shares.to_csv(folder / "occupations.csv", index=False)
     (folder / "eval").mkdir()
     for name, (path, kind, attributes) in sets.items():
-        if path.is_dir() and not own_evaluation.is_table(path):
+        if path.is_dir():
             from stages.download.benchmarks import registry  # brings open_clip's class names, and torch
 
             if name in registry.BENCHMARKS and not attributes:
                 print(registry.write(name, path, folder / "eval"))
                 continue
-            read = own_evaluation.read_tars(path, kind == "retrieval", attributes)
+        listed = own_evaluation.table_in(path)
+        if own_evaluation.is_table(listed):
+            read = own_evaluation.read(listed, kind == "retrieval")
         else:
-            read = own_evaluation.read(path, kind == "retrieval")
+            read = own_evaluation.read_tars(path, kind == "retrieval", attributes)
         rows = tqdm(read, desc=name, unit="image", disable=None)
         own = (None, ()) if isinstance(download.evaluation[name], str) else (kind, attributes)
         print(f"{name}: {write_set(folder / 'eval', name, rows, *own)} images")
@@ -103,8 +105,7 @@ def _write_own(corpus: Corpus, folder: Path) -> None:
 def _set(name: str, given: str | OwnSet) -> tuple[Path, Kind, list[str]]:
     """Find an evaluation set: its table or folder of tars, its kind, and its further attributes."""
     own = OwnSet(path=given, kind=KINDS[name]) if isinstance(given, str) else given
-    path = paths.find(own.path, f"download.evaluation.{name}")
-    return own_evaluation.table_in(path), own.kind, own.attributes
+    return paths.find(own.path, f"download.evaluation.{name}"), own.kind, own.attributes
 
 
 def _source(download: Download, shards: list[str]) -> tuple[packing.Source, packing.Packing, dict[str, Any]]:
