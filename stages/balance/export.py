@@ -175,8 +175,8 @@ def write(
                 found += len(filter_tar(tar, wanted, folder / tar.name))
             if not found:
                 raise InputError(f"{exports.tars}: no key of column {exports.key} is in them; name another --key")
-        lost = len(wanted) - found
-        said.append(f"{exports.places['tars']}: {found} samples" + (f"; {lost} are in no tar" if lost else ""))
+        absent = len(wanted) - found
+        said.append(f"{exports.places['tars']}: {found} samples" + (f"; {absent} are in no tar" if absent else ""))
     with written(out) as path:
         weights.assign(key=keys.to_numpy())[["key", "weight", "kept"]].to_parquet(path, index=False)
     parts = {"groups": report.groups, "associations": report.associations, "unknown": report.unknown}
