@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -81,7 +80,7 @@ def further_groups(samples: Path, attributes: Sequence[str]) -> dict[str, list[s
             raise InputError(
                 f"{samples}: no column {attribute} (annotate.columns; found: {', '.join(schema.names)}); name another"
             )
-        values = pc.unique(pq.read_table(samples, columns=[attribute])[attribute]).to_pylist()
+        values = pq.read_table(samples, columns=[attribute])[attribute].unique().to_pylist()
         groups = sorted({known_value(value) for value in values} - {""})
         if not 1 < len(groups) <= MOST_GROUPS or any('"' in group for group in groups):
             raise InputError(

@@ -405,7 +405,7 @@ def _values(value: Any, name: str, codes: np.ndarray, code: int) -> list[str]:
 def _groups(table: pd.DataFrame, sensitive: Sequence[str]) -> tuple[list[tuple[str, str]], np.ndarray]:
     groups, parts = [], []
     for name in sensitive:
-        values, members = indicators(table[name], name)
+        values, members = indicators(pd.Series(table[name]), name)
         if members.any(axis=0).sum() < 2:
             raise InputError(f"column {name}: found {', '.join(values) or 'no value'}, expected two groups or more")
         groups += [(name, value) for value in values]
@@ -417,7 +417,7 @@ def _labels(table: pd.DataFrame, labels: Sequence[str]) -> tuple[list[str], np.n
     names: list[str] = []
     parts = [np.empty((len(table), 0), bool)]
     for name in labels:
-        values, members = indicators(table[name], name)
+        values, members = indicators(pd.Series(table[name]), name)
         if set(values) <= TRUTHS.keys() or set(values) <= {"0", "1"}:
             chosen = [place for place, value in enumerate(values) if value in ("true", "1")]
             names += [name] * len(chosen)
@@ -430,7 +430,7 @@ def _labels(table: pd.DataFrame, labels: Sequence[str]) -> tuple[list[str], np.n
 
 def _goals(target: str | pd.DataFrame | Mapping[str, Goal], sensitive: Sequence[str]) -> dict[str, Goal]:
     if isinstance(target, pd.DataFrame):
-        return dict(shares_of_table(target, sensitive))
+        return {name: goal for name, goal in shares_of_table(target, sensitive).items()}  # noqa: C416 — of a wider type
     if isinstance(target, Mapping):
         if other := [name for name in target if name not in sensitive]:
             raise InputError(f"target: found {other[0]}, expected some of {', '.join(sensitive)}")

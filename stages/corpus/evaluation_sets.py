@@ -94,7 +94,7 @@ def read_set(folder: Path, name: str) -> EvalSet:
         raise InputError(f"{path}: not a readable parquet file ({error}); {AGAIN}") from None
     columns.check(path, {**dict.fromkeys(TEXT_COLUMNS, "text"), "captions": "list of texts"})
     stated = table.attrs
-    kind = stated.get("kind") or KINDS.get(name)
+    kind: Any = stated.get("kind") or KINDS.get(name)
     if kind not in get_args(Kind):
         raise InputError(
             f"{path}: found no kind of set, expected one of {', '.join(get_args(Kind))}; state it in "

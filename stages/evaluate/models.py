@@ -98,7 +98,8 @@ def compare(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         model, metric, value, lo, hi; a row per model and metric.
     """
     columns = ["model", "metric", "value", "lo", "hi"]
-    return pd.concat([part.assign(model=name)[columns] for name, part in found.items()], ignore_index=True)
+    parts = [part.assign(model=name) for name, part in found.items()]
+    return pd.concat(parts, ignore_index=True).reindex(columns=pd.Index(columns))
 
 
 def page(table: pd.DataFrame, sets: Sequence[str], preset: str | None) -> str:
