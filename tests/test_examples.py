@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import tarfile
 from pathlib import Path
@@ -16,6 +17,7 @@ from PIL import Image
 
 from stages.corpus.evaluation_sets import read_set
 from stages.corpus.shards import Shard
+from tests.helpers import documented
 from tests.helpers.clone import Clone
 
 ROOT = Path(__file__).parents[1]
@@ -94,6 +96,34 @@ def test_a_table_of_ones_own(clone: Clone) -> None:
     assert attributes["y_occupation_farmer"].tolist() == [False, True] + [False] * (ROWS - 3)
     assert len(pd.read_parquet(data / "selection.parquet")) == ROWS - 1
     assert read_set(data / "eval", "people").table["captions"].map(list).tolist()[0] == ["a woman judge in a robe"]
+
+
+def test_the_example_leads_from_files_to_a_report(clone: Clone) -> None:
+    made = Clone(clone.folder.parent / "example", ROOT / "no packages are needed")
+    shutil.copy2(ROOT / "params.yaml", made.folder)  # as git has it
+    said = documented.run(documented.block("docs/own-data.md", "--table data/example"), made.folder, made.environment)
+    assert "| gender: woman | 5 | 0.5000 | 0.5000 | 0.5000 |" in said
+    weights = pd.read_parquet(made.folder / "data/example/weights.parquet")
+    pairs = pd.read_csv(made.folder / "data/example/pairs.csv").assign(weight=weights["weight"])
+    women = pairs["weight"].where(pairs["gender"] == "woman", 0).groupby(pairs["occupation"]).sum()
+    assert (women / pairs.groupby("occupation")["weight"].sum()).tolist() == pytest.approx([0.5] * 3, abs=0.01)
+    assert len(pd.read_parquet(made.folder / "data/example/samples.parquet")) == len(pairs) == 10
+    metrics = json.loads((made.folder / "data/example/results/details.json").read_text())
+    assert metrics["people.t2i.r5"]["value"] >= 0
+    left = made.do("git", "status", "--porcelain").split()
+    assert not [name for name in left if name.startswith("data/example") and "results" not in name]
+
+
+def test_the_example_is_small_and_its_table_names_its_files() -> None:
+    folder = ROOT / "data" / "example"
+    pairs = pd.read_csv(folder / "pairs.csv")
+    assert sorted(pairs["image"]) == sorted(f"pictures/{path.name}" for path in (folder / "pictures").iterdir())
+    assert sum(path.stat().st_size for path in (folder / "pictures").iterdir()) < 100_000
+    sizes = set()
+    for name in pairs["image"]:
+        with Image.open(folder / name) as image:
+            sizes.add(image.size)
+    assert sizes == {(128, 128)}
 
 
 def test_webdataset_tars_of_ones_own(clone: Clone) -> None:

@@ -33,6 +33,8 @@ from stages.annotate.table import (
     attribute_rows,
     decode,
     encode,
+    further_groups,
+    group_fields,
     groups_of_captions,
     groups_of_metadata,
     targets,
@@ -44,11 +46,12 @@ from stages.core.scratch import contents, work_folder
 from stages.core.seeds import uniform
 from stages.core.settings import load
 from stages.corpus import columns
-from stages.corpus.attributes import GROUPS
+from stages.corpus.attributes import GROUPS, known_value, sensitive_column
 from stages.corpus.evaluation_sets import read_set
 from stages.corpus.shards import Pictures, Shard
 
 if TYPE_CHECKING:
+    from stages.annotate.faces import Faces
     from stages.annotate.similarity import Judge
     from stages.annotate.zero_shot import Recogniser
 
@@ -81,14 +84,20 @@ class Annotation:
         self.figures: dict[str, float] = {}
         self.network: classifier.Network | None = None
         self.recogniser = _recogniser(self.settings)
+        self.faces = _faces(self.settings)
         self.judge = _judge(self.settings)
-        compared = [] if self.settings.source == "caption" and self.recogniser is None else ["synthetic"]
-        compared += ["real"] if self.recogniser is not None else []
+        by_picture = self.recogniser is not None or self.faces is not None
+        compared = [] if self.settings.source == "caption" and not by_picture else ["synthetic"]
+        compared += ["real"] if by_picture else []
         self.agreement = {(source, attribute): Agreement(attribute) for source in compared for attribute in GROUPS}
+        self.labelled = self.faces is not None and "gender" in self.samples.schema_arrow.names
+        if self.labelled:
+            self.agreement["labels", "gender"] = Agreement("gender")
         self.tally = proxies.Tally()
         self.drawn = params.generate.source != "diffusion"  # by download, which knows the groups
         self.errors = {(source, name): Errors(name) for source in ("scenes", "style", "synthetic") for name in GROUPS}
         self.decided = {name: Counter[str]() for name in GROUPS}
+        self.further = further_groups(self.folder / "samples.parquet", self.settings.columns)
 
     def write(self) -> None:
         """Write table and figures."""
@@ -117,7 +126,7 @@ class Annotation:
 
     def _by_shard(self) -> Iterator[tuple[str, pd.DataFrame]]:
         """Read the samples, one shard at a time, in the order of the shards."""
-        found = [name for name in COLUMNS if name in self.samples.schema_arrow.names]
+        found = [name for name in (*COLUMNS, *self.further) if name in self.samples.schema_arrow.names]
         waiting = iter(self.shards)
         name, pending = next(waiting), pd.DataFrame(columns=pd.Index(found))
         for batch in self.samples.iter_batches(BATCH, columns=found):
@@ -152,11 +161,15 @@ class Annotation:
         if self.settings.source == "metadata" and source == "real":
             return groups_of_metadata(rows)
         said = groups_of_captions(captions)
-        if self.network is None and self.recogniser is None:
+        if self.network is None and self.recogniser is None and self.faces is None:
             return said
         seen = self._seen(shard)
         for attribute in GROUPS:
             self.agreement[source, attribute].add(said[attribute], seen[attribute])
+        if self.labelled and source == "real":
+            self.agreement["labels", "gender"].add(
+                [known_value(value, "gender") for value in rows["gender"]], seen["gender"]
+            )
         return said if self.settings.source == "caption" else seen
 
     def _measure(self, name: str, rows: pd.DataFrame, decided: Groups) -> None:
@@ -189,12 +202,17 @@ class Annotation:
         if self.network is not None:
             small = classifier.shrink(shard.read_image(key) for key in shard.keys)
             return self._decide(classifier.probabilities(self.network, small))
-        assert self.recogniser is not None
-        shape: dict[str, object] = {"model": str(self.settings.zero_shot), "threshold": self.settings.threshold}
+        model = str(self.settings.zero_shot) if self.faces is None else "faces"
+        shape: dict[str, object] = {"model": model, "threshold": self.settings.threshold}
         shape["shard"] = contents([shard.path])
         kept = work_folder("annotate", shape) / "seen.json"
         if not kept.exists():
-            seen = self._decide(self.recogniser.probabilities(Pictures(shard, shard.keys)))
+            pictures = Pictures(shard, shard.keys)
+            if self.faces is not None:
+                seen: Groups = self.faces.groups(pictures)
+            else:
+                assert self.recogniser is not None
+                seen = self._decide(self.recogniser.probabilities(pictures))
             with written(kept) as file:
                 file.write_text(json.dumps(seen))
         return json.loads(kept.read_text())
@@ -222,6 +240,8 @@ class Annotation:
         counts: dict[str, int] = {"real": 0, "synthetic": 0}
         empty = attribute_rows([], "real", {attribute: [] for attribute in GROUPS}, [], words)
         layout = pa.schema([(name, pa.string() if name in ("key", "source") else pa.bool_()) for name in empty.columns])
+        for field in group_fields(self.further):
+            layout = layout.append(field)
         layout = layout.append(pa.field("blanked", pa.bool_()))
         if self.judge is not None:
             layout = layout.append(pa.field("similarity", pa.float32()))
@@ -232,6 +252,11 @@ class Annotation:
                 for source, part, shard in self._sources(name, rows):
                     keys, captions = part["key"].tolist(), part["caption"].tolist()
                     table = attribute_rows(keys, source, decode(groups[source, name]), captions, words)
+                    for attribute, names in self.further.items():
+                        of = part[attribute] if source == "real" else [""] * len(part)
+                        known = np.array([known_value(value, attribute) for value in of], object)
+                        for group in names:
+                            table[sensitive_column(attribute, group)] = known == group
                     table["blanked"] = [source == "synthetic" and "json" in shard.suffixes(key) for key in keys]
                     if self.judge is not None:
                         table["similarity"] = self._alike(captions, shard)
@@ -292,6 +317,14 @@ def _recogniser(settings: Annotate) -> "Recogniser | None":
     from stages.annotate.zero_shot import Recogniser  # brings open_clip, which no other source needs
 
     return Recogniser(wanted.model, wanted.pretrained, wanted.batch_size)
+
+
+def _faces(settings: Annotate) -> "Faces | None":
+    if settings.source != "faces":
+        return None
+    from stages.annotate.faces import Faces  # an optional package
+
+    return Faces(settings.threshold)
 
 
 def _judge(settings: Annotate) -> "Judge | None":

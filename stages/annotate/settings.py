@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from stages.core.settings import Count, Profile, Section, Seed, View
+from stages.corpus.attributes import GROUPS
 
 
 class ZeroShot(Section):
@@ -28,15 +29,20 @@ class Similarity(Section):
 class Annotate(Section):
     """Sensitive attributes s and labels y of real and synthetic images."""
 
-    source: Literal["metadata", "caption", "zero_shot"] = Field(
+    source: Literal["metadata", "caption", "zero_shot", "faces"] = Field(
         description="metadata: what is known of real images, a classifier for synthetic ones; caption: words, for "
-        "both; zero_shot: a pretrained model on the images, for both"
+        "both; zero_shot: a pretrained model on the images, for both; faces: perceived gender of faces in photographs"
     )
     zero_shot: ZeroShot | None = Field(
         default=None, description="the pretrained model; beside source caption, its agreement with it is reported"
     )
     similarity: Similarity | None = Field(
         default=None, description="the model that scores how alike image and caption are; none: not scored"
+    )
+    columns: list[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]] = Field(
+        default=[],
+        description="columns of samples.parquet that are attributes too, each value a group: of real images; generated "
+        "ones are in none",
     )
     threshold: Annotated[float, Field(gt=0.5, lt=1)] = Field(description="probability below which a group is unsure")
     epochs: Annotated[int, Field(ge=2)] = Field(description="passes of the classifier over the real images")
@@ -50,6 +56,8 @@ class Annotate(Section):
     def _model_is_named(self) -> "Annotate":
         if self.source == "zero_shot" and self.zero_shot is None:
             raise ValueError("source: found zero_shot, but the block zero_shot, which names its model, is not set")
+        if taken := [name for name in self.columns if name in GROUPS]:
+            raise ValueError(f"columns: found {taken[0]}, which annotate.source decides; expected others")
         if self.source == "metadata" and self.zero_shot is not None:
             raise ValueError("zero_shot: found a model beside source metadata; expected none, or another source")
         return self

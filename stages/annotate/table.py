@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from stages.annotate.classifier import UNKNOWN
@@ -24,6 +27,7 @@ from stages.corpus.attributes import (
     tone_group,
 )
 
+MOST_GROUPS = 100  # of a column: more are names or numbers
 Groups = Mapping[str, Sequence[str]]  # attribute: the group of each image, empty where it is in none
 Codes = Mapping[str, NDArray[np.int8]]  # the same, numbered: one byte an image
 
@@ -62,6 +66,42 @@ def groups_of_metadata(samples: pd.DataFrame) -> dict[str, list[str]]:
 def groups_of_captions(captions: Sequence[str]) -> dict[str, list[str]]:
     """Read the groups from the words of the captions."""
     return {attribute: [caption_group(caption, attribute) for caption in captions] for attribute in GROUPS}
+
+
+def further_groups(samples: Path, attributes: Sequence[str]) -> dict[str, list[str]]:
+    """
+    Find the groups of columns that a corpus knows: their distinct values, sorted.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, or holds fewer than two values or more than `MOST_GROUPS`.
+    """
+    found = {}
+    for attribute in attributes:
+        schema = pq.read_schema(samples)
+        if attribute not in schema.names:
+            raise InputError(
+                f"{samples}: no column {attribute} (annotate.columns; found: {', '.join(schema.names)}); name another"
+            )
+        values = pq.read_table(samples, columns=[attribute])[attribute].unique().to_pylist()
+        groups = sorted({known_value(value, attribute) for value in values} - {""})
+        if not 1 < len(groups) <= MOST_GROUPS or any('"' in group for group in groups):
+            raise InputError(
+                f"{samples}: column {attribute}: found {len(groups)} values, e.g. {groups[:3]}, expected 2 to "
+                f"{MOST_GROUPS}, without quotes (annotate.columns); put them into groups first"
+            )
+        found[attribute] = groups
+    return found
+
+
+def group_fields(groups: Mapping[str, Sequence[str]]) -> list[pa.Field]:
+    """Describe the columns of further attributes: each says its attribute and group in its metadata."""
+    return [
+        pa.field(sensitive_column(attribute, group), pa.bool_(), metadata={"attribute": attribute, "group": group})
+        for attribute, names in groups.items()
+        for group in names
+    ]
 
 
 def encode(groups: Groups) -> dict[str, NDArray[np.int8]]:

@@ -1,4 +1,4 @@
-"""Heat map of associations, before and after balancing."""
+"""Associations and shares of groups, before and after balancing."""
 
 import numpy as np
 import pandas as pd
@@ -44,5 +44,28 @@ def heat_map(pairs: pd.DataFrame, before: str, after: str, title: str) -> Figure
         bar = figure.colorbar(image, ax=panels, shrink=0.8, pad=0.02)
         bar.set_label("P(label | group) − P(label | not the group)", size=8)
         bar.ax.tick_params(labelsize=7)
+    figure.suptitle(title, size=10)
+    return figure
+
+
+def share_bars(groups: pd.DataFrame, before: str, after: str, title: str) -> Figure:
+    """
+    Draw the share of every group under two weightings, with its target as a line.
+
+    Parameters
+    ----------
+    groups : DataFrame
+        attribute, group, target, and the shares, columns `before` and `after`.
+    """
+    place = np.arange(len(groups))
+    figure = Figure(figsize=(6, 1.2 + 0.4 * len(groups)), layout="constrained", dpi=130)
+    panel = figure.subplots()
+    for offset, name, colour in ((-0.2, before, "0.7"), (0.2, after, "tab:blue")):
+        panel.barh(place + offset, groups[name], 0.38, color=colour, label=name)
+    panel.vlines(groups["target"], place - 0.45, place + 0.45, color="black", label="target")
+    panel.set_yticks(place, [f"{a}: {g}" for a, g in zip(groups["attribute"], groups["group"], strict=True)], size=8)
+    panel.invert_yaxis()
+    panel.set_xlabel("share of the rows", size=8)
+    panel.legend(fontsize=8)
     figure.suptitle(title, size=10)
     return figure

@@ -194,8 +194,10 @@ def readable(column: str) -> str:
     Returns
     -------
     str
-        E.g. ``police officer``; proxies keep a mark, ``proxy: headscarf``.
+        E.g. ``police officer``; proxies keep a mark, ``proxy: headscarf``; a label of a user's table stays as it is.
     """
+    if not column.startswith("y_"):
+        return column
     if attribute := open_attribute(column):
         return f"{readable(column.replace(f'open_{attribute}_', ''))}, {attribute.replace('_', ' ')} not said"
     kind, _, name = column.removeprefix("y_").partition("_")

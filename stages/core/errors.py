@@ -4,6 +4,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 SECTION = "docs/scale.md"  # lists what each stage needs, and who supplies it
 
@@ -13,6 +14,13 @@ FULL, CLOSED = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG), (errno.EROFS, errno.EA
 
 class InputError(Exception):
     """Input that cannot be used; the message is one line: what was found, where, what is expected, what to do."""
+
+
+def left_behind() -> str:
+    """Say why a file may be missing, where an experiment runs in a copy of what git and DVC know (--temp, --queue)."""
+    if "/.dvc/tmp/exps/" not in f"{Path.cwd().as_posix()}/":
+        return ""
+    return "; this experiment's copy (--temp, --queue) holds only what git or DVC know: git add it or dvc add it first"
 
 
 def missing(what: object, remedy: str) -> InputError:
@@ -29,7 +37,7 @@ def missing(what: object, remedy: str) -> InputError:
     InputError
         To be raised; names the page that lists all prerequisites.
     """
-    return InputError(f"{what}; {remedy} ({SECTION})")
+    return InputError(f"{what}; {remedy}{left_behind()} ({SECTION})")
 
 
 def run(main: Callable[[], None]) -> None:

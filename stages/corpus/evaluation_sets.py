@@ -4,15 +4,17 @@
 `skin_tone` ("1"…"5" where it is known in five steps, else lighter, darker), `age`, `ethnicity`, `occupation`, `part`,
 `style`, `coarse` (class of classes) and `cluster`: images that are no independent evidence of each other, such as one
 figure in several skin tones, share it, and are resampled together; by default each image is a cluster of its own.
-A value that is missing, unsure, or differs between the persons of an image is the empty string.
+A set with a name of its own states what it is for (`KINDS`), and which further columns are attributes; both are kept in
+the metadata of its parquet file. A value that is missing, unsure, or differs between the persons of an image is the
+empty string.
 `<set>.tar` has the image of each key. Images and rows are joined by key, never by position.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import pandas as pd
 
@@ -27,7 +29,12 @@ TEXT_COLUMNS = ("key", "label", *ATTRIBUTES, "occupation", "part", "style", "coa
 COLUMNS = ("key", "captions", *TEXT_COLUMNS[1:])
 AGAIN = "write the set again (`dvc repro -f download`)"
 GROUPED = (*ATTRIBUTES, "occupation")  # whose unknown values are `stages.corpus.attributes.UNKNOWN`
-CAPTIONED = ("people", "phase", "coco_gender", "coco")  # sets that are measured by their captions
+Kind = Literal["retrieval", "persons", "objects"]
+KINDS: dict[str, Kind] = {  # retrieval: by captions; persons: without any cue for labels; objects: classes, no persons
+    **dict.fromkeys(("people", "phase", "coco_gender", "coco"), "retrieval"),
+    **dict.fromkeys(("portraits", "fairface", "utkface", "miap"), "persons"),
+    **dict.fromkeys(("objects", "imagenet"), "objects"),
+}
 VALUES = {"gender": {"", "woman", "man"}, "skin_tone": {"", "1", "2", "3", "4", "5", "lighter", "darker"}}
 
 
@@ -42,11 +49,17 @@ class EvalSet:
         E.g. ``"people"``.
     table : DataFrame
         One row an image, in the order of the table's file; columns of `COLUMNS`, and others.
+    kind : str
+        ``retrieval``, ``persons`` or ``objects``: what is measured on it.
+    attributes : tuple of str
+        Columns that images are grouped by.
     """
 
     name: str
     table: pd.DataFrame
     images: Shard
+    kind: Kind
+    attributes: tuple[str, ...] = ATTRIBUTES
 
 
 def read_set(folder: Path, name: str) -> EvalSet:
@@ -80,7 +93,16 @@ def read_set(folder: Path, name: str) -> EvalSet:
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not a readable parquet file ({error}); {AGAIN}") from None
     columns.check(path, {**dict.fromkeys(TEXT_COLUMNS, "text"), "captions": "list of texts"})
-    for attribute in GROUPED:
+    stated = table.attrs
+    kind: Any = stated.get("kind") or KINDS.get(name)
+    if kind not in get_args(Kind):
+        raise InputError(
+            f"{path}: found no kind of set, expected one of {', '.join(get_args(Kind))}; state it in "
+            f"download.evaluation.{name} (path, kind)"
+        )
+    further = [str(attribute) for attribute in stated.get("attributes", ())]
+    columns.check(path, dict.fromkeys(further, "text"))
+    for attribute in (*GROUPED, *further):
         if attribute in table:
             table[attribute] = [_known(value, attribute) for value in table[attribute]]
     check(table, str(path))
@@ -90,7 +112,7 @@ def read_set(folder: Path, name: str) -> EvalSet:
         raise InputError(
             f"{images.path}: no image for {len(lost)} of {len(table)} keys of {path}, e.g. {lost[0]}; {AGAIN}"
         )
-    return EvalSet(name, table, images)
+    return EvalSet(name, table, images, kind, (*ATTRIBUTES, *further))
 
 
 def check(table: pd.DataFrame, where: str) -> None:
@@ -152,7 +174,13 @@ def check_group(attribute: str, value: str, where: str) -> None:
         raise InputError(f"{where}: found {value!r}, expected one of {expected}, or nothing")
 
 
-def write_set(folder: Path, name: str, rows: Iterable[tuple[dict[str, Any], str, bytes]]) -> int:
+def write_set(
+    folder: Path,
+    name: str,
+    rows: Iterable[tuple[dict[str, Any], str, bytes]],
+    kind: Kind | None = None,
+    attributes: Sequence[str] = (),
+) -> int:
     """
     Write a set: the tar streams, the table follows, both appear under their names only when complete.
 
@@ -161,6 +189,10 @@ def write_set(folder: Path, name: str, rows: Iterable[tuple[dict[str, Any], str,
     rows : iterable of (dict, str, bytes)
         Row of the table (missing columns are empty, a missing cluster is the key), suffix and content of the image
         file, in any order.
+    kind : str, optional
+        What a set is for whose name is none of `KINDS`.
+    attributes : sequence of str
+        Further columns that are attributes.
 
     Raises
     ------
@@ -171,7 +203,9 @@ def write_set(folder: Path, name: str, rows: Iterable[tuple[dict[str, Any], str,
 
     def samples() -> Iterable[tuple[str, dict[str, bytes | str | dict]]]:
         for row, suffix, image in rows:
-            known = {name: _known(row[name], name) for name in GROUPED if name in row}
+            if absent := [attribute for attribute in attributes if attribute not in row]:
+                raise InputError(f"{name}: no column {absent[0]} (download.evaluation.{name}.attributes); name another")
+            known = {column: _known(row[column], column) for column in (*GROUPED, *attributes) if column in row}
             record = {**dict.fromkeys(TEXT_COLUMNS, ""), "captions": [], **row, **known}
             records.append({**record, "cluster": record["cluster"] or record["key"]})
             yield row["key"], {suffix: image}
@@ -180,6 +214,8 @@ def write_set(folder: Path, name: str, rows: Iterable[tuple[dict[str, Any], str,
         count = write_shard(staging / f"{name}.tar", samples())
         table = pd.DataFrame(records, columns=pd.Index([*COLUMNS, *_extra(records)]))
         check(table, name)
+        if kind is not None or attributes:
+            table.attrs = {"kind": kind or KINDS[name], "attributes": [*attributes]}
         table.to_parquet(staging / f"{name}.parquet", index=False)
     return count
 

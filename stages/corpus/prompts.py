@@ -4,7 +4,8 @@ In a template, ``{}`` stands for the label with its article ("an artist"), ``{la
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 # Pairs of words for (group 1, group 0) of each contrast; several, since one pair of prompts is noisy.
 CONTRAST_WORDS: dict[str, tuple[tuple[str, str], ...]] = {
@@ -17,6 +18,22 @@ CONTRAST_WORDS: dict[str, tuple[tuple[str, str], ...]] = {
 }
 
 BARE_GENDER = (["female"], ["male"])  # bare labels of (group 1, group 0), as WebLI-100B asks (arXiv 2502.07617) [P]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Prompts as published: templates of persons and occupations, and the words of contrasts where they differ."""
+
+    templates: tuple[str, ...]
+    words: Mapping[str, tuple[tuple[str, str], ...]]
+
+
+PRESETS = {
+    # "a photo of a <ethnicity> <man or woman>" (Radford et al. 2021, section 7.1) [S]
+    "clip_fairface": Preset(("a photo of {}",), {"gender": (("woman", "man"),)}),
+    # the bare labels "Male" and "Female" (arXiv 2502.07617) [P]
+    "webli": Preset(("{label}",), {"gender": (("Female", "Male"),)}),
+}
 
 
 def fill(template: str, label: str) -> str:
@@ -50,7 +67,7 @@ def ensemble(templates: Sequence[str], labels: Sequence[str]) -> list[list[str]]
     return [[fill(template, label) for template in templates] for label in labels]
 
 
-def contrast(attribute: str, templates: Sequence[str]) -> tuple[list[str], list[str]]:
+def contrast(attribute: str, templates: Sequence[str], preset: str | None = None) -> tuple[list[str], list[str]]:
     """
     Write the pairs of prompts of a contrast.
 
@@ -58,6 +75,8 @@ def contrast(attribute: str, templates: Sequence[str]) -> tuple[list[str], list[
     ----------
     attribute : str
         A key of `CONTRAST_WORDS`.
+    preset : str, optional
+        One of `PRESETS`, whose words stand in for ours.
 
     Returns
     -------
@@ -65,6 +84,8 @@ def contrast(attribute: str, templates: Sequence[str]) -> tuple[list[str], list[
         Prompts of group 1 and of group 0, pair by pair.
     """
     words = CONTRAST_WORDS[attribute]
+    if preset is not None:
+        words = PRESETS[preset].words.get(attribute, words)
     pairs = [(fill(template, one), fill(template, zero)) for one, zero in words for template in templates]
     return [one for one, _ in pairs], [zero for _, zero in pairs]
 

@@ -2,7 +2,8 @@
 
 Nothing is guessed from a sample of the rows. A field of a csv or tsv file is the text that was written; values of JSON
 lines and parquet keep the types they have there. What a column means, and so what its values may be, is the caller's.
-Line ends may be of any kind and mixed, also within one file.
+Line ends may be of any kind and mixed, also within one file. A folder of parquet files is one table, in the order of
+their names.
 """
 
 import csv
@@ -37,6 +38,15 @@ def columns(path: Path) -> list[str]:
     InputError
         If the file cannot be read, or a name comes twice.
     """
+    if path.is_dir():
+        found = {part: columns(part) for part in parts(path)}
+        first = next(iter(found))
+        if other := next((part for part, names in found.items() if names != found[first]), None):
+            raise InputError(
+                f"{other}: columns {shown(found[other])}, expected those of {first.name} ({shown(found[first])}); keep "
+                "tables of one kind in a folder"
+            )
+        return found[first]
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise InputError(
@@ -47,6 +57,22 @@ def columns(path: Path) -> list[str]:
     if suffix == ".jsonl":
         return list(dict.fromkeys(name for row in _objects(path) for name in row))
     return next(_records(path))
+
+
+def parts(path: Path) -> list[Path]:
+    """
+    List the files of a table: itself, or the parquet files of a folder.
+
+    Raises
+    ------
+    InputError
+        If the folder has none.
+    """
+    if not path.is_dir():
+        return [path]
+    if found := sorted(path.glob("*.parquet")):
+        return found
+    raise InputError(f"{path}: no .parquet file in it; name the file of the table")
 
 
 def rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -64,6 +90,11 @@ def rows(path: Path) -> Iterator[dict[str, Any]]:
         If the file cannot be read, is in an encoding that is not accepted, or a row has more or fewer fields than the
         header; names the line.
     """
+    if path.is_dir():
+        columns(path)
+        for part in parts(path):
+            yield from rows(part)
+        return
     names = columns(path)
     if path.suffix.lower() == ".parquet":
         yield from _parquet_rows(path)

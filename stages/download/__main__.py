@@ -27,7 +27,8 @@ from stages.core.errors import InputError, run
 from stages.core.scratch import digest, end_with_parent, work_folder
 from stages.core.seeds import uniform
 from stages.core.settings import load, load_section
-from stages.corpus.evaluation_sets import CAPTIONED, write_set
+from stages.corpus import tables
+from stages.corpus.evaluation_sets import KINDS, Kind, write_set
 from stages.corpus.shards import write_shard
 from stages.download.corpora import evaluation as own_evaluation
 from stages.download.corpora import occupations, packing, paths, table, urls, wds
@@ -42,7 +43,7 @@ from stages.download.emoji.packages import METADATA, STYLES, fetch
 from stages.download.emoji.people import catalog
 from stages.download.emoji.studio import Studio
 from stages.download.emoji.tables import Twins, evaluation_row, occupation_rows, sample_attributes
-from stages.download.settings import Corpus, Download, Emoji, Settings
+from stages.download.settings import Corpus, Download, Emoji, OwnSet, Settings
 
 
 def main() -> None:
@@ -69,22 +70,27 @@ def main() -> None:
 def _write_own(corpus: Corpus, folder: Path) -> None:
     """Write a corpus that the user supplies: first what is quickly checked, then what takes hours."""
     download = corpus.download
-    sets = {name: paths.find(place, f"download.evaluation.{name}") for name, place in download.evaluation.items()}
+    sets = {name: _set(name, given) for name, given in download.evaluation.items()}
     given = download.occupations
     shares = occupations.read(paths.find(given, "download.occupations", file=True) if given is not None else None)
     source, how, shape = _source(download, corpus.shards)
     shares.to_csv(folder / "occupations.csv", index=False)
     (folder / "eval").mkdir()
-    for name, path in sets.items():
+    for name, (path, kind, attributes) in sets.items():
         if path.is_dir():
             from stages.download.benchmarks import registry  # brings open_clip's class names, and torch
 
-            if name in registry.BENCHMARKS:
+            if name in registry.BENCHMARKS and not attributes:
                 print(registry.write(name, path, folder / "eval"))
                 continue
-        read = own_evaluation.read_tars if path.is_dir() else own_evaluation.read
-        rows = tqdm(read(path, name in CAPTIONED), desc=name, unit="image", disable=None)
-        print(f"{name}: {write_set(folder / 'eval', name, rows)} images")
+        listed = own_evaluation.table_in(path)
+        if own_evaluation.is_table(listed):
+            read = own_evaluation.read(listed, kind == "retrieval")
+        else:
+            read = own_evaluation.read_tars(path, kind == "retrieval", attributes)
+        rows = tqdm(read, desc=name, unit="image", disable=None)
+        own = (None, ()) if isinstance(download.evaluation[name], str) else (kind, attributes)
+        print(f"{name}: {write_set(folder / 'eval', name, rows, *own)} images")
     work = work_folder("pack", {**shape, "shards": corpus.shards, "how": vars(how)})
     _pack(source, how, corpus.shards, work)
     found = packing.gather(work, corpus.shards, packing.schema(source), folder / "samples.parquet", shape["source"])
@@ -100,13 +106,19 @@ def _write_own(corpus: Corpus, folder: Path) -> None:
     print(f"{found['samples']} of {found['rows']} rows stored; lost: {found['lost']}{reasons}")
 
 
+def _set(name: str, given: str | OwnSet) -> tuple[Path, Kind, list[str]]:
+    """Find an evaluation set: its table or folder of tars, its kind, and its further attributes."""
+    own = OwnSet(path=given, kind=KINDS[name]) if isinstance(given, str) else given
+    return paths.find(own.path, f"download.evaluation.{name}"), own.kind, own.attributes
+
+
 def _source(download: Download, shards: list[str]) -> tuple[packing.Source, packing.Packing, dict[str, Any]]:
     """Open the source; return it, how its samples are stored, and what shapes them beside their content."""
     side, seed = download.resolution, download.seed
     if download.table is not None:
         given = download.table
-        path = paths.find(given.path, "download.table.path", file=True)
-        shape = {"table": digest([path]), "source": str(path.resolve()), "given": given.model_dump()}
+        path = paths.find_table(given.path, "download.table.path")
+        shape = {"table": digest(tables.parts(path)), "source": str(path.resolve()), "given": given.model_dump()}
         ordered = work_folder("table", shape) / "ordered.parquet"
         if not ordered.exists():
             table.order(path, given.image, given.caption, given.key, ordered, given.numbers)

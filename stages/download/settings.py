@@ -1,11 +1,12 @@
 """Settings of `download`: where the corpus and the evaluation sets come from, and their size."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
 from stages.core.settings import Count, NonNegative, Profile, Section, Seed, Share
+from stages.corpus.evaluation_sets import KINDS, Kind
 
 Style = Literal["noto", "twemoji", "openmoji", "noto-v1", "fluent-emoji-flat"]
 Captions = Literal["first", "draw"]
@@ -131,7 +132,10 @@ class CC3M(Section):
 class Table(Section):
     """Pairs of a table of the user's own (`download.source: table`); further columns are known attributes."""
 
-    path: Place = Field(description="csv, tsv (with header), jsonl or parquet file; may name $VARIABLES")
+    path: Place = Field(
+        description="csv, tsv (with header), jsonl or parquet file, or a folder of metadata.jsonl or of parquet files; "
+        "may name $VARIABLES"
+    )
     image: str = Field(
         default="image", description="column of image files, relative to the table's folder, or of image bytes"
     )
@@ -167,6 +171,20 @@ class Wds(Section):
         return self
 
 
+class OwnSet(Section):
+    """An evaluation set under a name of its own: what it is for, and what its images are grouped by."""
+
+    path: Place = Field(
+        description="table, folder with metadata.jsonl or parquet files, or folder of tars (also CLIP_benchmark's)"
+    )
+    kind: Kind = Field(
+        description="retrieval: by captions; persons: people without any cue for labels; objects: classes, no persons"
+    )
+    attributes: list[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]] = Field(
+        default=[], description="columns that images are grouped by, beside gender, skin_tone, age and ethnicity"
+    )
+
+
 class Download(Section):
     """Corpus and evaluation sets: source and size."""
 
@@ -177,8 +195,9 @@ class Download(Section):
     cc3m: CC3M | None = Field(default=None, description="the url list, where it is the source")
     table: Table | None = Field(default=None, description="the user's table, where it is the source")
     wds: Wds | None = Field(default=None, description="the user's WebDataset folder, where it is the source")
-    evaluation: dict[str, Place] = Field(
-        default={}, description="evaluation sets: a benchmark and its folder, or a name and a table or folder of tars"
+    evaluation: dict[str, Place | OwnSet] = Field(
+        default={},
+        description="evaluation sets: a benchmark and its folder, or a name, a table or folder, and its kind",
     )
     occupations: Place | None = Field(
         default=None, description="csv of known shares of women: occupation, women_corpus, women_generator"
@@ -196,9 +215,29 @@ class Download(Section):
         for name in self.evaluation:
             if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
                 raise ValueError(f"evaluation: found the name {name!r}, expected letters, digits, _ and -")
+            self._check_kind(name)
         if self.emoji and (self.evaluation or self.occupations):
             raise ValueError("evaluation, occupations: source 'emoji' brings its own; expected neither")
         return self
+
+    def _check_kind(self, name: str) -> None:
+        """Refuse a name that no kind is known of, and one whose kind is another."""
+        given, known = self.evaluation[name], KINDS.get(name)
+        if isinstance(given, str):
+            if known is None:
+                raise ValueError(
+                    f"evaluation.{name}: found a path alone, expected path and kind ({', '.join(get_args(Kind))}) of "
+                    f"a name that is none of {', '.join(KINDS)}"
+                )
+        elif known not in (None, given.kind):
+            raise ValueError(
+                f"evaluation.{name}: found kind {given.kind}, but sets of this name are {known}; rename it"
+            )
+        elif not re.fullmatch(r"[a-z0-9_]+", name) or name in ("captions", "data", "n", "text", "rb", "probe"):
+            raise ValueError(
+                f"evaluation: found the name {name!r}, expected small letters, digits and _, and none of captions, "
+                "data, n, text, rb, probe, which start other metrics"
+            )
 
 
 class Corpus(Section):

@@ -3,7 +3,8 @@
 `--seed N` evaluates the model that `train` made with that seed on the profile's sets, and writes
 `data/<profile>/scores/<seed>/`: `metrics.json` (flat, finite; keys in `stages/results/registry.py`) and one CSV per
 family of figures by group. `--model` evaluates any CLIP, without training: a folder, or an open_clip name with
-`--pretrained` (or `--random`, to see what weights that know nothing score).
+`--pretrained` (or `--random`, to see what weights that know nothing score). `--models FILE` evaluates many: one folder
+of scores each, `models.csv` of all figures with their intervals, and a page, `models.html`.
 `--seed N --leakage-seeds …` measures LIC alone, over more seeds than the profile's, and prints it.
 
 Several processes (`torchrun`, `accelerate launch`) share the images; the first one computes the metrics.
@@ -35,12 +36,12 @@ from stages.core.progress import progress
 from stages.core.scratch import work_folder
 from stages.core.seeds import uniform
 from stages.core.settings import check_member, load
-from stages.corpus import columns
+from stages.corpus import columns, prompts
 from stages.corpus.attributes import OCCUPATIONS, occupation_column, sensitive_column, sensitive_columns
 from stages.corpus.evaluation_sets import EvalSet, read_set
 from stages.corpus.selection import SAMPLES, SELECTION
 from stages.corpus.shards import Pictures, Shard
-from stages.evaluate import captioning, embed, erasing, leakage, suite, training
+from stages.evaluate import captioning, embed, erasing, leakage, models, training
 from stages.evaluate.features import unit
 from stages.evaluate.groups import CONTRASTS
 from stages.evaluate.scores import Scores
@@ -55,12 +56,18 @@ def main() -> None:
     """Evaluate one model."""
     arguments = _parser().parse_args()
     params = load(Settings, profile=arguments.profile)
+    if arguments.prompts:
+        chosen = params.evaluate.model_copy(update={"prompts": arguments.prompts})
+        params = params.model_copy(update={"evaluate": chosen})
     if arguments.seed is not None:
         check_member("seed", arguments.seed, params.seeds, "seeds")
         model, pretrained = str(params.folder / "models" / str(arguments.seed) / "clip"), None
         out = params.folder / "scores" / str(arguments.seed)
         if not Path(model).is_dir() and arguments.leakage_seeds is None:
             raise missing(f"{model}: no trained model", f"run `dvc repro train@{arguments.seed}`")
+    elif arguments.models is not None:
+        _evaluate_models(arguments, params)
+        return
     else:
         model, pretrained, out = arguments.model, arguments.pretrained, arguments.out
         if out is None:
@@ -73,8 +80,6 @@ def main() -> None:
         _leakage(params, arguments.seed, arguments.leakage_seeds, arguments.out)
         return
     names = arguments.sets or params.evaluate.sets
-    if unknown := [name for name in names if name not in suite.KNOWN_SETS]:
-        raise InputError(f"evaluation set {unknown[0]!r} is not known; expected some of {', '.join(suite.KNOWN_SETS)}")
     with contextlib.ExitStack() as stack:
         sets = [read_set(data / "eval", name) for name in names]
         for evalset in sets:
@@ -89,6 +94,37 @@ def main() -> None:
     if scores is not None:
         with replaced(out) if arguments.seed is not None else owned(out) as folder:
             _write(scores, folder)
+
+
+def _evaluate_models(arguments: argparse.Namespace, params: Settings) -> None:
+    """Evaluate every model of a table on the same sets; those that are done stay when one fails."""
+    out, data = arguments.out, arguments.data or params.folder
+    if out is None:
+        raise InputError("--models needs --out: the folder to write the scores to")
+    listed = models.read(arguments.models)
+    for one in listed:
+        _check_weights(one.model, one.pretrained, random=False)
+        check_owned(out / one.name)
+    names = arguments.sets or params.evaluate.sets
+    occupations = _occupations(data / "occupations.csv")
+    found: dict[str, pd.DataFrame] = {}
+    with contextlib.ExitStack() as stack:
+        sets = [read_set(data / "eval", name) for name in names]
+        for evalset in sets:
+            stack.enter_context(evalset.images)
+        for one in listed:
+            scores = _evaluate(one.model, one.pretrained, sets, occupations, None, None, "", params.evaluate)
+            if scores is not None:
+                with owned(out / one.name) as folder:
+                    _write(scores, folder)
+                found[one.name] = scores.estimates()
+    if found:
+        table = models.compare(found)
+        with written(out / "models.csv") as path:
+            table.to_csv(path, index=False, float_format="%.6g")
+        with written(out / "models.html") as path:
+            path.write_text(models.page(table, names, arguments.prompts or params.evaluate.prompts))
+        print(f"{out / 'models.csv'}, {out / 'models.html'}: {len(found)} models")
 
 
 def _check_weights(model: str, pretrained: str | None, random: bool) -> None:
@@ -185,9 +221,13 @@ def _parser() -> argparse.ArgumentParser:
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--seed", type=int, help="evaluate the trained model of this seed")
     which.add_argument("--model", help="folder of a model, or an open_clip name (RN50, ViT-B-32, hf-hub:…)")
+    which.add_argument(
+        "--models", type=Path, metavar="FILE", help="table of models: name, model, and as known pretrained"
+    )
+    parser.add_argument("--prompts", choices=[*prompts.PRESETS], help="published prompts in place of the profile's")
     parser.add_argument("--pretrained", help="with an open_clip name: a pretrained tag or a checkpoint file")
     parser.add_argument("--random", action="store_true", help="with an open_clip name: untrained weights")
-    parser.add_argument("--sets", nargs="+", metavar="SET", help=f"some of {', '.join(suite.KNOWN_SETS)}")
+    parser.add_argument("--sets", nargs="+", metavar="SET", help="some of those in eval/ of the data")
     parser.add_argument("--data", type=Path, help="folder with eval/ and occupations.csv (default: data/<profile>)")
     parser.add_argument("--profile", help="another profile than the one params.yaml names")
     parser.add_argument("--out", type=Path, help="with --model, --leakage-seeds: folder for metrics.json and tables")
@@ -261,7 +301,8 @@ def _settings(evaluate: Evaluate) -> Options:
         top_k=evaluate.top_k,
         seed=evaluate.seed,
         templates=evaluate.templates,
-        person_templates=evaluate.person_templates,
+        person_templates=prompts.PRESETS[evaluate.prompts].templates if evaluate.prompts else evaluate.person_templates,
+        preset=evaluate.prompts,
     )
 
 
@@ -302,7 +343,7 @@ def _features(
         return _cached(work_folder("features") / f"{_name(shape)}.safetensors", encode, state)
 
     captions = [text for row in evalset.table["captions"] for text in row]
-    needs_captions = evalset.name in suite.RETRIEVAL
+    needs_captions = evalset.kind == "retrieval"
     if needs_captions and not captions:
         raise InputError(f"{evalset.name}: no captions; retrieval needs them")
     texts = (
@@ -310,8 +351,16 @@ def _features(
         if needs_captions and state.is_main_process
         else np.empty((0, 0), np.float32)
     )
-    wants_published = settings.mode == "as_published" or (settings.compare and evalset.name not in suite.OBJECTS)
-    return SetFeatures(evalset.name, evalset.table, images(False), texts, images(True) if wants_published else None)
+    wants_published = settings.mode == "as_published" or (settings.compare and evalset.kind != "objects")
+    return SetFeatures(
+        evalset.name,
+        evalset.table,
+        images(False),
+        texts,
+        images(True) if wants_published else None,
+        evalset.kind,
+        evalset.attributes,
+    )
 
 
 def _cached_texts(encoder: embed.Encoder, texts: Sequence[str], as_published: bool) -> Features:

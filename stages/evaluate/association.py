@@ -24,7 +24,7 @@ Alabdulmohsin et al., ICLR 2024, arXiv 2403.04547 (AB [S], label pairs [P]).
 Pairwise association, logit gaps and drift are made for this project's corpus [D].
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -134,6 +134,62 @@ def label_association(
         null={name: float(np.abs(weights @ figures[name]).max(axis=1).mean()) for name in ("softmax", "argmax")},
         gap_samples=samples["gap"],
     )
+
+
+def largest(logits: ArrayLike, s: ArrayLike) -> float:
+    """Find the largest |AB_r| over the labels by softmax, without interval: one value of many prompts."""
+    scores, one = _checked(logits, s)
+    return float(np.abs(_difference(softmax(scores, axis=1), one)).max())
+
+
+def group_association(
+    logits: ArrayLike,
+    labels: Sequence[str],
+    groups: Mapping[str, NDArray[np.bool_]],
+    draws: int = 1000,
+    permutations: int = 100,
+    seed: int = 0,
+    cluster: ArrayLike | None = None,
+) -> tuple[pd.DataFrame, dict[str, Estimate], float]:
+    """
+    Compare the labels of each of several groups with those of all others.
+
+    Parameters
+    ----------
+    logits : array_like, (N, L)
+        Logit scale × cosine.
+    groups : mapping of str to ndarray of bool, (N,)
+        Two or more; images in none are left out beforehand.
+    permutations : int
+        Of the members of each group, one group at a time, for the null level.
+
+    Returns
+    -------
+    table : DataFrame
+        A row per group and label: group, label, n_1 (in the group), n_0, softmax, softmax_lo, softmax_hi: AB_r of the
+        group against the others.
+    summary : dict of str to Estimate
+        ``max`` and ``mean`` of |AB_r| over groups and labels.
+    null : float
+        Largest over the groups of the mean of max |AB_r| when members are permuted: a lower bound of the level without
+        any bias.
+    """
+    parts, drawn, noise = [], [], []
+    shares = softmax(np.asarray(logits, float), axis=1)
+    for name, members in groups.items():
+        found = label_association(logits, labels, members, draws, permutations, seed, cluster)
+        part = found.table[["label", "n_1", "n_0", "softmax", "softmax_lo", "softmax_hi"]].copy()
+        part.insert(0, "group", name)
+        parts.append(part)
+        drawn.append(np.abs(bootstrap.differences(shares, members, draws, seed, cluster)))
+        noise.append(found.null["softmax"])
+    table = pd.concat(parts, ignore_index=True)
+    size, samples = table["softmax"].abs(), np.hstack(drawn)
+    summary = {
+        "max": _estimate(float(size.max()), samples.max(axis=1)),
+        "mean": _estimate(float(size.mean()), samples.mean(axis=1)),
+    }
+    return table, summary, max(noise)
 
 
 def pair_association(

@@ -103,7 +103,8 @@ class GroupFigures:
     table : DataFrame
         One row a group, ``all`` first: attribute, group, n, value, lo, hi, small (bool: below the stated size).
     spread : DataFrame
-        One row an attribute with two large enough groups: attribute, gap (max − min), lo, hi, worst (value), group.
+        One row an attribute with two large enough groups: attribute, gap (max − min), lo, hi, worst (value), group,
+        ratio (min ÷ max, NaN unless both are ≥ 0 and max > 0), ratio_lo, ratio_hi.
     """
 
     table: pd.DataFrame
@@ -204,6 +205,7 @@ def spread(table: pd.DataFrame, samples: NDArray[np.float64], higher_is_better: 
             continue
         differences = samples[:, index].max(axis=1) - samples[:, index].min(axis=1)
         gap_low, gap_high = bootstrap.interval(differences)
+        ratio = _ratios(value[None, index])[0], *bootstrap.interval(_ratios(samples[:, index]))
         worst = index[np.argmin(value[index]) if higher_is_better else np.argmax(value[index])]
         rows.append(
             {
@@ -213,6 +215,14 @@ def spread(table: pd.DataFrame, samples: NDArray[np.float64], higher_is_better: 
                 "hi": float(gap_high),
                 "worst": float(value[worst]),
                 "group": table["group"][worst],
+                **dict(zip(("ratio", "ratio_lo", "ratio_hi"), map(float, ratio), strict=True)),
             }
         )
-    return pd.DataFrame(rows, columns=pd.Index(["attribute", "gap", "lo", "hi", "worst", "group"]))
+    names = ["attribute", "gap", "lo", "hi", "worst", "group", "ratio", "ratio_lo", "ratio_hi"]
+    return pd.DataFrame(rows, columns=pd.Index(names))
+
+
+def _ratios(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Divide the lowest of each row, (B, G), by the highest: 1 is parity, below .8 the four-fifths rule is broken."""
+    low, high = values.min(axis=1), values.max(axis=1)
+    return np.divide(low, high, out=np.full(len(values), np.nan), where=(low >= 0) & (high > 0))

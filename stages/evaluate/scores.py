@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from stages.corpus.evaluation_sets import ATTRIBUTES
-from stages.evaluate.groups import GroupFigures
+from stages.evaluate.groups import CROSS, GroupFigures
 
 
 @dataclass
@@ -39,11 +38,13 @@ class Scores:
         self.add(key, row["value"], row["lo"], row["hi"])
 
     def spread(self, key: str, figures: GroupFigures) -> None:
-        """Note gap and worst group of the single attributes."""
+        """Note gap, worst group and ratio of the single attributes."""
         for row in figures.spread.to_dict("records"):
-            if row["attribute"] in ATTRIBUTES:
+            if CROSS not in row["attribute"]:
                 self.add(f"{key}.gap.{row['attribute']}", row["gap"], row["lo"], row["hi"])
                 self.add(f"{key}.worst.{row['attribute']}", row["worst"])
+                if key.rpartition(".")[2] != "self_similarity":  # a cosine has no parity
+                    self.add(f"{key}.ratio.{row['attribute']}", row["ratio"], row["ratio_lo"], row["ratio_hi"])
 
     def tabulate(self, name: str, table: pd.DataFrame, **where: str | int) -> None:
         """Append rows to a table, with columns that say what they belong to."""

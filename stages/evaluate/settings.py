@@ -8,9 +8,7 @@ from stages.core.settings import Count, Positive, Profile, Section, Seed, View
 from stages.corpus.attributes import GROUPS, Attribute
 from stages.corpus.schedule import Scheduled
 
-EvaluationSet = Literal[
-    "people", "phase", "coco_gender", "coco", "portraits", "fairface", "utkface", "miap", "objects", "imagenet"
-]
+EvaluationSet = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 
 
 class Leakage(Section):
@@ -71,6 +69,10 @@ class Evaluate(Section):
     )
     person_templates: Annotated[list[str], Field(min_length=1)] = Field(
         description="prompts of persons and occupations, in the same form"
+    )
+    prompts: Literal["clip_fairface", "webli"] | None = Field(
+        default=None,
+        description="published prompts of persons, in place of person_templates and of our words of groups",
     )
     meteor: bool = Field(default=False, description="captions: also METEOR 1.5, which needs Java")
     erase: Erase = Field(default=Erase(), description="counterweights after training")

@@ -1,7 +1,7 @@
 """Which metric is taken on which set; arrays and tables in, metrics and tables out.
 
-Three kinds of set: `RETRIEVAL` (images with captions and persons), `PERSONS` (persons without any cue for the labels)
-and `OBJECTS` (classes, no persons). A set whose column `part` has several values is measured part by part.
+Three kinds of set: ``retrieval`` (images with captions and persons), ``persons`` (persons without any cue for the
+labels) and ``objects`` (classes, no persons). A set whose column `part` has several values is measured part by part.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from stages.corpus import prompts
-from stages.corpus.evaluation_sets import ATTRIBUTES, CAPTIONED
+from stages.corpus.evaluation_sets import ATTRIBUTES, KINDS, Kind
 from stages.evaluate import (
     association,
     bootstrap,
@@ -32,14 +32,9 @@ from stages.evaluate import (
     zero_shot,
 )
 from stages.evaluate.features import mean_direction, unit
-from stages.evaluate.groups import CONTRASTS, Group, GroupFigures, contrast, means, partition
+from stages.evaluate.groups import CONTRASTS, CROSS, Group, GroupFigures, contrast, means, partition
 from stages.evaluate.scores import Scores
 from stages.evaluate.training import Rows
-
-RETRIEVAL = CAPTIONED
-PERSONS = ("portraits", "fairface", "utkface", "miap")
-OBJECTS = ("objects", "imagenet")
-KNOWN_SETS = (*RETRIEVAL, *PERSONS, *OBJECTS)
 
 Array = NDArray[np.float64]
 
@@ -62,6 +57,8 @@ class Options:
         Groups with fewer images are flagged, and kept out of gaps.
     templates, person_templates : sequence of str
         Prompts of objects, and of persons and occupations.
+    preset : str, optional
+        One of `prompts.PRESETS`, for the words of groups.
     """
 
     mode: Literal["corrected", "as_published"] = "corrected"
@@ -73,6 +70,7 @@ class Options:
     seed: int = 0
     templates: Sequence[str] = ("a photo of {}",)
     person_templates: Sequence[str] = ("a photo of {}",)
+    preset: str | None = None
 
 
 @dataclass(frozen=True)
@@ -83,13 +81,17 @@ class SetFeatures:
     Attributes
     ----------
     name : str
-        One of `KNOWN_SETS`.
+        E.g. ``"people"``; starts the keys of its metrics.
     images : ndarray, (N, D)
         Not normalised, row by row as in the table.
     captions : ndarray, (T, D)
         Not normalised; the captions of the first image, of the second, …; empty where the kind of set needs none.
     as_published : ndarray, (N, D), optional
         Images as the published code encodes them (defects e and f).
+    kind : str
+        ``retrieval``, ``persons`` or ``objects``; by default, that of the name.
+    attributes : tuple of str
+        Columns that images are grouped by.
     """
 
     name: str
@@ -97,6 +99,8 @@ class SetFeatures:
     images: NDArray[np.float32]
     captions: NDArray[np.float32]
     as_published: NDArray[np.float32] | None = None
+    kind: Kind | None = None
+    attributes: tuple[str, ...] = ATTRIBUTES
 
     @property
     def cluster(self) -> NDArray[np.intp]:
@@ -107,7 +111,13 @@ class SetFeatures:
         """Take some of the images, without captions."""
         old = None if self.as_published is None else self.as_published[rows]
         return SetFeatures(
-            self.name, self.table.loc[rows].reset_index(drop=True), self.images[rows], self.captions[:0], old
+            self.name,
+            self.table.loc[rows].reset_index(drop=True),
+            self.images[rows],
+            self.captions[:0],
+            old,
+            self.kind,
+            self.attributes,
         )
 
 
@@ -150,10 +160,11 @@ class Suite:
         self.scores.add("logit_scale", self.logit_scale)
         for features in sets:
             self.scores.add(f"n.{features.name}", len(features.table))
-            if features.name in RETRIEVAL:
+            kind = features.kind or KINDS[features.name]
+            if kind == "retrieval":
                 self._retrieval(features)
                 self._recognition(features, features.name)
-            elif features.name in PERSONS:
+            elif kind == "persons":
                 for part, prefix, chosen in _parts(features):
                     self._persons(chosen, part, prefix)
             else:
@@ -174,7 +185,7 @@ class Suite:
         return np.stack([mean_direction(rows) for rows in embedded])
 
     def _contrast_prompts(self, attribute: str) -> tuple[Array, Array]:
-        one, zero = prompts.contrast(attribute, self.settings.person_templates)
+        one, zero = prompts.contrast(attribute, self.settings.person_templates, self.settings.preset)
         embedded = self._prompts([*one, *zero])
         return embedded[: len(one)], embedded[len(one) :]
 
@@ -208,7 +219,7 @@ class Suite:
     # Retrieval
 
     def _retrieval(self, features: SetFeatures) -> None:
-        groups = partition(features.table, ATTRIBUTES)
+        groups = partition(features.table, features.attributes)
         raw = self._images(features)
         images = unit(raw, "images") if self.settings.mode == "corrected" else published.normalised_by_first(raw)
         texts, owner, number = _captions(features)
@@ -241,7 +252,7 @@ class Suite:
     def _persons(self, features: SetFeatures, part: str, prefix: str) -> None:
         self._recognition(features, prefix, part)
         images = unit(self._images(features), "images")
-        groups = partition(features.table, ATTRIBUTES)
+        groups = partition(features.table, features.attributes)
         self._similarity_and_preference(features, images, groups, part, prefix)
         for attribute in CONTRASTS:
             one, zero = contrast(features.table, attribute)
@@ -250,6 +261,10 @@ class Suite:
                 rows = one | zero
                 cluster = bootstrap.numbered(features.cluster[rows])
                 self._association(features.name, images[rows], one[rows], cluster, attribute, part, f"{prefix}.{infix}")
+        for attribute in features.attributes:
+            own = [group for group in groups if group.attribute == attribute and group.n >= self.settings.min_group]
+            if attribute not in CONTRASTS and len(own) > 1:
+                self._group_association(features, images, own, part, f"{prefix}.{attribute}.")
         if (features.table["ethnicity"] != "").any():
             self._harm(features, images, groups, part, prefix)
 
@@ -327,6 +342,33 @@ class Suite:
         corpus, generator = (np.asarray(pd.to_numeric(table[f"women_{of}"]), float) for of in ("corpus", "generator"))
         return [str(name) for name in table["occupation"]], corpus, generator
 
+    def _group_association(
+        self, features: SetFeatures, images: Array, groups: list[Group], part: str, prefix: str
+    ) -> None:
+        """Compare each group of an attribute with all others."""
+        rows = np.any([group.members for group in groups], axis=0)
+        labels, *_ = self._labels()
+        embedded = self._classes(labels, self.settings.person_templates)
+        table, summary, null = association.group_association(
+            self.logit_scale * np.asarray(images[rows] @ embedded.T, float),
+            labels,
+            {group.value: group.members[rows] for group in groups},
+            self.settings.draws,
+            seed=self.settings.seed,
+            cluster=bootstrap.numbered(features.cluster[rows]),
+        )
+        for name, estimate in summary.items():
+            self.scores.add(f"{prefix}ab.{name}", *estimate)
+        self.scores.add(f"{prefix}ab.null", null)
+        attribute = groups[0].attribute
+        self.scores.tabulate("group_association", table, set=features.name, part=part, attribute=attribute)
+
+    def _over_prompts(self, key: str, values: Sequence[float]) -> None:
+        """Note the lowest and the highest value that one prompt, or pair of prompts, alone gives."""
+        if len(values) > 1:
+            self.scores.add(f"{key}.prompts.lowest", min(values))
+            self.scores.add(f"{key}.prompts.highest", max(values))
+
     def _association(
         self,
         name: str,
@@ -346,6 +388,11 @@ class Suite:
             self.scores.add(f"{prefix}ab.{infix}max", *found.maximum[kind])
             self.scores.add(f"{prefix}ab.{infix}mean", *found.mean[kind])
             self.scores.add(f"{prefix}ab.{infix}null", found.null[kind])
+        alone = [
+            association.largest(self.logit_scale * np.asarray(images @ self._classes(labels, [one]).T, float), s)
+            for one in self.settings.person_templates
+        ]
+        self._over_prompts(f"{prefix}ab.max", alone)
         table = found.table
         if attribute == "gender" and corpus is not None:
             table = table.assign(women_corpus=corpus, women_generator=generator)
@@ -478,14 +525,16 @@ class Suite:
         self.scores.add(f"n.{features.name}.classes", len(labels))
         self.scores.tabulate("zero_shot", zero_shot.by_class(scored["acc1"], target, labels), set=features.name)
         prefix = "" if features.name == "objects" else f"{features.name}."
-        pairs = {attribute: prompts.contrast(attribute, self.settings.person_templates) for attribute in CONTRASTS}
+        s = self.settings
+        pairs = {attribute: prompts.contrast(attribute, s.person_templates, s.preset) for attribute in CONTRASTS}
         for name, (ones, zeros) in {**pairs, "gender.bare": prompts.BARE_GENDER}.items():
             one, zero = self._prompts(ones), self._prompts(zeros)
-            s = self.settings
             bias = representation.representation_bias(images, zero, one, s.draws, s.seed, features.cluster)
             self.scores.add(f"{prefix}rb.{name}", *bias.bias)
             self.scores.add(f"{prefix}rb.{name}.share", *bias.share)
             self.scores.add(f"{prefix}rb.{name}.margin", *bias.margin)
+            self._over_prompts(f"{prefix}rb.{name}.share", bias.by_pair[:, 0].tolist())
+            self._over_prompts(f"{prefix}rb.{name}.margin", (images @ (zero - one).T).mean(axis=0).tolist())
             rows = pd.DataFrame({"first": zeros, "second": ones, "n": bias.n})
             rows[["share", "lo", "hi"]] = bias.by_pair
             self.scores.tabulate("representation", rows, set=features.name, attribute=name.partition(".")[0])
@@ -517,7 +566,7 @@ def _captions(features: SetFeatures) -> tuple[Array, NDArray[np.int64], NDArray[
 
 
 def _single(groups: Sequence[Group]) -> list[Group]:
-    return [group for group in groups if group.attribute in ATTRIBUTES]
+    return [group for group in groups if CROSS not in group.attribute]
 
 
 def _stereotypes(labels: Sequence[str], share: Array | None) -> list[tuple[str, str]]:

@@ -12,7 +12,7 @@ left out.
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from stages.results.details import Estimate
@@ -71,6 +71,8 @@ class Entry:
     worst : str
         ``lowest`` or ``highest``, where it is measured by group as well: adds ``.gap.{attribute}`` (largest difference
         between groups) and ``.worst.{attribute}`` (of the group with the lowest or highest).
+    prompts : bool
+        Whether its range over prompts is stated: adds ``.prompts.lowest`` and ``.prompts.highest``.
     table : tuple of str
         What the figure by group is called in tables/groups.csv (and, after ``published.``, in published.csv).
     """
@@ -86,6 +88,7 @@ class Entry:
     headline: Kind | None = None
     worst: Literal["", "lowest", "highest"] = ""
     table: tuple[str, ...] = ()
+    prompts: bool = False
 
     @property
     def range(self) -> str:
@@ -126,8 +129,8 @@ def _association(infix: str, name: str, of: str, unit: str) -> tuple[Entry, ...]
     return (
         Entry(
             f"{key}max", f"association bias{name}",
-            f"largest |difference in {of}|, women − men",
-            unit, SHARE, "lower", Level(f"{key}null"), headline=None if infix else "bias"
+            f"largest |difference in {of}|, women − men (of other attributes: a group − the others)",
+            unit, SHARE, "lower", Level(f"{key}null"), headline=None if infix else "bias", prompts=not infix
         ),
         Entry(
             f"{key}mean", f"mean association bias{name}",
@@ -229,7 +232,7 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
         Entry(
             "[{set}.]rb.{attribute}.margin", "representation bias, margin",
             "mean difference of neutral images' cosines to prompts of men (lighter) and of women (darker skin)",
-            "cosine", (-2, 2), "zero", 0.0, headline="bias"
+            "cosine", (-2, 2), "zero", 0.0, headline="bias", prompts=True
         ),
         Entry(
             "[{set}.]rb.{attribute}", "representation bias",
@@ -239,7 +242,7 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
         Entry(
             "[{set}.]rb.{attribute}.share", "preference of neutral images",
             "share of neutral images that prefer the prompts of men (lighter skin)",
-            "share of images", SHARE, "half"
+            "share of images", SHARE, "half", prompts=True
         ),
         Entry(
             "[{set}.]rb.gender.bare.margin", "representation bias by bare labels, margin",
@@ -478,7 +481,7 @@ _FIELDS = {
     "captioner": r"\w+",
     "gender": r"woman|man",
     "set": r"(?!captions\.|data\.|n\.)[a-z0-9_]+(?:\.(?:unseen|seen|train|val|test))?",
-    "attribute": r"gender|skin_tone|age|ethnicity",
+    "attribute": r"[a-z][a-z0-9_]*",  # gender, skin_tone, age, ethnicity, and what users group their sets by
     "marked": r"gender|age|ethnicity",
     "kind": r"non_human|crime",
     "k": r"\d+",
@@ -491,11 +494,35 @@ _SAID = {
 
 
 def derived(entry: Entry) -> tuple[Entry, ...]:
-    """Derive gap and worst group of a metric that is measured by group as well."""
+    """Derive gap, ratio and worst group of a metric that is measured by group, and its range over prompts."""
+    if entry.prompts:
+        return tuple(
+            replace(
+                entry,
+                key=f"{entry.key}.prompts.{end}",
+                name=f"{entry.name}, {end} over prompts",
+                meaning=f"the {end} that one prompt, or pair of prompts, alone gives: {entry.meaning}",
+                headline=None,
+                prompts=False,
+                better="none",
+            )
+            for end in ("lowest", "highest")
+        )
     if not entry.worst:
         return ()
     low, high = entry.span
+    ratio = Entry(
+        f"{entry.key}.ratio.{{attribute}}",
+        f"ratio in {entry.name}",
+        f"quotient of the lowest and the highest {_bare(entry.name)} of the groups of at least evaluate.min_group "
+        "images; the four-fifths rule asks for .8",
+        "ratio",
+        SHARE,
+        "higher",
+        best="1: parity",
+    )
     return (
+        *([ratio] if low >= 0 else []),
         Entry(
             f"{entry.key}.gap.{{attribute}}",
             f"gap in {entry.name}",

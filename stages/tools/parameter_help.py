@@ -59,8 +59,10 @@ def _lines(block: dict[str, Any], blocks: dict[str, Any], prefix: str) -> Iterat
 
 
 def _references(field: dict[str, Any]) -> list[str]:
-    """Name the blocks that a field is, holds a list of, or may be."""
-    parts = [field, field.get("items", {}), *field.get("anyOf", [])]
+    """Name the blocks that a field is, holds a list of, may be, or names."""
+    named = field.get("additionalProperties")
+    every = [field, field.get("items", {}), named if isinstance(named, dict) else {}]
+    parts = [part for one in every for part in (one, *one.get("anyOf", []))]
     return [part["$ref"].rpartition("/")[2] for part in parts if "$ref" in part]
 
 

@@ -20,6 +20,7 @@ from stages.core.atomic import written
 from stages.core.errors import InputError, run
 from stages.core.settings import Merged, NonNegative, Profile, Section, Seed, Share
 from stages.corpus import tables
+from stages.corpus.attributes import GROUPS
 from stages.download.settings import Download
 from stages.evaluate.settings import Evaluate
 from stages.generate.settings import Generate
@@ -103,6 +104,12 @@ class Params(Profile):
             raise ValueError(
                 f"generate.source: found {self.generate.source!r}, which needs real drawings of the generator's "
                 "world: download.source emoji with download.emoji.oracle true; or set it to diffusion"
+            )
+        known = (*GROUPS, *self.annotate.columns)
+        if other := [name for name in self.balance.attributes if name not in known]:
+            raise ValueError(
+                f"balance.attributes: found {other[0]}, expected some of those annotated: {', '.join(known)} (others: "
+                "annotate.columns)"
             )
         if self.balance.filter.quantile and self.annotate.similarity is None:
             raise ValueError(

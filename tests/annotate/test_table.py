@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,12 +9,28 @@ from stages.annotate.table import (
     attribute_rows,
     decode,
     encode,
+    further_groups,
+    group_fields,
     groups_of_captions,
     groups_of_metadata,
     targets,
 )
 from stages.core.errors import InputError
 from stages.corpus.attributes import OCCUPATIONS
+
+
+def test_a_column_of_the_corpus_makes_a_group_of_each_value(tmp_path: Path) -> None:
+    pd.DataFrame({"age": ["20-29", "70+", "unknown", "20-29"], "one": "x"}).to_parquet(tmp_path / "samples.parquet")
+    found = further_groups(tmp_path / "samples.parquet", ["age"])
+    assert found == {"age": ["20-29", "70+"]}
+    assert [(field.name, field.metadata[b"group"]) for field in group_fields(found)] == [
+        ("s_age_20-29", b"20-29"),
+        ("s_age_70+", b"70+"),
+    ]
+    with pytest.raises(InputError, match=r"no column region \(annotate\.columns"):
+        further_groups(tmp_path / "samples.parquet", ["region"])
+    with pytest.raises(InputError, match="column one: found 1 values"):
+        further_groups(tmp_path / "samples.parquet", ["one"])
 
 
 def test_groups_of_metadata() -> None:

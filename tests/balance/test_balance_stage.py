@@ -7,8 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from stages.annotate.table import group_fields
 from stages.balance.__main__ import main
 from stages.core.errors import InputError
 from stages.core.scratch import VARIABLE
@@ -251,6 +254,33 @@ def test_intersections_are_balanced_too(balance) -> None:
 def test_selection_does_not_depend_on_the_run(balance) -> None:
     first = (balance() / "selection.parquet").read_bytes()
     assert (balance() / "selection.parquet").read_bytes() == first
+
+
+def test_ages_in_eight_groups_are_balanced_like_ours(balance: Callable[..., Path]) -> None:
+    folder = balance(alpha=0.0, method="none")
+    path = folder / "attributes.parquet"
+    table = pq.read_table(path)
+    rows = table.to_pandas()
+    rng = np.random.default_rng(1)
+    age = rng.choice(9, len(rows), p=[0.04, 0.06, 0.2, 0.16, 0.12, 0.08, 0.08, 0.06, 0.2])  # the last: unknown
+    old = rows[occupation_column("judge")].to_numpy() & (rng.random(len(rows)) < 0.7)
+    age = np.where((rows["source"] == "synthetic") | (age == 8), 8, np.where(old, 7, age))
+    fields = group_fields({"age": [f"{start}0s" for start in range(8)]})
+    for number, field in enumerate(fields):
+        table = table.append_column(field, pa.array(age == number))
+    pq.write_table(table, path)
+    changes = {"attributes": ["gender", "age"], "target": {"gender": "equal", "age": "equal"}, "eps_r": 0.005}
+    found = content(balance(alpha=0.0, eps_d=0.005, **changes))
+    shares = {name: found["groups"][name] for name in found["groups"] if name.startswith("age:")}
+    assert len(shares) == 8
+    mean = np.mean([share["realised"] for share in shares.values()])
+    assert all(abs(share["realised"] - mean) < 0.012 for share in shares.values())
+    assert max(share["before"] for share in shares.values()) > 2 * min(share["before"] for share in shares.values())
+    selection = pd.read_parquet(folder / "selection.parquet")
+    kept = selection.loc[selection["copies"] > 0, "key"]
+    real = pd.DataFrame({"key": rows["key"], "age": age})[(rows["source"] == "real").to_numpy()].set_index("key")
+    counted = real.loc[kept, "age"].value_counts(normalize=True)
+    assert counted[7] == pytest.approx(shares["age:70s"]["realised"], abs=1e-9)
 
 
 @pytest.mark.parametrize(

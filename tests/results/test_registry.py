@@ -61,7 +61,7 @@ def test_parts_and_other_attributes(key, template):
 
 @pytest.mark.parametrize(
     "key",
-    ["people", "people.t2i.r", "captions.unknown", "people.t2i.r5.gap.shoe_size", "data.rb.later", "rb.gender.lo"],
+    ["people", "people.t2i.r", "captions.unknown", "people.t2i.r5.gap.Shoe size", "data.rb.later", "rb.gender.lo"],
 )
 def test_unknown_keys_are_refused(key):
     with pytest.raises(KeyError, match="not in the registry"):

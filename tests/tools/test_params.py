@@ -4,15 +4,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
 
 import pytest
 import yaml
 
 from stages.core.errors import InputError
 from stages.core.settings import load_section
-from stages.evaluate.settings import EvaluationSet
-from stages.evaluate.suite import KNOWN_SETS
 from stages.tools import params
 
 ROOT = Path(__file__).parents[2]
@@ -39,7 +36,7 @@ def scaled(project: Project) -> Project:
     return make
 
 
-@pytest.mark.parametrize("profile", ["smoke", "emoji", "cc3m"])
+@pytest.mark.parametrize("profile", ["smoke", "emoji", "cc3m", "example"])
 def test_every_profile_is_valid(profile: str) -> None:
     loaded = params.load(ROOT, profile)
     assert loaded.profile == profile
@@ -55,7 +52,7 @@ def test_every_profile_is_valid(profile: str) -> None:
         ("contamination.alpha", float("nan"), ["contamination.alpha"]),
         ("contamination.alpa", 0.5, ["contamination.alpa", "unknown key", "known: alpha"]),
         ("contamination", 3, ["contamination", "found 3"]),
-        ("profile", "huge", ["profile", "found 'huge'", "cc3m, emoji, smoke"]),
+        ("profile", "huge", ["profile", "found 'huge'", "cc3m, emoji, example, smoke"]),
         ("balance.target", "even", ["balance.target", "found 'even'", "equal"]),
         ("balance.target", {"gender": {"woman": 2}}, ["balance.target"]),
         (
@@ -134,8 +131,17 @@ def test_sets_of_a_users_corpus_are_those_of_its_evaluation(scaled: Callable[...
         params.load(scaled(download={**mine, "evaluation": {"people": "people.csv"}}))
 
 
-def test_a_set_of_the_profile_is_one_that_evaluate_knows() -> None:
-    assert sorted(get_args(EvaluationSet)) == sorted(KNOWN_SETS)
+def test_a_set_of_ones_own_has_a_kind(scaled: Callable[..., Path]) -> None:
+    mine = {"source": "table", "resolution": 64, "seed": 0, "table": {"path": "mine.csv"}}
+    own = {**mine, "evaluation": {"faces": {"path": "faces.csv", "kind": "persons"}}}
+    changes = {"download": own, "evaluate.sets": ["faces"], "caption.captioners": []}
+    assert params.load(scaled(**changes)).evaluate.sets == ["faces"]
+
+
+def test_an_attribute_of_the_corpus_can_be_balanced(project: Project) -> None:
+    root = project(**{"balance.attributes": ["gender", "age"]})
+    with pytest.raises(InputError, match=r"balance\.attributes: found age, expected some of those annotated"):
+        params.load(root)
 
 
 def test_marginals_are_looked_for_in_the_projects_folder(project: Project) -> None:

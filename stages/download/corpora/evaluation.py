@@ -1,7 +1,7 @@
 """Evaluation sets of a user's own: a table of images, captions and attributes, or a folder of WebDataset tars."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,20 @@ from stages.corpus.images import UnreadableError, kept
 from stages.corpus.text import decode, parse
 from stages.download.benchmarks.layout import Row, load_image, read_text
 from stages.download.corpora import fields, wds
+from stages.download.corpora.paths import METADATA
 
 CAPTION = re.compile(r"captions?(_\d+)?")
 CLASSES = "classnames.txt"
+
+
+def table_in(path: Path) -> Path:
+    """Find the table of a folder that has one (`paths.METADATA`); else the path itself."""
+    return next((path / name for name in METADATA if (path / name).is_file()), path)
+
+
+def is_table(path: Path) -> bool:
+    """Tell a table from a folder of tars; a folder of parquet files is one, unless tars lie beside them."""
+    return not path.is_dir() or (any(path.glob("*.parquet")) and not any(path.glob("*.tar")))
 
 
 def read(path: Path, captioned: bool = False) -> Iterator[Row]:
@@ -25,8 +36,8 @@ def read(path: Path, captioned: bool = False) -> Iterator[Row]:
     Parameters
     ----------
     path : Path
-        csv, tsv, jsonl or parquet: ``image`` (file, relative to the table's folder, or bytes), and as known ``key``
-        (else the number of the row), ``caption``, ``caption_2``, … (or a list ``captions``), the columns of
+        csv, tsv, jsonl or parquet: ``image`` or ``file_name`` (relative to the table's folder, or bytes), and as known
+        ``key`` (else the number of the row), ``caption``, ``caption_2``, … (or a list ``captions``), the columns of
         `stages.corpus.evaluation_sets`, and others, which are kept as text.
     captioned : bool
         Whether the set is of no use without captions.
@@ -43,7 +54,8 @@ def read(path: Path, captioned: bool = False) -> Iterator[Row]:
         read, a key is illegal or comes twice, or a row has no caption where others have; names the row.
     """
     names = tables.columns(path)
-    if "image" not in names:
+    image = next((name for name in ("image", "file_name") if name in names), None)
+    if image is None:
         raise InputError(f"{path}: no column image (found: {tables.shown(names)}); rename the column of the images")
     said = [name for name in names if CAPTION.fullmatch(name)]
     if captioned and not said:
@@ -54,11 +66,11 @@ def read(path: Path, captioned: bool = False) -> Iterator[Row]:
     for number, row in enumerate(tables.rows(path), 1):
         where = f"{path}: row {number}"
         captions = [text for name in said for text in fields.captions(row[name], f"{where}: column {name}")]
-        known = {name: _known(name, row[name], where) for name in names if name not in (*said, "image", "key")}
-        yield {"key": _key(row, number), **known, "captions": captions}, *_image(row["image"], path, where)
+        known = {name: _known(name, row[name], where) for name in names if name not in (*said, image, "key")}
+        yield {"key": _key(row, number), **known, "captions": captions}, *_image(row[image], path, where)
 
 
-def read_tars(folder: Path, captioned: bool = False) -> Iterator[Row]:
+def read_tars(folder: Path, captioned: bool = False, attributes: Sequence[str] = ()) -> Iterator[Row]:
     """
     Read a folder of WebDataset tars, or its folder `test`: CLIP_benchmark's layout.
 
@@ -69,6 +81,8 @@ def read_tars(folder: Path, captioned: bool = False) -> Iterator[Row]:
         `classnames.txt` of the folder, from 0) and ``json`` (columns of `stages.corpus.evaluation_sets`).
     captioned : bool
         Whether the set is of no use without captions.
+    attributes : sequence of str
+        Further fields of ``json`` that are read.
 
     Yields
     ------
@@ -90,14 +104,16 @@ def read_tars(folder: Path, captioned: bool = False) -> Iterator[Row]:
                 if suffix is None:
                     raise InputError(f"{where}: {wds.NO_IMAGE}; make the shard again")
                 known = {name: wds.read(file, part) for name, part in sample.items() if name in ("txt", "cls", "json")}
-                row = _of_members(known, names, where)
+                row = _of_members(known, names, where, attributes)
                 if captioned and not row["captions"]:
                     raise InputError(f"{where}: no caption (member txt); this set is measured by its captions")
                 key = wds.key_of(tar, given, prefix=len(tars) > 1)
                 yield {"key": key, **row}, *_kept(wds.read(file, sample[suffix]), f"{where}: member {suffix}")
 
 
-def _of_members(members: Mapping[str, bytes], names: list[str], where: str) -> dict[str, Any]:
+def _of_members(
+    members: Mapping[str, bytes], names: list[str], where: str, attributes: Sequence[str]
+) -> dict[str, Any]:
     row: dict[str, Any] = {"captions": []}
     try:
         texts = {name: decode(data) for name, data in members.items()}
@@ -106,7 +122,8 @@ def _of_members(members: Mapping[str, bytes], names: list[str], where: str) -> d
         raise InputError(f"{where}: a member cannot be read ({error}); make the shard again") from None
     if not isinstance(fields_of, dict):
         raise InputError(f"{where}: member json: found {fields.shown(fields_of)}, expected an object {{…}}")
-    row |= {name: _known(name, fields_of[name], where) for name in TEXT_COLUMNS[1:] if name in fields_of}
+    chosen = (*TEXT_COLUMNS[1:], *attributes)
+    row |= {name: _known(name, fields_of[name], where) for name in chosen if name in fields_of}
     if "txt" in texts:
         row["captions"] = [line.strip() for line in texts["txt"].splitlines() if line.strip()]
     if "cls" in texts:
@@ -162,7 +179,8 @@ def _known(name: str, value: Any, where: str) -> str:
 def _image(value: Any, path: Path, where: str) -> tuple[str, bytes]:
     name, data = fields.image(value, f"{where}: column image")
     if data is None:
-        return load_image(path.parent / name, where) if name else _no_image(where)
+        base = path if path.is_dir() else path.parent
+        return load_image(base / name, where) if name else _no_image(where)
     return _kept(data, f"{where}: image {name}")
 
 

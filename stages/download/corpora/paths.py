@@ -6,6 +6,27 @@ from pathlib import Path
 
 from stages.core.errors import InputError, missing
 
+METADATA = ("metadata.jsonl", "metadata.csv", "metadata.parquet")  # of Hugging Face's folders of images
+
+
+def find_table(place: str, key: str) -> Path:
+    """
+    Find a table: a file, a folder with one of `METADATA`, or a folder of parquet files, which are one table.
+
+    Raises
+    ------
+    InputError
+        If nothing is there, or no table in the folder.
+    """
+    path = find(place, key)
+    if not path.is_dir():
+        return path
+    if known := next((path / name for name in METADATA if (path / name).is_file()), None):
+        return known
+    if any(path.glob("*.parquet")):
+        return path
+    raise InputError(f"{key}: {path}: a folder without {', '.join(METADATA)} or .parquet files; name a file in it")
+
 
 def find(place: str, key: str, file: bool = False) -> Path:
     """

@@ -84,7 +84,7 @@ class TableSource:
         with pq.ParquetFile(self.ordered, memory_map=False) as file:
             first, last = bounds(file.metadata.num_rows, self.shards, shard)
             for row in _slice(file, first, last):
-                path = self.path.parent / row["image"]["path"]
+                path = (self.path if self.path.is_dir() else self.path.parent) / row["image"]["path"]
                 yield Entry(
                     key=row["key"],
                     where=f"{self.path}: row with key {row['key']}: image {path}",

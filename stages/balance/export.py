@@ -1,0 +1,191 @@
+"""What other programs read of a balanced table: weights, DataComp's list of uids, open_clip's csv, filtered tars.
+
+`weights.parquet` (key, weight, kept) is for samplers that weigh; the others hold the whole rows that realise weights.
+"""
+
+import json
+import re
+import tarfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from stages.balance.table import BalanceReport
+from stages.core.atomic import check_owned, owned, written
+from stages.core.errors import InputError
+from stages.corpus.attributes import known_value
+
+UID = re.compile(r"[0-9a-fA-F]{32}")
+
+
+def uids(keys: Sequence[str], where: str) -> np.ndarray:
+    """
+    Write uids as DataComp's resharder reads them.
+
+    Parameters
+    ----------
+    keys : sequence of str
+        32 hexadecimal digits each.
+
+    Returns
+    -------
+    ndarray of two uint64, (N,)
+        Upper and lower half of each, sorted.
+
+    Raises
+    ------
+    InputError
+        If one is no uid.
+    """
+    if wrong := next((key for key in keys if not UID.fullmatch(key)), None):
+        raise InputError(f"{where}: found {wrong!r}, expected DataComp's uid of 32 hexadecimal digits; name its column")
+    halves = [(int(key[:16], 16), int(key[16:], 16)) for key in keys]
+    return np.sort(np.array(halves, np.dtype("u8,u8")))
+
+
+def open_clip_csv(images: Iterable[str], captions: Iterable[str]) -> pd.DataFrame:
+    """Name images and captions as open_clip_train's --train-data expects them: filepath, title, tab between."""
+    return pd.DataFrame({"filepath": list(images), "title": [" ".join(str(text).split()) for text in captions]})
+
+
+def filter_tar(source: Path, keys: set[str], out: Path) -> set[str]:
+    """
+    Copy the samples of a tar whose key is among `keys`, member by member as they come: nothing is held.
+
+    Parameters
+    ----------
+    keys : set of str
+        The member's path up to the first dot of its name, WebDataset's rule.
+
+    Returns
+    -------
+    set of str
+        The keys that were there.
+
+    Raises
+    ------
+    InputError
+        If the tar cannot be read.
+    """
+    found = set()
+    try:
+        with tarfile.open(source, "r|") as reader, tarfile.open(out, "w|") as writer:
+            for member in reader:
+                folder, slash, name = member.name.removeprefix("./").rpartition("/")
+                key = f"{folder}{slash}{name.partition('.')[0]}"
+                if member.isfile() and key in keys:
+                    found.add(key)
+                    writer.addfile(member, reader.extractfile(member))
+    except (tarfile.TarError, EOFError) as error:
+        raise InputError(f"{source}: not a readable tar ({error}); obtain it again") from None
+    return found
+
+
+KINDS = ("uids", "csv", "tars")
+
+
+@dataclass(frozen=True)
+class Exports:
+    """
+    What is asked for beside the weights.
+
+    Attributes
+    ----------
+    places : mapping
+        File or folder of each of `KINDS` that is wanted.
+    key, image, caption : str
+        Columns of the table.
+    tars : Path or None
+        Folder of the tars to copy from.
+    """
+
+    places: Mapping[str, Path]
+    key: str | None
+    image: str
+    caption: str
+    tars: Path | None
+
+    def check(self, out: Path) -> None:
+        """
+        Refuse what would fail after the work.
+
+        Raises
+        ------
+        InputError
+            If a kind is none of `KINDS`, a folder is not there, or what a kind needs is not named.
+        """
+        if out.suffix != ".parquet":
+            raise InputError(f"--out {out}: found {out.suffix or 'no suffix'}, expected .parquet")
+        if other := [kind for kind in self.places if kind not in KINDS]:
+            raise InputError(f"--export: found {other[0]!r}, expected one of {', '.join(KINDS)}, as in uids=kept.npy")
+        for path in (out, *(self.places[kind] for kind in ("uids", "csv") if kind in self.places)):
+            if not path.parent.is_dir():
+                raise InputError(f"{path}: no folder {path.parent}; make it, or name another file")
+        if self.key is None and {"uids", "tars"} & self.places.keys():
+            raise InputError("--export: uids and tars need --key: the column of the uids, or of the tars' keys")
+        if "tars" in self.places:
+            check_owned(self.places["tars"])
+            if self.tars is None or not any(self.tars.glob("*.tar")):
+                raise InputError(f"--tars {self.tars}: no .tar file; name the folder of the tars to copy from")
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns of the table that are needed."""
+        named = [self.image, self.caption] if "csv" in self.places else []
+        return [*named, *([self.key] if self.key else [])]
+
+
+def write(
+    out: Path,
+    table: pd.DataFrame,
+    weights: pd.DataFrame,
+    report: BalanceReport,
+    exports: Exports,
+    lost: pd.DataFrame | None = None,
+) -> list[str]:
+    """
+    Write the weights, the report beside them, and the exports.
+
+    The report is `.json`, `.groups.csv`, `.associations.csv`, `.unknown.csv`, `.filter.csv` and `.png`.
+
+    Returns
+    -------
+    list of str
+        A line for each export.
+    """
+    keys = table[exports.key].map(known_value) if exports.key else pd.Series(range(len(table)))
+    kept, said = weights["kept"].to_numpy(bool), []
+    if "uids" in exports.places:
+        array = uids(keys[kept].tolist(), f"column {exports.key}")
+        with written(exports.places["uids"]) as path, path.open("wb") as file:
+            np.save(file, array)
+        said.append(f"{exports.places['uids']}: {len(array)} uids")
+    if "csv" in exports.places:
+        rows = open_clip_csv(table.loc[kept, exports.image], table.loc[kept, exports.caption])
+        with written(exports.places["csv"]) as path:
+            rows.to_csv(path, sep="\t", index=False)
+        said.append(f"{exports.places['csv']}: {len(rows)} rows")
+    if "tars" in exports.places and exports.tars is not None:
+        wanted, found = set(keys[kept]), 0
+        with owned(exports.places["tars"]) as folder:
+            for tar in sorted(exports.tars.glob("*.tar")):
+                found += len(filter_tar(tar, wanted, folder / tar.name))
+            if not found:
+                raise InputError(f"{exports.tars}: no key of column {exports.key} is in them; name another --key")
+        absent = len(wanted) - found
+        said.append(f"{exports.places['tars']}: {found} samples" + (f"; {absent} are in no tar" if absent else ""))
+    with written(out) as path:
+        weights.assign(key=keys.to_numpy())[["key", "weight", "kept"]].to_parquet(path, index=False)
+    parts = {"groups": report.groups, "associations": report.associations, "unknown": report.unknown}
+    parts |= {"filter": lost} if lost is not None else {}
+    for name, part in parts.items():
+        with written(out.with_suffix(f".{name}.csv")) as path:
+            part.to_csv(path, index=False, float_format="%.9g")
+    with written(out.with_suffix(".json")) as path:
+        path.write_text(json.dumps(report.facts, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+    with written(out.with_suffix(".png")) as path:
+        report.figure().savefig(path, format="png")
+    return said
