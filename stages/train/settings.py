@@ -32,7 +32,7 @@ class Augmentation(Section):
 class Penalty(Section):
     """What is added to the loss, so that labels do not go with who is shown; see `stages.train.penalty`."""
 
-    on: Literal["association"] = Field(default="association", description="what it prices")
+    of: Literal["association"] = Field(default="association", description="what it prices")
     weight: NonNegative = Field(default=0.0, description="price of a squared logit between groups; 0: no penalty")
     attributes: Annotated[list[Attribute], Field(min_length=1)] = Field(
         default=["gender", "skin_tone"], description="attributes whose groups are compared"

@@ -217,11 +217,11 @@ def test_rows_that_count_show_one_group_and_say_none(corpus) -> None:
 def test_no_weight_reads_nothing_and_changes_no_bit(corpus, monkeypatch, one_thread) -> None:
     train(monkeypatch)
     expected = corpus.weights()
-    corpus.configure(penalty={"on": "association", "weight": 0.0})
+    corpus.configure(penalty={"of": "association", "weight": 0.0})
     train(monkeypatch)  # without attributes.parquet
     assert corpus.weights() == expected
     annotated(corpus)
-    corpus.configure(penalty={"on": "association", "weight": 1.0})
+    corpus.configure(penalty={"of": "association", "weight": 1.0})
     train(monkeypatch)
     assert corpus.weights() != expected
 
