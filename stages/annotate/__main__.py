@@ -48,7 +48,8 @@ from stages.core.settings import load
 from stages.corpus import columns
 from stages.corpus.attributes import GROUPS, known_value, sensitive_column
 from stages.corpus.evaluation_sets import read_set
-from stages.corpus.shards import Pictures, Shard
+from stages.corpus.selection import image_keys
+from stages.corpus.shards import Pictures, Shard, image_key
 
 if TYPE_CHECKING:
     from stages.annotate.faces import Faces
@@ -98,6 +99,7 @@ class Annotation:
         self.errors = {(source, name): Errors(name) for source in ("scenes", "style", "synthetic") for name in GROUPS}
         self.decided = {name: Counter[str]() for name in GROUPS}
         self.further = further_groups(self.folder / "samples.parquet", self.settings.columns)
+        self.several = False  # whether samples have more than one synthetic image; known when all shards were read once
 
     def write(self) -> None:
         """Write table and figures."""
@@ -147,12 +149,13 @@ class Annotation:
         """Open a shard of both sources, and check their keys against the samples."""
         for source in ("real", "synthetic"):
             with Shard(self.folder / source / f"{name}.tar") as shard:
-                part = rows if source == "real" else rows.loc[[key in shard for key in rows["key"]], :]
-                if shard.keys != part["key"].tolist():
+                part = rows if source == "real" else _candidates(rows, shard)
+                if shard.keys != image_keys(part).tolist():
                     raise InputError(
                         f"{shard.path}: {len(shard)} keys that are not those of samples.parquet in the same order "
                         f"({len(part)}); run the stage that writes it again"
                     )
+                self.several |= source == "synthetic" and bool((part["candidate"] > 0).any())
                 yield source, part, shard
 
     def _groups(self, source: str, rows: pd.DataFrame, shard: Shard) -> Groups:
@@ -243,6 +246,8 @@ class Annotation:
         for field in group_fields(self.further):
             layout = layout.append(field)
         layout = layout.append(pa.field("blanked", pa.bool_()))
+        if self.several:
+            layout = layout.append(pa.field("candidate", pa.int16()))
         if self.judge is not None:
             layout = layout.append(pa.field("similarity", pa.float32()))
         blanked = Counter[str]()
@@ -257,11 +262,14 @@ class Annotation:
                         known = np.array([known_value(value, attribute) for value in of], object)
                         for group in names:
                             table[sensitive_column(attribute, group)] = known == group
-                    table["blanked"] = [source == "synthetic" and "json" in shard.suffixes(key) for key in keys]
+                    images = image_keys(part)
+                    table["blanked"] = [source == "synthetic" and _is_blanked(shard, image) for image in images]
+                    if self.several:
+                        table["candidate"] = part["candidate"].to_numpy() if source == "synthetic" else 0
                     if self.judge is not None:
                         table["similarity"] = self._alike(captions, shard)
                     if source == "synthetic":
-                        blank = set(table.loc[table["blanked"].to_numpy(bool), "key"])
+                        blank = {key for key, is_blank in zip(images, table["blanked"], strict=True) if is_blank}
                         _count_blanked(blanked, real, np.array([key in blank for key in rows["key"]], bool))
                     writer.write_table(pa.Table.from_pandas(table, layout, preserve_index=False))
                     counts[source] += len(keys)
@@ -333,6 +341,21 @@ def _judge(settings: Annotate) -> "Judge | None":
     from stages.annotate.similarity import Judge  # brings open_clip
 
     return Judge(settings.similarity)
+
+
+def _candidates(rows: pd.DataFrame, shard: Shard) -> pd.DataFrame:
+    """Repeat each sample for each of its images in a synthetic shard; `candidate` numbers them."""
+    counts = [0] * len(rows)
+    for place, key in enumerate(rows["key"]):
+        while image_key(key, counts[place]) in shard:
+            counts[place] += 1
+    return rows.iloc[np.repeat(np.arange(len(rows)), counts)].assign(
+        candidate=[place for count in counts for place in range(count)]
+    )
+
+
+def _is_blanked(shard: Shard, image: str) -> bool:
+    return "json" in shard.suffixes(image) and bool(json.loads(shard.read(image, "json")).get("blanked"))
 
 
 def _count_blanked(counts: Counter[str], real: Groups, blanked: NDArray[np.bool_]) -> None:

@@ -21,7 +21,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.balance import misread, mixing, report
+from stages.balance import candidates, misread, mixing, report
 from stages.balance.baselines import weigh
 from stages.balance.feasibility import MARGIN, largest_eta, violations
 from stages.balance.figure import heat_map
@@ -46,8 +46,10 @@ from stages.core.settings import load
 from stages.corpus import tables
 from stages.corpus.attributes import GROUPS, open_column, says_column, sensitive_column
 from stages.corpus.columns import check
+from stages.corpus.selection import CANDIDATE
 
 MEMORY = "2GB"  # what DuckDB may hold; it spills the rest
+NEARLY = 0.9999  # share of the keys beyond which all of them take a candidate
 DIGITS = 9  # of weights: linear algebra differs between processors from the 12th on, and the mix shall not
 
 
@@ -66,7 +68,12 @@ def main() -> None:
     if settings.open:
         opened = {open_column(name, label): (label, says_column(name)) for name in target for label in labels}
         labels += opened
-    with _connection(folder, opened) as connection:
+    numbered = CANDIDATE in pq.read_schema(folder / "attributes.parquet").names
+    several = numbered and settings.method == "m4"  # other methods choose no candidate: they take the first
+    if several and (settings.filter.quantile or settings.compensate == "repeat"):
+        key = "filter.quantile" if settings.filter.quantile else "compensate"
+        raise InputError(f"balance.{key}: found with several candidates per caption, of which m4 takes one")
+    with _connection(folder, opened, numbered and not several) as connection:
         columns = [sensitive_column(*group) for group in groups] + labels
         try:
             mixed = mixing.mix(
@@ -79,15 +86,20 @@ def main() -> None:
                 settings.filter.quantile,
                 settings.filter.blanked == "leave_out"
                 and "blanked" in pq.read_schema(folder / "attributes.parquet").names,
+                several,
             )
             if not mixed.rows:
                 raise InputError("balance.filter: leaves no row; lower quantile, or keep blanked images")
             filtered = mixing.left_out(connection, columns) if mixed.left_out else None
-            cells, codes = mixing.count(connection, groups, labels)
+            kinds, codes = None, None
+            if several:
+                cells, kinds = candidates.count(connection, groups, labels)
+            else:
+                cells, codes = mixing.count(connection, groups, labels)
             shares = target_shares(cells, target)
             if settings.intersections:
                 cells, shares = with_intersections(cells, shares)
-            problem, roomy, largest = _problem(cells, shares, settings)
+            problem, roomy, largest = _problem(cells, shares, settings, kinds.kind if kinds else None)
             solution = weigh(settings.method, roomy, cells, list(shares), settings.scope, settings.sgd, settings.seed)
         except UncertifiedError as error:
             raise InputError(f"{folder}: {error}") from None
@@ -98,14 +110,21 @@ def main() -> None:
                 f"balance.eta: {problem.eta:g} of {mixed.rows} rows leaves none; raise eta, eps_d or eps_r"
             )
         facts = _facts(params, mixed, problem, largest, solution, allotment)
-        weightings = _weightings(cells, solution, allotment)
-        facts["misread"] = _misread(folder / "annotation.json", cells, codes, shares, weightings, settings)
+        weightings = _weightings(problem, solution, allotment)
+        if codes is not None:
+            facts["misread"] = _misread(folder / "annotation.json", cells, codes, shares, weightings, settings)
         tables = (
             report.group_table(cells, shares, weightings),
             report.pair_table(cells, weightings, settings.scope),
         )
         content = report.summary(*tables, weightings, facts)
-        _write(connection, folder, codes, solution, allotment, content, tables, filtered)
+        with merged(folder) as staging:
+            path = str(staging / "selection.parquet")
+            if kinds is not None:
+                candidates.write_selection(connection, kinds, problem.caps.level(solution.q), allotment, path)
+            elif codes is not None:
+                mixing.write_selection(connection, codes, solution.q, allotment, path, numbered)
+            _write(staging / "balance", content, tables, filtered)
     _print(content)
 
 
@@ -257,8 +276,19 @@ def _target(settings: Balance) -> dict[str, Goal]:
 
 
 @contextmanager
-def _connection(folder: Path, opened: Mapping[str, tuple[str, str]]) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a throw-away database with the two inputs as views; `opened` maps further columns to (label, says)."""
+def _connection(
+    folder: Path, opened: Mapping[str, tuple[str, str]], first: bool
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """
+    Open a throw-away database with the two inputs as views.
+
+    Parameters
+    ----------
+    opened : mapping
+        Further columns to (label, says).
+    first : bool
+        Whether to leave out all but the first candidate of each key.
+    """
     samples = folder / "samples.parquet"
     check(samples, {"key": "text", "shard": "text", "caption": "text", "u": "number"})
     with (
@@ -272,15 +302,19 @@ def _connection(folder: Path, opened: Mapping[str, tuple[str, str]]) -> Iterator
         for name, path, options in views:
             columns = f"*{further if name == 'attributes' else ''}"
             source = f"read_parquet({mixing.quoted(str(path))}{options})"
-            connection.execute(f"CREATE VIEW {name} AS SELECT {columns} FROM {source}")
+            only = f" WHERE {CANDIDATE} = 0" if first and name == "attributes" else ""
+            connection.execute(f"CREATE VIEW {name} AS SELECT {columns} FROM {source}{only}")
         yield connection
 
 
-def _problem(cells: Cells, shares: Shares, settings: Balance) -> tuple[Problem, Problem, float]:
+def _problem(
+    cells: Cells, shares: Shares, settings: Balance, key: np.ndarray | None = None
+) -> tuple[Problem, Problem, float]:
     """State the problem at the η asked for; return it as stated, with room for rounding, and the largest feasible η."""
     stated = build_problem(cells, shares, settings.eps_r, settings.eps_d, 1.0, settings.v, settings.scope)
+    stated = replace(stated, key=key)
     largest = largest_eta(stated)
-    if settings.method == "none" or (settings.eta == "auto" and largest == stated.cap):
+    if settings.method == "none" or (settings.eta == "auto" and largest == stated.cap and key is None):
         return stated, stated, largest
     if settings.eta == "auto" and largest <= MARGIN:
         worst = ", ".join(name for name, *_ in violations(stated, np.ones(len(cells.count)))[:3])
@@ -289,9 +323,11 @@ def _problem(cells: Cells, shares: Shares, settings: Balance) -> tuple[Problem, 
             "eps_r, or state a number for eta"
         )
     eta = largest * (1 - MARGIN) if settings.eta == "auto" else settings.eta
+    eta = _moved(eta, largest, stated)
     stated = replace(stated, eta=eta)
     roomy = leave_room(stated) if eta <= largest else stated
-    reach = largest_eta(roomy) * (1 - MARGIN)
+    reach = largest_eta(roomy)
+    reach = _moved(reach * (1 - MARGIN), reach, stated)
     if settings.eta == "auto" and reach > 0.9 * largest:  # with a handful of rows, half a row is too much to ask for
         eta = reach
     if eta > reach:
@@ -299,11 +335,21 @@ def _problem(cells: Cells, shares: Shares, settings: Balance) -> tuple[Problem, 
     return replace(stated, eta=eta), replace(roomy, eta=eta), largest
 
 
-def _weightings(cells: Cells, solution: Solution, allotment: Allotment) -> list[report.Weighting]:
-    total, count = allotment.total.astype(float), cells.count
+def _moved(eta: float, largest: float, problem: Problem) -> float:
+    """Move an η at which caps of candidates all but bind, too narrow for a solver: they bind, or leave some room."""
+    if problem.key is None or eta <= NEARLY * problem.cap:
+        return eta
+    return problem.cap if largest >= problem.cap * (1 - 1e-9) else NEARLY * problem.cap
+
+
+def _weightings(problem: Problem, solution: Solution, allotment: Allotment) -> list[report.Weighting]:
+    total, count = allotment.total.astype(float), problem.count
+    effective = effective_share(count, solution.q)
+    if problem.key is not None:  # of keys, whichever candidates they take
+        effective = effective_share(problem.caps.weight, problem.caps.level(solution.q))
     return [
         report.Weighting("before", count.astype(float), 1.0),
-        report.Weighting("solved", count * solution.q, effective_share(count, solution.q)),
+        report.Weighting("solved", count * solution.q, effective),
         report.Weighting("realised", total, float(total.sum() ** 2 / allotment.squares.sum() / count.sum())),
     ]
 
@@ -362,27 +408,17 @@ def _misread(
 
 
 def _write(
-    connection: duckdb.DuckDBPyConnection,
-    folder: Path,
-    codes: mixing.Codes,
-    solution: Solution,
-    allotment: Allotment,
-    content: dict[str, Any],
-    tables: tuple[pd.DataFrame, pd.DataFrame],
-    filtered: pd.DataFrame | None,
+    folder: Path, content: dict[str, Any], tables: tuple[pd.DataFrame, pd.DataFrame], filtered: pd.DataFrame | None
 ) -> None:
-    """Write beside the final places, then move; nothing half-written is left."""
-    with merged(folder) as staging:
-        mixing.write_selection(connection, codes, solution.q, allotment, str(staging / "selection.parquet"))
-        partial = staging / "balance"
-        partial.mkdir()
-        (partial / "balance.json").write_text(json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
-        tables[0].to_csv(partial / "groups.csv", index=False, float_format="%.9g")
-        tables[1].to_csv(partial / "associations.csv", index=False, float_format="%.9g")
-        if filtered is not None:
-            filtered.to_csv(partial / "filter.csv", index=False, float_format="%.6g")
-        title = f"{content['method']}, target {content['target']}, α = {content['alpha']:g}, η = {content['eta']:.3g}"
-        heat_map(tables[1], "before", "realised", title).savefig(partial / "associations.png")
+    """Write what is known of the balancing."""
+    folder.mkdir()
+    (folder / "balance.json").write_text(json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+    tables[0].to_csv(folder / "groups.csv", index=False, float_format="%.9g")
+    tables[1].to_csv(folder / "associations.csv", index=False, float_format="%.9g")
+    if filtered is not None:
+        filtered.to_csv(folder / "filter.csv", index=False, float_format="%.6g")
+    title = f"{content['method']}, target {content['target']}, α = {content['alpha']:g}, η = {content['eta']:.3g}"
+    heat_map(tables[1], "before", "realised", title).savefig(folder / "associations.png")
 
 
 def _print(content: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ feasible too, and this one is the boundary between hard and soft constraints. So
 import numpy as np
 from scipy import optimize, sparse
 
+from stages.balance.caps import Together
 from stages.balance.problem import Problem, Vector
 
 MARGIN = 1e-6  # relative; keeps a problem stated at the boundary on its feasible side
@@ -39,13 +40,19 @@ def largest_eta(problem: Problem) -> float:
     weight = problem.share * rows  # about 1, so that the tolerances of the linear program mean what they say
     moments = sparse.csr_array(problem.matrix.T * weight)
     slack = -problem.tolerance[:, None]
+    limits, bounds = [sparse.hstack([moments, slack]), sparse.hstack([-moments, slack])], [0.0] * (2 * constraints)
+    most = problem.cap
+    if isinstance(caps := problem.caps, Together):
+        part = caps.share / caps.weight[caps.key]
+        limits.append(sparse.csr_array((part, (caps.key, np.arange(rows))), shape=(len(caps.weight), rows + 1)))
+        bounds, most = bounds + [problem.cap] * len(caps.weight), None
     result = optimize.linprog(
         np.append(np.zeros(rows), -1.0),
-        A_ub=sparse.vstack([sparse.hstack([moments, slack]), sparse.hstack([-moments, slack])], format="csr"),
-        b_ub=np.zeros(2 * constraints),
+        A_ub=sparse.vstack(limits, format="csr"),
+        b_ub=bounds,
         A_eq=sparse.csr_array(np.append(weight, -1.0)[None]),
         b_eq=[0.0],
-        bounds=[(0, problem.cap)] * rows + [(0, None)],
+        bounds=[(0, most)] * rows + [(0, None)],
         method="highs-ds",
     )
     if result.status != 0:

@@ -64,6 +64,7 @@ def mix(
     draw: int = 0,
     quantile: float = 0.0,
     blanked: bool = False,
+    several: bool = False,
 ) -> Mixed:
     """
     Make the table ``mix``: one row a key, of the source that α gives it.
@@ -87,6 +88,9 @@ def mix(
         later goes first.
     blanked : bool
         Whether keys are left out whose synthetic row has ``blanked``, so that every α has the same keys.
+    several : bool
+        Whether a key has a row for each of its images, numbered by column ``candidate`` of ``attributes``; a key then
+        is left out as blanked if all are.
 
     Raises
     ------
@@ -98,12 +102,16 @@ def mix(
     value = f'CAST(s."{utility}" AS DOUBLE)' if utility else "1.0"
     number = "u" if draw == 0 else f"(md5_number_lower(concat('{draw}', chr(0), key)) >> 11) / {2.0**53!r}"
     blank = "a.key IN (SELECT key FROM attributes WHERE source = 'synthetic' AND blanked)" if blanked else "false"
+    if blanked and several:
+        of_key = "SELECT key FROM attributes WHERE source = 'synthetic' GROUP BY key HAVING bool_and(blanked)"
+        blank = f"((a.source = 'synthetic' AND a.blanked) OR a.key IN ({of_key}))"
     connection.execute(
         f"""
         CREATE OR REPLACE TABLE mix AS
         SELECT s.file_row_number AS row, s.key, s.shard, a.source, number * 1024 - floor(number * 1024) AS place,
                {", ".join(words)}, {value} AS utility,
-               {"a.similarity" if quantile else "0.0"} AS similarity, NOT {blank} AS kept
+               {"a.similarity" if quantile else "0.0"} AS similarity, NOT {blank} AS kept,
+               {"a.candidate" if several else "0"} AS candidate
         FROM (SELECT *, {number} AS number FROM samples) s LEFT JOIN attributes a
         ON a.key = s.key AND a.source = CASE WHEN number < CAST({alpha!r} AS DOUBLE) THEN 'synthetic' ELSE 'real' END
         """
@@ -121,7 +129,10 @@ def mix(
     connection.execute(
         f"CREATE OR REPLACE VIEW leveled AS SELECT *, CAST({level} AS DOUBLE) AS level FROM mix WHERE kept"
     )
-    facts = "SELECT count_if(kept), count_if(kept AND source = 'synthetic'), count_if(NOT kept) FROM mix"
+    keys = "mix"
+    if several:
+        keys = "(SELECT row, any_value(source) AS source, bool_or(kept) AS kept FROM mix GROUP BY row)"
+    facts = f"SELECT count_if(kept), count_if(kept AND source = 'synthetic'), count_if(NOT kept) FROM {keys}"
     return Mixed(*_one(connection, facts))
 
 
@@ -207,7 +218,12 @@ def count(
 
 
 def write_selection(
-    connection: duckdb.DuckDBPyConnection, codes: Codes, q: Vector, allotment: Allotment, path: str
+    connection: duckdb.DuckDBPyConnection,
+    codes: Codes,
+    q: Vector,
+    allotment: Allotment,
+    path: str,
+    numbered: bool = False,
 ) -> None:
     """
     Join weights and copies back to the rows, and write them in the order of the samples.
@@ -221,6 +237,8 @@ def write_selection(
     path : str
         Parquet file: key, shard, source, q float64, copies int32, kept bool; one row per key. What the filter leaves
         out has q = 0, no copies, and is not kept.
+    numbered : bool
+        Whether to write column ``candidate``, 0 everywhere: keys have several images, of which the first is taken.
     """
     words = [f"word{i}" for i in range(codes.words.shape[1])]
     by = ", ".join([*words, "level"])
@@ -231,7 +249,7 @@ def write_selection(
     connection.execute(
         f"""
         COPY (
-            SELECT key, shard, source, q, copies, kept FROM (
+            SELECT key, shard, source, q, copies, kept{", CAST(0 AS SMALLINT) AS candidate" if numbered else ""} FROM (
                 SELECT row, key, shard, source, q, kept,
                        CAST(CASE WHEN rank <= taken THEN copies + CAST(rank <= extra AS BIGINT) ELSE 0 END AS INTEGER)
                        AS copies
@@ -278,9 +296,11 @@ def _check(connection: duckdb.DuckDBPyConnection, words: int, utility: str | Non
         raise InputError(
             f"attributes.parquet: no row of the source that α gives it for {lost} keys, e.g. {key!r}; {remedy}"
         )
-    rows, distinct = _one(connection, "SELECT (SELECT count(*) FROM mix), (SELECT count(*) FROM samples)")
-    if rows > distinct:  # the join is from the left: more rows can only come from a key that matches twice
-        key, _ = _one(connection, "SELECT any_value(key), 0 FROM mix GROUP BY row HAVING count(*) > 1 LIMIT 1")
+    rows, distinct = _one(connection, "SELECT count(*), (SELECT count(*) FROM samples) FROM mix")
+    twice = "SELECT any_value(key), 0 FROM mix GROUP BY row, candidate HAVING count(*) > 1 LIMIT 1"
+    # the join is from the left: more rows can only come from a key that matches twice
+    if rows > distinct and (found := connection.execute(twice).fetchone()):
+        key, _ = found
         raise InputError(
             f"attributes.parquet: key {key!r} comes twice with one source, expected one row; annotate again"
         )

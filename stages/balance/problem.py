@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from stages.balance.caps import Alone, Together
+
 Vector = np.ndarray
 
 
@@ -33,6 +35,8 @@ class Problem:
         V > 0, price of a unit of violation; also the largest size of a multiplier.
     cap : float
         Q, the largest q; 1 makes q the probability of keeping a row.
+    key : ndarray of int, (N,), optional
+        Which rows share a cap, as candidates of a key do (`stages.balance.caps`); by default each has its own.
     """
 
     count: Vector
@@ -43,6 +47,7 @@ class Problem:
     eta: float
     penalty: float
     cap: float = 1.0
+    key: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         rows, constraints = len(self.count), len(self.names)
@@ -60,6 +65,11 @@ class Problem:
     def share(self) -> Vector:
         """Share of the data behind each distinct row, (N,), sums to 1."""
         return self.count / self.count.sum()
+
+    @property
+    def caps(self) -> Alone | Together:
+        """What the cap limits."""
+        return Alone(self.share) if self.key is None else Together(self.share, self.key)
 
     @property
     def floor(self) -> float:
@@ -119,7 +129,7 @@ class Problem:
         """
         Certify: primal objective of q minus dual objective of (w, μ), as a sum of terms that are each ≥ 0.
 
-        With z = η u − aᵀw − μ, c = clip(z, 0, Q) and ξ the excess, and E[q] = η:
+        With z = η u − aᵀw − μ, c the nearest to z in [0, Q] (or under shared caps), ξ the excess, and E[q] = η:
         gap = E[½(q − c)² + (q − c)(c − z)] + Σ_j (V ξ_j + η ε_j |w_j| − w_j E[q a_j]). Written so, nothing cancels.
 
         Parameters
@@ -134,11 +144,13 @@ class Problem:
         float
             The objective of q exceeds the optimum by no more than this; infinite if q or w breaks its own bounds.
         """
-        feasible = q.min() >= 0 and q.max() <= self.cap and abs(float(self.share @ q) - self.eta) <= 1e-12
+        room = 0 if self.key is None else 1e-12  # a mean rounds, a row's own weight does not
+        feasible = q.min() >= 0 and self.caps.level(q).max() <= self.cap + room
+        feasible &= abs(float(self.share @ q) - self.eta) <= 1e-12
         if not (feasible and np.all(np.abs(multiplier) <= self.penalty * (1 + 1e-12))):
             return float("inf")
         z = self.eta * self.utility - self.matrix @ multiplier - offset
-        nearest = np.clip(z, 0.0, self.cap)
+        nearest = self.caps.nearest(z, self.cap)
         rows = self.share @ (0.5 * (q - nearest) ** 2 + (q - nearest) * (nearest - z))
         prices = self.penalty * self.excess(q) + self.eta * self.tolerance * np.abs(multiplier)
         return float(rows + np.sum(prices - multiplier * self.residual(q)))

@@ -85,6 +85,10 @@ def allot(problem: Problem, q: Vector, compensate: Compensation = "none") -> All
         Whether the rows taken are repeated until there are as many as before, in the same proportions.
     """
     expected = problem.count * q
+    if problem.key is not None:  # of the candidates of a key one at most
+        keys = np.rint(np.bincount(problem.key, problem.count))[problem.key]
+        total = _repair(problem, expected, _round(expected), keys)
+        return Allotment(total, np.minimum(total, 1), np.zeros_like(total))
     total = _repair(problem, expected, _round(expected), np.maximum(problem.count, np.floor(expected)))
     rows = np.minimum(total, problem.count)
     if compensate == "repeat" and total.sum() > 0:
@@ -118,11 +122,37 @@ def _repair(problem: Problem, expected: Vector, total: np.ndarray, most: Vector)
         up = np.argsort(np.where(total < highest, slope, np.inf), kind="stable")[:_CANDIDATES]
         down = np.argsort(np.where(total > lowest, -slope, np.inf), kind="stable")[:_CANDIDATES]
         up, down = up[total[up] < highest[up]], down[total[down] > lowest[down]]
-        swaps = a[up].toarray()[:, None] - a[down].toarray()[None]
-        loss = (np.maximum(np.abs((sums + swaps) / size) - allowed, 0.0) ** 2).sum(axis=2)
-        if not loss.size or loss.min() >= (over**2).sum():
+        more, less = np.repeat(up, len(down)), np.tile(down, len(up))
+        if problem.key is not None:
+            more, less = _within_keys(problem.key, most, total, more, less, (slope, highest, lowest))
+        if not len(more):
             break
-        more, less = np.unravel_index(loss.argmin(), loss.shape)
-        total[up[more]] += 1
-        total[down[less]] -= 1
+        rows, place = np.unique(np.concatenate([more, less]), return_inverse=True)
+        dense, place = a[rows].toarray(), place.reshape(2, -1)
+        swaps = dense[place[0]] - dense[place[1]]
+        loss = (np.maximum(np.abs((sums + swaps) / size) - allowed, 0.0) ** 2).sum(axis=1)
+        if loss.min() >= (over**2).sum():
+            break
+        total[more[loss.argmin()]] += 1
+        total[less[loss.argmin()]] -= 1
     return total
+
+
+def _within_keys(
+    key: np.ndarray, most: Vector, total: np.ndarray, more: np.ndarray, less: np.ndarray, of: tuple[Vector, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Leave out swaps that give a kind of key more candidates than keys; add the best swaps inside of a kind."""
+    slope, highest, lowest = of
+    room = (np.bincount(key, total)[key] < most)[more] | (key[more] == key[less])
+    first = np.flatnonzero(np.diff(key, prepend=-1))
+    pairs = [
+        (i, j) for start, stop in zip(first, np.append(first[1:], len(key)), strict=True)
+        for i in range(start, stop) for j in range(start, stop) if i != j
+    ]  # fmt: skip
+    if pairs:
+        one, other = np.array(pairs).T
+        able = (total[one] < highest[one]) & (total[other] > lowest[other])
+        one, other = one[able], other[able]
+        best = np.argsort(slope[one] - slope[other], kind="stable")[: _CANDIDATES**2]
+        return np.concatenate([more[room], one[best]]), np.concatenate([less[room], other[best]])
+    return more[room], less[room]

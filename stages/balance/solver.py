@@ -41,22 +41,23 @@ at a bound faded out (D → ∞): a smooth version of the semi-smooth Newton mat
 needs: where η is infeasible and V is large the dual is nearly piecewise linear, and Newton on its kinks crawls from
 one to the next (measured: it stalled on 5 % of random problems); these steps number 10 to 45 on all of them.
 
+Where rows share a cap (candidates of a key), v has an entry a cap, and D becomes a block a key: `stages.balance.caps`.
+
 An iteration costs one pass over the N × J matrix. The result is certified from scratch by `Problem.gap`.
 """
 
 from collections.abc import Callable
 
 import numpy as np
-from scipy import linalg, sparse
+from scipy import linalg
 
+from stages.balance.caps import Alone, Exhausted, Matrix, Together
 from stages.balance.problem import Problem, Solution, Vector, certified
 
 TOLERANCE = 1e-8  # the largest relative gap that may leave this module
 _AIM = 1e-13  # the gap that ends the iteration: the weight of a rare row needs more digits than the objective
 _STEPS = 100
 _DENSE = 2**26  # N × J up to which BLAS on zeros (0.5 GB) beats a sparse product
-
-Matrix = np.ndarray | sparse.csr_array
 
 
 class UncertifiedError(ArithmeticError):
@@ -82,7 +83,8 @@ def solve(problem: Problem, tolerance: float = TOLERANCE) -> Solution:
     UncertifiedError
         If the relative gap stays above `tolerance`.
     """
-    q, w, offset, steps = _keep_all(problem) if problem.eta == problem.cap else _interior_point(problem)
+    full = problem.eta == problem.cap and problem.key is None
+    q, w, offset, steps = _keep_all(problem) if full else _interior_point(problem)
     solution = certified(problem, "m4", q, w, offset, steps)
     if not (gap := solution.relative_gap or 0.0) <= tolerance:
         raise UncertifiedError(
@@ -108,15 +110,24 @@ def _interior_point(problem: Problem) -> tuple[Vector, Vector, float, int]:
     q, pull = np.full(n, eta), eta * (1 - problem.utility)
     r, xi = problem.residual(q), problem.excess(q) + 0.01
     band = eta * problem.tolerance + xi
-    x = np.concatenate([q, problem.cap - q, band - r, band + r, xi])
-    y = np.concatenate([np.maximum(pull, 0) + 0.1, np.maximum(-pull, 0) + 0.1, np.full(3 * j, problem.penalty / 3)])
-    weight = np.concatenate([p, p, np.ones(3 * j)])
-    centre = np.concatenate([np.ones(2 * n), np.full(3 * j, 1 / n)])  # a constraint weighs as much as a row
+    caps = problem.caps
+    if isinstance(caps, Together) and eta == problem.cap:
+        caps = Exhausted(caps.share, caps.key)
+    x = np.concatenate([q, problem.cap - caps.level(q), band - r, band + r, xi])
+    y = np.concatenate([*caps.start(pull), np.full(3 * j, problem.penalty / 3)])
+    weight = np.concatenate([p, caps.weight, np.ones(3 * j)])
+    centre = np.concatenate([np.ones(len(x) - 3 * j), np.full(3 * j, 1 / n)])  # a constraint weighs as much as a row
     price, step = np.zeros(j + 1), 0  # (w, μ)
+    best = (np.inf, x, price)
     while (gap := weight @ (x * y)) > _AIM * max(_primal(problem, x), problem.floor) and step < _STEPS:
         step += 1
+        if problem.key is not None:  # rounding ends it earlier than rows alone: the best so far counts
+            small = TOLERANCE * max(_primal(problem, best[1]), problem.floor)
+            if gap > 0.9 * best[0] and best[0] < 0.1 * small:
+                break
+            best = min(best, (gap, x, price), key=lambda kept: kept[0])
         try:
-            direction = _newton(p, a, x, y)
+            direction = _newton(caps, a, x, y)
         except linalg.LinAlgError:
             break  # rounding has the last word; whether it came early, the certificate decides
         dx, dy, _ = direction(-x * y)
@@ -126,16 +137,22 @@ def _interior_point(problem: Problem) -> tuple[Vector, Vector, float, int]:
         dx, dy, d_price = direction(tau * centre - x * y - dx * dy)
         reach = 0.99 * _reach(x, y, dx, dy)
         x, y, price = x + reach * dx, y + reach * dy, price + reach * d_price
-    q, w = np.clip(x[:n], 0, problem.cap), np.clip(price[:j], -problem.penalty, problem.penalty)
+    if problem.key is not None and best[0] < weight @ (x * y):
+        _, x, price = best
+    most = problem.cap if problem.key is None else None
+    q, w = np.clip(x[:n], 0, most), np.clip(price[:j], -problem.penalty, problem.penalty)
     w[np.abs(w) < eta * problem.tolerance - np.abs(problem.residual(q))] = 0  # well inside its band: no price
+    if isinstance(problem.caps, Together):
+        q = problem.caps.settle(q, eta, problem.cap)
+    if isinstance(caps, Exhausted):
+        return q, w, float(caps.price(eta * problem.utility - problem.matrix @ w, problem.cap).min()), step
     return q, w, float(price[j]), step
 
 
 def _primal(problem: Problem, x: Vector) -> float:
     n, j = len(problem.count), len(problem.names)
-    return (
-        0.5 * problem.share @ (x[:n] - problem.eta * problem.utility) ** 2 + problem.penalty * x[2 * n + 2 * j :].sum()
-    )
+    distance = 0.5 * problem.share @ (x[:n] - problem.eta * problem.utility) ** 2
+    return distance + problem.penalty * x[len(x) - j :].sum()
 
 
 def _reach(x: Vector, y: Vector, dx: Vector, dy: Vector) -> float:
@@ -143,36 +160,40 @@ def _reach(x: Vector, y: Vector, dx: Vector, dy: Vector) -> float:
     return 1 / max(1.0, float((-dx / x).max()), float((-dy / y).max()))
 
 
-def _newton(p: Vector, a: Matrix, x: Vector, y: Vector) -> Callable[[Vector], tuple[Vector, Vector, Vector]]:
+def _newton(
+    caps: Alone | Together, a: Matrix, x: Vector, y: Vector
+) -> Callable[[Vector], tuple[Vector, Vector, Vector]]:
     """Factor the Newton system at (x, y); return the map from c to the step (dx, dy, (dw, dμ))."""
-    n, j = len(p), (len(x) - 2 * len(p)) // 3
-    blocks = np.cumsum([n, n, j, j])
+    p, bounded = caps.share, len(caps.share) + len(caps.weight)
+    j = (len(x) - bounded) // 3
+    blocks = np.cumsum([len(p), len(caps.weight), j, j])
     k_l, k_v, k_above, k_below, k_xi = np.split(y / x, blocks)
-    d, k_sum = p / (1 + k_l + k_v), k_above + k_below + k_xi
+    k_sum = k_above + k_below + k_xi
     flat = k_sum / ((k_above + k_below) * k_xi + 4 * k_above * k_below)  # 1/θ
     skew = (k_above - k_below) / k_sum
     system = np.empty((j + 1, j + 1))
-    half = a * np.sqrt(d)[:, None]
-    gram = half.T @ half
-    system[:j, :j] = (gram if isinstance(gram, np.ndarray) else gram.toarray()) + np.diag(flat)
+    gram, weigh, move = caps.eliminate(a, k_l, k_v)
+    binding = isinstance(caps, Exhausted)  # then nothing is left of μ
+    d = np.zeros(len(p)) if binding else weigh(np.ones(len(p)))
+    system[:j, :j] = gram + np.diag(flat)
     system[j, :j] = system[:j, j] = a.T @ d
-    system[j, j] = d.sum()
+    system[j, j] = 1.0 if binding else d.sum()
     unit = 1 / np.sqrt(np.diag(system))
     scaled = system * unit * unit[:, None]
     factor = linalg.cho_factor(scaled + 1e-12 * np.eye(j + 1))  # collinear constraints make the system singular
 
     def direction(c: Vector) -> tuple[Vector, Vector, Vector]:
         c_l, c_v, c_above, c_below, c_xi = np.split(c / x, blocks)
-        g, c_sum = c_l - c_v, c_above + c_below + c_xi
+        g, c_sum = c_l - caps.spread(c_v), c_above + c_below + c_xi
         e = c_above - c_below - skew * c_sum
-        right = unit * np.append(a.T @ (d * g) + flat * e, d @ g)
+        right = unit * np.append(a.T @ weigh(g) + flat * e, d @ g)
         step = linalg.cho_solve(factor, right)
         step += linalg.cho_solve(factor, right - scaled @ step)  # refines what the 1e-15 and rounding cost
         step = unit * step
-        dq = d / p * (g - a @ step[:j] - step[j])
+        dq = move(g - a @ step[:j] - step[j])
         dr = a.T @ (p * dq)
         dxi = c_sum / k_sum + skew * dr
-        dx = np.concatenate([dq, -dq, dxi - dr, dxi + dr, dxi])
+        dx = np.concatenate([dq, -caps.level(dq), dxi - dr, dxi + dr, dxi])
         return dx, (c - y * dx) / x, step
 
     return direction

@@ -38,7 +38,7 @@ from stages.core.settings import check_member, load
 from stages.corpus import columns
 from stages.corpus.evaluation_sets import EvalSet, read_set
 from stages.corpus.schedule import spans
-from stages.corpus.selection import SAMPLES, SELECTION
+from stages.corpus.selection import SAMPLES, SELECTION, image_keys
 from stages.corpus.shards import Shard
 
 SCALE_ROWS = 20_000  # rows behind mean and spread of a feature: enough for two digits
@@ -295,7 +295,7 @@ def _training_images(folder: Path, rows: pd.DataFrame) -> Iterator[NDArray[np.ui
     """Read real and synthetic images in the order of the rows."""
     for name, of_shard in rows.groupby("shard", sort=False):
         shards = {source: Shard(folder / source / f"{name}.tar") for source in of_shard["source"].unique()}
-        for key, source in zip(of_shard["key"], of_shard["source"], strict=True):
+        for key, source in zip(image_keys(of_shard), of_shard["source"], strict=True):
             yield shards[source].read_image(key)
         for shard in shards.values():
             shard.close()

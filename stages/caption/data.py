@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from stages.core.errors import InputError
 from stages.core.seeds import uniform
-from stages.corpus.selection import join
+from stages.corpus.selection import image_columns, join
 
 
 def training_rows(
@@ -38,7 +38,9 @@ def training_rows(
     InputError
         If columns are missing, a key has no caption, or no row is left.
     """
-    rows = join(samples, selection, "selection.parquet")[["key", "shard", "source", "caption", "copies"]]
+    rows = join(samples, selection, "selection.parquet")
+    key, *others = image_columns(rows)
+    rows = rows[[key, "shard", *others, "caption", "copies"]]
     rows = rows.assign(mixed=1, balanced=rows["copies"].astype(int)).drop(columns="copies")
     rows = rows.loc[rows[list(dict.fromkeys(data))].to_numpy().sum(axis=1) > 0]
     if not len(rows):

@@ -7,7 +7,7 @@ the Fitzpatrick scale, lighter (types I to III) or darker (IV to VI), as Zhao et
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 Attribute = Literal["gender", "skin_tone", "age", "ethnicity"]
@@ -46,6 +46,15 @@ WORDS = {
         "brown-skinned", "black-skinned",
     ),
 }  # fmt: skip
+# What asks a text-to-image model for a group, as words before a noun: "a dark-skinned female pilot". Each is said by
+# `WORDS`, so that a caption with the phrase names the group.
+PHRASES = {
+    ("gender", "woman"): "female",
+    ("gender", "man"): "male",
+    ("skin_tone", "lighter"): "light-skinned",
+    ("skin_tone", "darker"): "dark-skinned",
+}
+PERSONS = ("person", "people", "human", "adult", "teenager", "child", "children", "kid", "toddler", "baby", "babies")
 SYNONYMS = {
     "health worker": ("doctor", "nurse", "physician", "surgeon"),
     "student": ("pupil",),
@@ -234,6 +243,31 @@ def caption_occupations(caption: str) -> list[str]:
     return [occupation for occupation, pattern in _OCCUPATION_PATTERNS.items() if pattern.search(caption)]
 
 
+def with_phrases(caption: str, groups: Mapping[str, str]) -> str:
+    """
+    Put phrases of groups before the first noun of a caption that names a person: an occupation, or one of `PERSONS`.
+
+    Parameters
+    ----------
+    groups : mapping
+        Attribute to group, each pair a key of `PHRASES`; the first comes next to the noun.
+
+    Returns
+    -------
+    str
+        With the article that fits, ``"an artist"`` becomes ``"a female artist"``; the caption as it is where it names
+        no person.
+    """
+    found = [match for pattern in (*_OCCUPATION_PATTERNS.values(), _PERSON) if (match := pattern.search(caption))]
+    if not (found and groups):
+        return caption
+    place = min(match.start() for match in found)
+    phrase, before = " ".join(PHRASES[pair] for pair in reversed(groups.items())), caption[:place]
+    article = "an" if phrase[0].lower() in "aeiou" else "a"
+    before = re.sub(r"\b([Aa])n?(?=\s+$)", lambda match: match[1] + article[1:], before)
+    return f"{before}{phrase} {caption[place:]}"
+
+
 def _words(words: Iterable[str], after: str = "") -> re.Pattern[str]:
     """Match any of the words: whole words, not inside a hyphenated one, any case."""
     longest_first = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
@@ -245,3 +279,4 @@ _OCCUPATION_PATTERNS = {
     name: _words([form for word in (name, *SYNONYMS.get(name, ())) for form in (word, f"{word}s")], NOT_A_PERSON)
     for name in OCCUPATIONS
 }
+_PERSON = _words([form for word in PERSONS for form in (word, f"{word}s")])

@@ -1,15 +1,36 @@
 """The rows that are trained on: what the selection of the balance stage keeps, with the captions of the samples."""
 
+from pathlib import Path
+
 import pandas as pd
+import pyarrow.parquet as pq
 
 from stages.core.errors import InputError
 from stages.corpus.columns import Kind
+from stages.corpus.shards import image_key
 
 SELECTION: dict[str, Kind] = {
     "key": "text", "shard": "text", "source": "text", "copies": "whole number", "kept": "truth value",
 }  # fmt: skip
 SAMPLES: dict[str, Kind] = {"key": "text", "caption": "text"}
 SOURCES = ("real", "synthetic")
+CANDIDATE = "candidate"  # column of tables of images, there where samples have several synthetic ones
+
+
+def image_columns(table: pd.DataFrame | Path) -> list[str]:
+    """Name the columns of a table, or of a parquet file, that tell images apart."""
+    known = table
+    if isinstance(table, Path):
+        known = pq.read_schema(table).names if table.is_file() else []
+    return ["key", "source", *([CANDIDATE] if CANDIDATE in known else [])]
+
+
+def image_keys(table: pd.DataFrame) -> pd.Series:
+    """Name the image of each row in its shard: the key, but of another candidate than the first."""
+    if CANDIDATE not in table:
+        return pd.Series(table["key"])
+    named = [image_key(key, place) for key, place in zip(table["key"], table[CANDIDATE], strict=True)]
+    return pd.Series(named, table.index, dtype=object)
 
 
 def join(samples: pd.DataFrame, selection: pd.DataFrame, where: str) -> pd.DataFrame:

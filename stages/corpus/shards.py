@@ -279,6 +279,11 @@ class Shard:
         return {**self.__dict__, "_file": None}
 
 
+def image_key(key: str, candidate: int) -> str:
+    """Name a candidate's image in its shard: ``"KEY"``, ``"KEY-c1"``, …; the first has the sample's own key."""
+    return f"{key}-c{candidate}" if candidate else key
+
+
 class Pictures(Sequence[np.ndarray]):
     """Images of some samples of a shard, each read when it is asked for."""
 

@@ -39,7 +39,7 @@ from stages.core.settings import check_member, load
 from stages.corpus import columns, prompts
 from stages.corpus.attributes import OCCUPATIONS, occupation_column, sensitive_column, sensitive_columns
 from stages.corpus.evaluation_sets import EvalSet, read_set
-from stages.corpus.selection import SAMPLES, SELECTION
+from stages.corpus.selection import SAMPLES, SELECTION, image_columns, image_keys
 from stages.corpus.shards import Pictures, Shard
 from stages.evaluate import captioning, embed, erasing, leakage, models, training
 from stages.evaluate.features import unit
@@ -194,10 +194,11 @@ class _Seen:
     def __init__(self, params: Settings, seed: int) -> None:
         erased, columns = params.evaluate.erase, sensitive_columns([params.evaluate.erase.attribute])
         selection = pd.read_parquet(params.folder / "selection.parquet")
-        attributes = pd.read_parquet(params.folder / "attributes.parquet", columns=["key", "source", *columns])
+        images = image_columns(selection)
+        attributes = pd.read_parquet(params.folder / "attributes.parquet", columns=[*images, *columns])
         balanced = any(phase.data == "balanced" for phase in params.train.schedule)
         taken = selection.loc[(selection["copies"] > 0).to_numpy()] if balanced else selection
-        rows = taken.merge(attributes, on=["key", "source"]).loc[lambda table: table[columns].sum(axis=1) == 1]
+        rows = taken.merge(attributes, on=images).loc[lambda table: table[columns].sum(axis=1) == 1]
         rank = [uniform(seed, key, "erase") for key in rows["key"]]
         rows = rows.assign(rank=rank).sort_values("rank").head(erased.rows).sort_values(["source", "shard", "key"])
         self.folder, self.rows = params.folder, rows
@@ -210,7 +211,7 @@ class _Seen:
         parts = []
         for (source, shard), part in self.rows.groupby(["source", "shard"], sort=True):
             with Shard(self.folder / str(source) / f"{shard}.tar") as tar:
-                parts.append(embed.image_features(encoder, Pictures(tar, part["key"].tolist()), batch_size))
+                parts.append(embed.image_features(encoder, Pictures(tar, image_keys(part).tolist()), batch_size))
         return unit(np.concatenate(parts))
 
 
@@ -282,9 +283,8 @@ def _rows(params: Settings) -> tuple[training.Rows, training.Rows]:
     known |= dict.fromkeys(sensitive_columns(), "truth value")
     folder = params.folder
     backend: dict[str, Any] = {"dtype_backend": "pyarrow"}
-    attributes = columns.read(
-        folder / "attributes.parquet", {"key": "text", "source": "text", **known}, ("key", "source"), **backend
-    )
+    path = folder / "attributes.parquet"
+    attributes = columns.read(path, {"key": "text", "source": "text", **known}, (*image_columns(path),), **backend)
     selection = columns.read(folder / "selection.parquet", SELECTION, **backend)
     samples = columns.read(folder / "samples.parquet", SAMPLES, columns=[*SAMPLES], **backend)
     phases = [(phase.data, phase.share) for phase in params.train.schedule]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from stages.core.errors import InputError
 from stages.corpus.attributes import GROUPS, OCCUPATIONS, occupation_column, says_group, sensitive_columns
-from stages.corpus.selection import join
+from stages.corpus.selection import image_columns, join
 from stages.evaluate.transfer import open_rows
 
 _GROUP_COLUMNS = {attribute: sensitive_columns([attribute]) for attribute in GROUPS}
@@ -94,8 +94,9 @@ def trained(
         If columns are missing, or a row has no attributes or no caption.
     """
     _check("attributes.parquet", attributes, _WANTED)
-    rows = join(samples, selection, "selection.parquet")[["key", "source", "caption", "copies"]].merge(
-        attributes[_WANTED], on=["key", "source"], how="left", validate="1:1", indicator=True
+    images = image_columns(selection)
+    rows = join(samples, selection, "selection.parquet")[[*images, "caption", "copies"]].merge(
+        attributes[[*images, *_WANTED[2:]]], on=images, how="left", validate="1:1", indicator=True
     )
     if lost := rows.loc[(rows["_merge"] != "both").to_numpy(bool), ["key", "source"]].to_numpy().tolist():
         key, source = lost[0]

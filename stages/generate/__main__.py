@@ -30,10 +30,11 @@ from stages.core.scratch import alone, digest, work_folder
 from stages.core.seeds import derive, uniform
 from stages.core.settings import check_member, load
 from stages.corpus.images import encode_png, square
-from stages.corpus.shards import Shard, write_shard
+from stages.corpus.shards import Shard, image_key, write_shard
 from stages.generate import drawings
+from stages.generate.prompts import Prompt, balanced
 from stages.generate.sampler import Sampler, Sampling, load_pipeline
-from stages.generate.settings import Settings
+from stages.generate.settings import Generate, Settings
 
 WORTH_COMPILING = 1000  # images of one process: what compiling takes, on a GPU, is saved by about as many
 
@@ -58,6 +59,21 @@ def read_captions(shard: Path, seed: int, max_alpha: float) -> dict[str, str]:
         return {key: real.read(key, "txt").decode() for key in real.keys if uniform(seed, key) < max_alpha}
 
 
+def ask(captions: dict[str, str], ours: Generate) -> dict[str, Prompt]:
+    """
+    Decide what each image is drawn from.
+
+    Returns
+    -------
+    dict of str to Prompt
+        By key of the image: every caption `generate.candidates` times, candidates side by side.
+    """
+    images = {image_key(key, place): text for key, text in captions.items() for place in range(ours.candidates)}
+    if ours.prompts == "as_is":
+        return {key: Prompt(text) for key, text in images.items()}
+    return {key: balanced(text, ours.prompt_shares, ours.seed, key) for key, text in images.items()}
+
+
 def model_fingerprint(model: str, revision: str | None) -> str:
     """Identify the weights: a folder by names, sizes and heads of its files, a hub model by id and revision."""
     digest = hashlib.blake2b(f"{model}@{revision}".encode(), digest_size=8)
@@ -80,7 +96,8 @@ def main() -> None:
     ours = settings.generate
     state = PartialState()
     source = settings.folder / "real" / f"{shard}.tar"
-    captions = read_captions(source, settings.download.seed, ours.max_alpha)
+    prompts = ask(read_captions(source, settings.download.seed, ours.max_alpha), ours)
+    captions = {key: prompt.text for key, prompt in prompts.items()}
     shape: dict[str, object] = {
         "generate": ours.model_dump(mode="json"),
         "model": model_fingerprint(ours.model, ours.revision),
@@ -98,13 +115,14 @@ def main() -> None:
         print(f"generate {shard}: processes: {state.num_processes}, on {state.device}", flush=True)
     with alone("generate", shape) if state.is_main_process else nullcontext():
         state.wait_for_everyone()
-        _generate(settings, shard, captions, shape, state)
+        _generate(settings, shard, prompts, shape, state)
 
 
 def _generate(
-    settings: Settings, shard: str, captions: dict[str, str], shape: dict[str, object], state: PartialState
+    settings: Settings, shard: str, prompts: dict[str, Prompt], shape: dict[str, object], state: PartialState
 ) -> None:
     """Generate the parts that are not there yet, each process its own, and write the shard."""
+    captions = {key: prompt.text for key, prompt in prompts.items()}
     ours, keys = settings.generate, list(captions)
     work = work_folder("generate", shape)
     parts = [keys[start : start + ours.batch_size] for start in range(0, len(keys), ours.batch_size)]
@@ -144,7 +162,7 @@ def _generate(
                 bar.update(done() - bar.n)
     state.wait_for_everyone()
     if state.is_main_process:
-        count = write_shard(settings.folder / "synthetic" / f"{shard}.tar", _members(parts, files))
+        count = write_shard(settings.folder / "synthetic" / f"{shard}.tar", _members(parts, files, prompts))
         flagged = sum(int(load_file(file)["flagged"].sum()) for file in files)
         shutil.rmtree(work)
         note = f", {flagged} blanked by the safety checker" if flagged else ""
@@ -179,15 +197,20 @@ def _keep(file: Path, images: np.ndarray, flagged: np.ndarray, side: int) -> Non
         save_file({"images": squares, "flagged": flagged}, partial)
 
 
-def _members(parts: list[list[str]], files: list[Path]) -> Iterator[tuple[str, dict[str, bytes | str | dict]]]:
-    """Image of each key; what the safety checker blanked says so in a second member, and `annotate` reads it."""
+def _members(
+    parts: list[list[str]], files: list[Path], prompts: dict[str, Prompt] | None = None
+) -> Iterator[tuple[str, dict[str, bytes | str | dict]]]:
+    """Image of each key; a second member says that it was blanked, which `annotate` reads, and what was drawn."""
     with ThreadPoolExecutor() as pool:
         for part, file in zip(parts, files, strict=True):
             held = load_file(file)
             for key, data, flagged in zip(part, pool.map(encode_png, held["images"]), held["flagged"], strict=True):
                 members: dict[str, bytes | str | dict] = {"png": data}
-                if flagged:
-                    members["json"] = {"blanked": True}
+                said: dict[str, object] = {"blanked": True} if flagged else {}
+                if prompts and prompts[key].drawn:
+                    said |= {"drawn": prompts[key].drawn, "prompt": prompts[key].text}
+                if said:
+                    members["json"] = said
                 yield key, members
 
 

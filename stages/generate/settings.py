@@ -2,9 +2,10 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from stages.core.settings import Count, NonNegative, Profile, Section, Seed, Share, View
+from stages.corpus.attributes import GROUPS, PHRASES, Attribute
 
 
 class Generate(Section):
@@ -31,6 +32,33 @@ class Generate(Section):
     dtype: Literal["float32", "float16", "bfloat16"] = Field(description="precision of the denoiser")
     max_alpha: Share = Field(description="images are made for samples with u below this: the largest α that can run")
     seed: Seed = Field(description="seed of the initial noise; one derived seed a key")
+    prompts: Literal["as_is", "balanced"] = Field(
+        description="captions, or captions with a drawn word for each attribute that they leave open"
+    )
+    # a key of its own, not balance.target: another target must not draw every image again
+    prompt_shares: dict[Attribute, Literal["equal"] | dict[str, Share]] = Field(
+        description="`prompts: balanced` draws from: attribute to `equal` or {group: share}"
+    )
+    candidates: Count = Field(description="images a caption, of which `balance` takes at most one")
+
+    @model_validator(mode="after")
+    def _is_drawn_as_asked(self) -> "Generate":
+        if self.source != "diffusion" and (self.candidates > 1 or self.prompts != "as_is"):
+            raise ValueError(
+                f"source: found {self.source}, which has one drawing per caption as it is; set candidates to 1 and "
+                "prompts to as_is, or source to diffusion"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _has_phrases(self) -> "Generate":
+        for attribute, goal in self.prompt_shares.items():
+            known = GROUPS.get(attribute, ())
+            if not known or any((attribute, group) not in PHRASES for group in known):
+                raise ValueError(f"prompt_shares: no phrases for {attribute} in stages/corpus/attributes.py")
+            if goal != "equal" and (sorted(goal) != sorted(known) or abs(sum(goal.values()) - 1) > 1e-6):
+                raise ValueError(f"prompt_shares.{attribute}: expected shares of {', '.join(known)} that sum to 1")
+        return self
 
 
 class Corpus(View):

@@ -10,6 +10,7 @@ from stages.core.errors import InputError, missing
 from stages.corpus import columns
 from stages.corpus.attributes import sensitive_columns
 from stages.corpus.evaluation_sets import read_set
+from stages.corpus.selection import CANDIDATE
 from stages.corpus.shards import Shard
 from stages.plot import sheets
 from stages.plot.settings import Settings
@@ -87,8 +88,12 @@ class Reader:
         share = -(-wanted // len(shards))
         chosen: list[tuple[str, str]] = []
         for name in shards:
-            with Shard(self.folder / "synthetic" / f"{name}.tar") as shard:
-                chosen += [(name, key) for key in sheets.draw(shard.keys, share, self.params.plot.seed)]
+            with (
+                Shard(self.folder / "real" / f"{name}.tar") as real,
+                Shard(self.folder / "synthetic" / f"{name}.tar") as shard,
+            ):
+                keys = [key for key in shard.keys if key in real]  # of several candidates the first
+                chosen += [(name, key) for key in sheets.draw(keys, share, self.params.plot.seed)]
         chosen = chosen[:wanted] if len(shards) > wanted else sorted(chosen, key=lambda pair: pair[1])[:wanted]
         seen = self._seen([key for _, key in chosen])
         pairs = []
@@ -119,6 +124,7 @@ class Reader:
         return {
             (row["key"], row["source"]): ", ".join(column.rsplit("_", 1)[-1] for column in sensitive if row[column])
             for row in table.to_dict("records")
+            if not row.get(CANDIDATE)
         }
 
     def described(self) -> list[sheets.Described]:

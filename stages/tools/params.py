@@ -63,6 +63,21 @@ class Study(Section):
     )
 
 
+class Counterweights(Section):
+    """Every lever against bias on one table: `python -m stages.tools.counterweights`, a DVC experiment a point."""
+
+    seeds: Annotated[list[Seed], Field(min_length=1)] = Field(description="replicates of every lever, as of the study")
+    fixed: dict[str, Any] = Field(default={}, description="values of every point, by dotted key")
+    levers: Annotated[dict[str, dict[str, Any]], Field(min_length=1)] = Field(
+        description="what each lever sets on top of `fixed`, by dotted key; its erasers are rows of their own"
+    )
+    metrics: Annotated[list[str], Field(min_length=1)] = Field(
+        description="columns of the table; `a/b`: percent of b that a reaches; `seconds`: time of a run"
+    )
+    bias: str = Field(description="metric of the figure: across")
+    quality: str = Field(description="metric of the figure: up")
+
+
 class Params(Profile):
     """All parameters of one run."""
 
@@ -82,6 +97,7 @@ class Params(Profile):
     plot: Plot
     gate: Gate = Field(default=Gate(), description="what a change must not make worse")
     study: Study | None = Field(default=None, description="the grid of `make study`")
+    counterweights: Counterweights | None = Field(default=None, description="the levers of `make counterweights`")
 
     @model_validator(mode="after")
     def _consistent(self) -> "Params":

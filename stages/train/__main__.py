@@ -39,9 +39,10 @@ from stages.core.atomic import replaced
 from stages.core.errors import InputError, missing, run
 from stages.core.memory import enough_for
 from stages.core.settings import check_member, load
-from stages.corpus import columns, evaluation_sets, selection
+from stages.corpus import columns, evaluation_sets, prompts, selection
+from stages.corpus.attributes import GROUPS
 from stages.corpus.schedule import Span, spans
-from stages.train import checkpoint, data, economy, loop, models, probe, rows, schedule, tokens
+from stages.train import checkpoint, data, economy, loop, models, penalty, probe, rows, schedule, tokens
 from stages.train.settings import Settings, Train
 
 if TYPE_CHECKING:
@@ -161,6 +162,7 @@ class Run:
         design = self.work / f"design-{self.accelerator.process_index}"
         model = models.create(shape, section.pretrained, self.seed, design)
         tokenize = models.tokenizer(shape, design)
+        price = self._penalty(tokenize)
         preprocess = cast(Any, model.visual).preprocess_cfg
         memory = int(section.memory * GIGABYTE)
         images = data.Images(located, memory, section.on_bad_sample)
@@ -178,7 +180,7 @@ class Run:
             rank=self.accelerator.process_index,
             world=self.accelerator.num_processes,
         )
-        trainer, before = self._trainer(model, preprocess)
+        trainer, before = self._trainer(model, preprocess, price)
         remedy = "raise train.accumulate or set train.activation_checkpointing, which cost time alone, or lower it"
         with (
             self._curves(before.points) if self.main else nullcontext() as curves,
@@ -214,7 +216,27 @@ class Run:
             raise InputError(f"{path}: copies are 0 everywhere; nothing to train on ({empty[0]})")
         return plan, streams
 
-    def _trainer(self, model: torch.nn.Module, preprocess: dict) -> tuple[loop.Trainer, Progress]:
+    def _penalty(self, tokenize: data.Tokenize) -> penalty.Penalty | None:
+        """Read what `train.penalty` compares; nothing where its weight is 0."""
+        wanted = self.section.penalty
+        if not wanted.weight:
+            return None
+        path = self.folder / "attributes.parquet"
+        on = selection.image_columns(path)
+        kinds: dict[str, columns.Kind] = {name: "text" if name in ("key", "source") else "whole number" for name in on}
+        kinds |= dict.fromkeys(penalty.needed(wanted.attributes), "truth value")
+        found = columns.read(path, kinds, tuple(on), columns=[*kinds], dtype_backend="pyarrow")
+        groups, labels = penalty.prepare(self.table, found, wanted.attributes, on)
+        drawn = np.ones(len(groups), bool)
+        if any(phase.data == "balanced" for phase in self.section.schedule):
+            drawn = self.table["copies"].to_numpy(int) > 0
+        labelled = tokenize([prompts.fill("{}", name) for name in labels])
+        totals = penalty.totals(groups[drawn], [len(GROUPS[attribute]) for attribute in wanted.attributes])
+        return penalty.Penalty(wanted.weight, labelled, groups, totals)
+
+    def _trainer(
+        self, model: torch.nn.Module, preprocess: dict, price: penalty.Penalty | None
+    ) -> tuple[loop.Trainer, Progress]:
         """Prepare model and optimiser, from the last checkpoint where there is one."""
         section, accelerator = self.section, self.accelerator
         if section.activation_checkpointing:
@@ -244,6 +266,7 @@ class Run:
             clip_norm=section.clip_norm,
             mean=tuple(preprocess["mean"]),
             std=tuple(preprocess["std"]),
+            penalty=price,
         )
         if stored is None:
             return trainer, Progress()

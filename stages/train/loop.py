@@ -13,13 +13,15 @@ open_clip 3.3.0, `open_clip.ClipLoss`, `SigLipLoss`; `open_clip_train.train` (te
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
+import numpy as np
 import torch
 from accelerate import Accelerator
+from numpy.typing import NDArray
 from open_clip.loss import ClipLoss, SigLipLoss
 from torch import Tensor, nn
 
@@ -28,6 +30,7 @@ from stages.core.seeds import derive
 from stages.train import augment, schedule
 from stages.train.data import Batch
 from stages.train.models import frozen_statistics
+from stages.train.penalty import Penalty
 
 FEATURES = ("image_features", "text_features")
 SCALARS = ("logit_scale", "logit_bias")
@@ -92,6 +95,8 @@ class Trainer:
         From `contrastive_loss`.
     accumulate : int
         Pieces a batch is cut into.
+    penalty : Penalty, optional
+        Added to the loss.
     loss_sum, loss_count : Tensor, int
         Since the last point of the curves.
     """
@@ -105,6 +110,7 @@ class Trainer:
     clip_norm: float | None
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    penalty: Penalty | None = None
     clock: Clock = field(default_factory=Clock)
     loss_sum: Tensor = field(default_factory=lambda: torch.zeros(()))
     loss_count: int = 0
@@ -136,9 +142,14 @@ class Trainer:
             images = augment.normalise(batch.images.to(device, non_blocking=True), self.mean, self.std)
             images = images.contiguous(memory_format=torch.channels_last)
             tokens = batch.tokens.to(device, non_blocking=True)
+            if self.penalty is not None:  # its labels follow the captions through the text tower
+                tokens = torch.cat([tokens, self.penalty.labels.to(device, non_blocking=True)])
         with self.clock("optimiser"):
             self.optimizer.zero_grad()
-        loss = self._whole(images, tokens) if self.accumulate == 1 else self._pieces(step, images, tokens)
+        if self.accumulate == 1:
+            loss = self._whole(images, tokens, batch.rows)
+        else:
+            loss = self._pieces(step, images, tokens, batch.rows)
         with self.clock("optimiser"):
             if self.clip_norm is not None:
                 self.accelerator.clip_grad_norm_(self.model.parameters(), self.clip_norm)
@@ -147,9 +158,16 @@ class Trainer:
                 cast(Tensor, self.bare.logit_scale).clamp_(0, math.log(100))
         return loss
 
-    def _whole(self, images: Tensor, tokens: Tensor) -> Tensor:
+    def _loss(self, out: Mapping[str, Tensor], rows: NDArray[np.int64]) -> Tensor:
+        if self.penalty is None:
+            return self.loss(**out)
+        images, (captions, labels) = out["image_features"], out["text_features"].tensor_split([len(rows)])
+        association = self.penalty(images, labels, out["logit_scale"], rows)
+        return self.loss(**{**out, "text_features": captions}) + association
+
+    def _whole(self, images: Tensor, tokens: Tensor, rows: NDArray[np.int64]) -> Tensor:
         with self.clock("forward"):
-            loss = self.loss(**self.model(images, tokens))
+            loss = self._loss(self.model(images, tokens), rows)
         with self.clock("backward"):
             self.accelerator.backward(loss)
         return loss.detach()
@@ -158,8 +176,9 @@ class Trainer:
         # dropout takes its randomness from the global generator: a pure function of step, process and piece
         torch.manual_seed(derive(self.seed, f"{step}:{self.accelerator.process_index}:{piece}", "dropout"))
 
-    def _pieces(self, step: int, images: Tensor, tokens: Tensor) -> Tensor:
-        parts = list(zip(images.chunk(self.accumulate), tokens.chunk(self.accumulate), strict=True))
+    def _pieces(self, step: int, images: Tensor, tokens: Tensor, rows: NDArray[np.int64]) -> Tensor:
+        cuts = [len(rows) // self.accumulate * i for i in range(1, self.accumulate)]  # labels go with the last piece
+        parts = list(zip(images.tensor_split(cuts), tokens.tensor_split(cuts), strict=True))
         with self.clock("forward"), torch.no_grad(), frozen_statistics(self.bare):
             outputs = []
             for i, part in enumerate(parts):
@@ -168,17 +187,17 @@ class Trainer:
         leaves = {name: torch.cat([out[name] for out in outputs]).requires_grad_() for name in FEATURES}
         leaves |= {name: outputs[0][name].clone().requires_grad_() for name in SCALARS if name in outputs[0]}
         with self.clock("backward"):
-            loss = self.loss(**leaves)
+            loss = self._loss(leaves, rows)
             names = list(leaves)
             gradients = dict(zip(names, torch.autograd.grad(loss, [leaves[name] for name in names]), strict=True))
-        rows = [gradients[name].chunk(self.accumulate) for name in FEATURES]
+        sent_back = [gradients[name].tensor_split(cuts) for name in FEATURES]
         for i, part in enumerate(parts):
             last = i == len(parts) - 1
             with nullcontext() if last else self.accelerator.no_sync(self.model):
                 self._seed_dropout(step, i)
                 with self.clock("forward"):
                     out = self.model(*part)
-                    sent = sum((out[name] * rows[k][i]).sum() for k, name in enumerate(FEATURES))
+                    sent = sum((out[name] * sent_back[k][i]).sum() for k, name in enumerate(FEATURES))
                     # temperature and bias belong to no piece: their whole gradient goes with the last one
                     sent = sent + sum(out[name] * gradients[name] * float(last) for name in SCALARS if name in out)
                 with self.clock("backward"):

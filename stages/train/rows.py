@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from stages.corpus.selection import image_keys
 from stages.corpus.shards import Shard
 
 
@@ -79,7 +80,7 @@ def locate(
     paths = []
     for (source, name), rows in progress(groups.items()):
         with Shard(folder / source / f"{name}.tar", tolerant=tolerant) as tar:
-            for row, key in zip(rows, table["key"].iloc[rows], strict=True):
+            for row, key in zip(rows, image_keys(table.iloc[rows]), strict=True):
                 if tolerant and key not in tar:
                     continue
                 member = tar.image_member(key)

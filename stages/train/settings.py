@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from stages.core.settings import Count, NonNegative, Positive, Profile, Section, Seed, Share
+from stages.corpus.attributes import GROUPS, Attribute
 from stages.corpus.schedule import Phase
 
 Beta = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
@@ -30,11 +31,28 @@ class Augmentation(Section):
         return self
 
 
+class Penalty(Section):
+    """What is added to the loss, so that labels do not go with who is shown; see `stages.train.penalty`."""
+
+    of: Literal["association"] = Field(default="association", description="what it prices")
+    weight: NonNegative = Field(default=0.0, description="price of a squared logit between groups; 0: no penalty")
+    attributes: Annotated[list[Attribute], Field(min_length=1)] = Field(
+        default=["gender", "skin_tone"], description="attributes whose groups are compared"
+    )
+
+    @model_validator(mode="after")
+    def _known(self) -> "Penalty":
+        if other := [name for name in self.attributes if name not in GROUPS]:
+            raise ValueError(f"attributes: found {other[0]}, expected some of those annotated: {', '.join(GROUPS)}")
+        return self
+
+
 class Train(Section):
     """CLIP training: the science of params.yaml and the scale of the profile in one section."""
 
     loss: Literal["clip", "siglip"] = Field(description="contrastive loss: softmax over the batch, or pairwise sigmoid")
     schedule: Annotated[list[Phase], Field(min_length=1)] = Field(description="phases; their shares sum to 1")
+    penalty: Penalty = Field(default=Penalty(), description="what is added to the loss")
     model: str | dict[str, Any] = Field(
         description="open_clip name, `hf-hub:`/`local-dir:` id, or an open_clip JSON configuration (embed_dim, …)"
     )

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from stages.balance.feasibility import largest_eta
 from stages.balance.moments import (
     Cells,
     association,
@@ -18,6 +19,7 @@ from stages.balance.moments import (
     target_shares,
     with_intersections,
 )
+from stages.balance.solver import solve
 from stages.core.errors import InputError
 from tests.helpers.problems import random_cells
 
@@ -170,3 +172,23 @@ def test_parts_with_other_labels_do_not_add_up() -> None:
 def test_effective_share() -> None:
     assert effective_share(np.array([2, 3]), np.array([0.4, 0.4])) == pytest.approx(1)
     assert effective_share(np.array([5, 5]), np.array([1.0, 0.0])) == pytest.approx(0.5)
+
+
+def test_attributes_of_any_number_of_groups_reach_their_targets_and_so_do_their_intersections() -> None:
+    rng, n = np.random.default_rng(0), 4000
+    age, gender = rng.choice(4, n, p=[0.5, 0.25, 0.15, 0.1]), rng.choice(3, n, p=[0.45, 0.35, 0.2])  # last: unknown
+    named = rng.random((n, 3)) < np.array([[0.1, 0.3, 0.5], [0.3, 0.2, 0.2], [0.5, 0.1, 0.1], [0.2, 0.2, 0.2]])[age]
+    rows = np.hstack([age[:, None] == range(3), gender[:, None] == range(2), named])
+    distinct, count = np.unique(rows, axis=0, return_counts=True)
+    groups = (("age", "child"), ("age", "adult"), ("age", "senior"), ("gender", "woman"), ("gender", "man"))
+    cells = Cells(distinct[:, :5], distinct[:, 5:], np.ones(len(count)), count, groups, ("y_a", "y_b", "y_c"))
+    wanted = {"child": 0.2, "adult": 0.5, "senior": 0.3}
+    cells, shares = with_intersections(cells, target_shares(cells, {"age": wanted, "gender": "equal"}))
+    assert len(cells.groups) == 5 + 6 and sum(shares["age×gender"].values()) == pytest.approx(1)
+    problem = build_problem(cells, shares, 1e-6, 1e-6, 1.0, 100.0)
+    q = solve(replace(problem, eta=0.9 * largest_eta(problem))).q
+    found = dict(zip(cells.groups, representation(cells, cells.count * q), strict=True))
+    for attribute, of in shares.items():
+        total = sum(found[attribute, group] for group in of)
+        assert {group: found[attribute, group] / total for group in of} == pytest.approx(of, abs=1e-4)
+    assert np.abs(association(cells, cells.count * q)).max() < 1e-3

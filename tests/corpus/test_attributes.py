@@ -83,3 +83,25 @@ def test_column_names() -> None:
     ]  # fmt: skip
     assert attributes.occupation_column("police officer") == "y_occupation_police_officer"
     assert attributes.proxy_column("Bow-tie") == "y_proxy_bow_tie"
+
+
+@pytest.mark.parametrize(
+    ("caption", "expected"),
+    [
+        ("an artist", "a female artist"),
+        ("An engineer and an artist", "An engineer and a female artist"),
+        ("a famous pilot, smiling", "a famous female pilot, smiling"),
+        ("a pilot and a nurse", "a female pilot and a nurse"),
+        ("police officers", "female police officers"),
+        ("an old person with an apple", "an old female person with an apple"),
+        ("a banana", "a banana"),
+        ("an artist palette", "an artist palette"),
+    ],
+)
+def test_a_phrase_goes_before_the_first_person(caption: str, expected: str) -> None:
+    assert attributes.with_phrases(caption, {"gender": "woman"}) == expected
+
+
+def test_phrases_go_one_before_the_other() -> None:
+    said = attributes.with_phrases("an artist", {"gender": "man", "skin_tone": "darker"})
+    assert said == "a dark-skinned male artist"

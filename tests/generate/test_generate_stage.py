@@ -17,6 +17,7 @@ from diffusers import AutoencoderKL
 from safetensors.numpy import save_file
 
 from stages.core.seeds import derive, uniform
+from stages.corpus.attributes import caption_group
 from stages.corpus.images import encode_png, square
 from stages.corpus.shards import Shard, write_shard
 from stages.generate.__main__ import _members
@@ -97,6 +98,34 @@ def test_what_the_safety_checker_blanked_says_so_beside_its_image(tmp_path: Path
     assert (shard.suffixes("a"), shard.suffixes("b"), shard.suffixes("c")) == (("png",), ("png", "json"), ())
     assert json.loads(shard.read("b", "json")) == {"blanked": True}
     assert shard.read_image("b").shape == (8, 8, 3)
+
+
+def test_balanced_prompts_and_candidates_are_drawn_and_recorded(corpus: Path) -> None:
+    real = corpus / "data" / "smoke" / "real" / "00000.tar"
+    captions = [f"a pilot {i}" if i % 2 else f"cat {i}" for i in range(COUNT)]
+    blank = encode_png(np.zeros((8, 8, 3), np.uint8))
+    write_shard(real, ((f"{i:09d}", {"png": blank, "txt": text}) for i, text in enumerate(captions)))
+    profile = corpus / "stages" / "profiles" / "smoke.yaml"
+    values = yaml.safe_load(profile.read_text())
+    run(corpus, "plain")
+    plain = Shard(corpus / "data" / "smoke" / "synthetic" / "00000.tar")
+    first = {key: plain.read_image(key) for key in plain.keys}
+    assert all(plain.suffixes(key) == ("png",) for key in first)
+    values["generate"] |= {"prompts": "balanced", "candidates": 2}
+    profile.write_text(yaml.safe_dump(values))
+    run(corpus, "both")
+    shard = Shard(plain.path)
+    assert shard.keys == [image for key in first for image in (key, f"{key}-c1")]
+    for key in shard.keys:
+        if int(key[:9]) % 2:
+            said = json.loads(shard.read(key, "json"))
+            assert {attribute: caption_group(said["prompt"], attribute) for attribute in said["drawn"]} == said["drawn"]
+            assert said["drawn"].keys() == {"gender", "skin_tone"}
+        else:
+            assert shard.suffixes(key) == ("png",)  # nobody to say it of
+    cats = [key for key in first if not int(key) % 2]
+    assert all(np.abs(shard.read_image(key).astype(int) - first[key]).max() <= 1 for key in cats)
+    assert all((shard.read_image(key) != shard.read_image(f"{key}-c1")).any() for key in cats)
 
 
 def test_an_unknown_shard_is_refused(corpus: Path) -> None:

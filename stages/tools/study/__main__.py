@@ -42,6 +42,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m stages.tools.study", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    arguments = options(parser)
+    params = load()
+    if params.study is None:
+        raise InputError(f"stages/profiles/{params.profile}.yaml: study: missing; write the grid there")
+    commit, code = committed_code(params)
+    grid, kept = points(params, params.study, code), params.folder / "results" / "study"
+    outcome = finish(params, commit, grid, kept, arguments)
+    if outcome is None:
+        return
+    table, _ = outcome
+    if len(table):
+        write(table, params, kept)
+    check(outcome, grid)
+
+
+def options(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Read the arguments of a program that finishes points."""
     only = parser.add_mutually_exclusive_group()
     only.add_argument("--status", action="store_true", help="list the points, run nothing")
     only.add_argument("--compare", action="store_true", help="compare the finished points, run nothing")
@@ -49,16 +66,29 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.jobs < 1:
         raise InputError(f"--jobs {arguments.jobs}: expected 1 or more")
-    params = load()
-    if params.study is None:
-        raise InputError(f"stages/profiles/{params.profile}.yaml: study: missing; write the grid there")
-    commit, code = _committed(params)
-    grid = points(params, params.study, code)
+    return arguments
+
+
+def finish(
+    params: Params, commit: str, grid: Sequence[Point], kept: Path, arguments: argparse.Namespace
+) -> tuple[pd.DataFrame, list[str]] | None:
+    """
+    Run the points that are missing, or list them.
+
+    Parameters
+    ----------
+    kept : Path
+        Folder of the committed runs.csv.
+
+    Returns
+    -------
+    tuple of DataFrame and list of str, or None
+        The runs that are finished, and the names of points that failed; None where the points were listed.
+    """
     folder = work_folder("study")
     environment = {**os.environ, VARIABLE: str(work_folder("").resolve())}
     threads = max(1, (os.cpu_count() or 1) // arguments.jobs)
     environment.setdefault("OMP_NUM_THREADS", str(threads))
-    kept = params.folder / "results" / "study"
     committed = (
         read_table(kept / "runs.csv") if (kept / "runs.csv").is_file() else pd.DataFrame(columns=pd.Index(RUN_COLUMNS))
     )
@@ -67,7 +97,7 @@ def main() -> None:
         clones = [path for path in folder.glob(f"{params.profile}-*") if (path / ".git").is_dir()]
         here = {name for root in (Path(), *clones) for name in experiments(root)}
         _print_status(grid, here | known, committed, kept / "runs.csv")
-        return
+        return None
     with (folder / f"{params.profile}.lock").open("a+") as lock:
         _wait(lock)
         places = [Workplace(Path(), folder / f"{params.profile}-{i}", environment) for i in range(arguments.jobs)]
@@ -79,16 +109,20 @@ def main() -> None:
         if not arguments.compare and missing:
             print(f"study: {len(missing)} of {len(grid)} points to run; output in {folder}", flush=True)
             failed = Runner(params, commit, places, folder, lock.fileno()).execute(missing)
-    table = _table(grid, committed, params)
-    if len(table):
-        write(table, params, kept)
+    return _table(grid, committed, params), failed
+
+
+def check(outcome: tuple[pd.DataFrame, list[str]], grid: Sequence[Point], program: str = "study") -> None:
+    """Refuse an outcome with points that failed, or without any."""
+    table, failed = outcome
     if failed:
+        log = work_folder("study") / f"{failed[0]}.log"
         raise InputError(
-            f"study: {len(failed)} of {len(grid)} points failed: {', '.join(failed)}; see {folder / failed[0]}.log, "
+            f"{program}: {len(failed)} of {len(grid)} points failed: {', '.join(failed)}; see {log}, "
             "then run the same command again"
         )
     if table.empty:
-        raise InputError("study: no point is finished; run `make study`")
+        raise InputError(f"{program}: no point is finished; run `make {program}`")
 
 
 def _print_status(grid: Sequence[Point], done: Set[str], committed: pd.DataFrame, path: Path) -> None:
@@ -183,13 +217,16 @@ class Runner:
     def _run(self, place: Workplace, point: Point) -> bool:
         """Run one point, and fetch it; one thread at a time writes to the repository."""
         sets = overrides(point.settings, self.science, self.scale, self.scale_path)
+        begun = time.monotonic()
         finished = place.run(point.name, self.commit, sets, self.folder / f"{point.name}.log", keep=[self.lock])
+        if finished:
+            (self.folder / f"{point.name}.seconds").write_text(f"{time.monotonic() - begun:.1f}\n")
         with self.fetching:
             place.collect([point.name])
         return finished
 
 
-def _committed(params: Params) -> tuple[str, str]:
+def committed_code(params: Params) -> tuple[str, str]:
     """Return the last commit, and a hash of the code in it that makes scores."""
     commit = git(Path(), "rev-parse", "--verify", "--quiet", "HEAD")
     if commit is None or (git(Path(), "rev-parse", "--show-prefix") or "").strip():

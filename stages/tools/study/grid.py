@@ -18,9 +18,9 @@ from stages.core.errors import InputError
 from stages.core.scratch import fingerprint
 from stages.core.settings import mistake
 from stages.tools.compare.runs import ALPHA, DRAW, METHOD, Run, lines, settings
-from stages.tools.params import Params, Study
+from stages.tools.params import Counterweights, Params, Study
 
-SILENT = {"gate", "plot", "study"}  # sections that no score depends on
+SILENT = {"gate", "plot", "study", "counterweights"}  # sections that no score depends on
 
 
 @dataclass(frozen=True)
@@ -66,16 +66,41 @@ def points(params: Params, study: Study, code: str) -> list[Point]:
     for cell in [*cells, *study.further]:
         for seed in study.seeds:
             wanted = {DRAW: seed, **study.fixed, **cell, "seeds": [seed]}
-            changed = change(params, wanted)
-            values = changed.model_dump(mode="json", exclude=SILENT)
-            what = f"a{changed.contamination.alpha:g}-{changed.balance.method}-s{seed}"
-            name = f"study-{params.profile}-{what}-{fingerprint({'params': values, 'code': code})[:8]}"
+            name, values = identify(params, wanted, code)
             found.setdefault(name, (Run(name, settings(values), pd.DataFrame()), wanted, seed))
     named = lines([run for run, _, _ in found.values()])
     return [
         Point(name, wanted, float(run.settings[ALPHA]), line, seed)
         for (name, (run, wanted, seed)), line in zip(found.items(), named, strict=True)
     ]
+
+
+def identify(params: Params, wanted: Mapping[str, Any], code: str) -> tuple[str, dict[str, Any]]:
+    """Name the point of one seed that sets parameters; return its name, and all parameters that shape its scores."""
+    changed = change(params, wanted)
+    values = changed.model_dump(mode="json", exclude=SILENT)
+    what = f"a{changed.contamination.alpha:g}-{changed.balance.method}-s{changed.seeds[0]}"
+    return f"study-{params.profile}-{what}-{fingerprint({'params': values, 'code': code})[:8]}", values
+
+
+def of_levers(params: Params, section: Counterweights, code: str) -> list[Point]:
+    """
+    List the points of a comparison of levers, each with all its replicates.
+
+    Raises
+    ------
+    InputError
+        If the parameters of a point are not valid, or two levers have the same.
+    """
+    grid: dict[str, Point] = {}
+    for lever, values in section.levers.items():
+        for seed in section.seeds:
+            wanted = {DRAW: seed, **section.fixed, **values, "seeds": [seed]}
+            name, found = identify(params, wanted, code)
+            if name in grid:
+                raise InputError(f"counterweights.levers: {lever} and {grid[name].line} set the same; remove one")
+            grid[name] = Point(name, wanted, float(found["contamination"]["alpha"]), lever, seed)
+    return list(grid.values())
 
 
 def change(params: Params, wanted: Mapping[str, Any]) -> Params:
