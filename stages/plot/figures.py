@@ -354,7 +354,7 @@ def _shares(table: pd.DataFrame) -> Panel:
 
 
 def _centred(rows: pd.DataFrame) -> str:
-    return f"gap in logit women − men, less its mean over the {len(rows)} occupations"
+    return f"women − men, less the mean of {len(rows)} occupations"
 
 
 def _gaps(part: str, table: pd.DataFrame, limit: float) -> Panel:
@@ -374,7 +374,7 @@ def _gaps(part: str, table: pd.DataFrame, limit: float) -> Panel:
             (dot,) = axes.plot([value], [at], "o", color=colour, markersize=5)
             mark(dot, f"{name}: {value:+.2f}".replace("-", "−"))
         _rows(axes, _names(rows))
-        axes.set(xlabel="← men · gap in logits, centred · women →", xlim=(-limit, limit))
+        axes.set(xlabel="← men · gap in logits · women →", xlim=(-limit, limit))
 
     alt = (
         f"Gap between women and men in the logit of each occupation, {part or 'portraits'}, in the order of the census"
@@ -411,7 +411,7 @@ def _against(part: str, table: pd.DataFrame, metrics: Details, limit: float) -> 
         axes.set_xlim(-4, 104)
         axes.set_ylim(-limit, limit)
         _label(axes, x, y, _names(rows))
-        axes.set(xlabel="share of women in the corpus, %", ylabel="gap in logits, centred")
+        axes.set(xlabel="share of women in the corpus, %", ylabel="gap in logits")
 
     alt = f"Logit gap of each occupation against its share of women, {part or 'portraits'}{r}"
     return Panel(
@@ -495,7 +495,7 @@ def published(table: pd.DataFrame, min_group: int = 0) -> list[Panel]:
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}×"))
         _rows(axes, names)
-        axes.set_xlabel("as published ÷ corrected; 1×: no difference")
+        axes.set_xlabel("as published ÷ corrected")
 
     said = names[away].replace("\n", ", ")
     title = f"As published, the same model gives {ratios[away]:.2g} times the corrected {said[:1].lower() + said[1:]}"

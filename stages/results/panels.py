@@ -27,8 +27,8 @@ COLOURS = {
     "muted": ("#5c6673", "#a2acb8"),  # axes, notes
     "paper": ("#ffffff", "#181c22"),
     "rule": ("#dde1e6", "#2c333c"),  # of grids: no text
-    "context": ("#6b7582", "#98a3b0"),  # what is not the message: not balanced, before, chance
-    "plain": ("#4a5563", "#b4bdc8"),  # a value that is of no kind below
+    "context": ("#6b7582", "#8d98a6"),  # what is not the message: not balanced, before, chance
+    "plain": ("#3d4a5c", "#c9d1da"),  # a value that is of no kind below
     "real": ("#1f6fb5", "#62a8e8"),
     "synthetic": ("#b8500f", "#f0894a"),
     "woman": ("#7a45c0", "#b794f0"),

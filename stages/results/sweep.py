@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from stages.results.details import Details, Estimate
 from stages.results.formatting import NOT_BALANCED, counted, difference, interval, number, vanishes
 from stages.results.panels import AFTER, BEFORE, INK, MUTED, OTHERWISE, PLAIN, REWEIGHED, SMALL, Panel, mark
-from stages.results.registry import chance, entry, label, name_and_place
+from stages.results.registry import chance, entry, label, look_up, name_and_place
 
 Dashes = str | tuple[float, tuple[float, ...]]
 # Of a method: colour, mark, dashes. Grey is what others are held against.
@@ -25,6 +25,8 @@ LOOKS: dict[str, tuple[str, str, Dashes]] = {
 MOST = 4  # lines of a panel
 
 
+FEWEST_REPLICATES, FEWEST_IMAGES = 3, 200  # with fewer, an interval over replicates is no evidence of an effect
+STANDING = 3  # effects that a comparison opens with
 FEWEST = 6  # replicates that can tell anything at 5 % in a sign-flip test: 2 · ½⁶ = .03
 
 
@@ -42,6 +44,87 @@ def head(table: pd.DataFrame, primary: Sequence[str]) -> str:
         least_p = f"No p of {counted(most, 'replicate')} is below {2 / 2**most:.2g}"
         return f"{said} {least_p}: tests of the {named} would tell nothing, so p is left out."
     return f"{said} Tests: sign flips over replicates, Holm over the {named}."
+
+
+def with_images(effects: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """
+    Add how many test images each effect stands on: replicates share them, so their spread does not show this noise.
+
+    Parameters
+    ----------
+    effects : DataFrame
+        From `compare` or `trends`.
+    table : DataFrame
+        From `tabulate`, with the sizes of the sets (``n.people``) where they are known.
+
+    Returns
+    -------
+    DataFrame
+        With the column images: of the metric's set, of the smallest set where it names none; NaN where unknown.
+    """
+    sizes = {str(key): float(of.min()) for key, of in table.groupby("metric")["value"]}
+    known = {
+        key.removeprefix("n."): size for key, size in sizes.items() if key.startswith("n.") and key.count(".") == 1
+    }
+
+    def count(metric: str) -> float:
+        own = look_up(metric)[1].get("set", "").split(".")[0]
+        return math.nan if own == "text" or not known else known.get(own, min(known.values()))
+
+    return effects.assign(images=[count(str(metric)) for metric in effects["metric"]])
+
+
+def standing_out(comparisons: pd.DataFrame, changes: pd.DataFrame, metrics: Sequence[str]) -> str:
+    """Say the clearest effects, `STANDING` at most, each of another metric; or that none is clear, and why."""
+    span = "Contamination alone, α = {alpha_from:g} to {alpha_to:g},"
+    rows = [(span.format_map(row), row) for row in _farthest(changes)]
+    rows += [
+        (f"Against {row['reference']}{_at(row)}, {row['method']}", row)
+        for _, own in comparisons.groupby(["reference", "method", "metric"], sort=False)
+        if (row := _standing_for(own)) and row["reference"] in (NOT_BALANCED, "random")
+    ]
+    rows = [(said, row) for said, row in rows if row["metric"] in metrics]
+    clear = [(said, row) for said, row in rows if _is_clear(row)]
+    clear.sort(key=lambda item: -abs(item[1]["difference"]) / max(item[1]["hi"] - item[1]["lo"], 1e-12))
+    chosen: dict[str, tuple[str, dict[str, Any]]] = {}
+    for said, row in clear:  # of one metric the largest, in the order of the clearest
+        _, kept = chosen.setdefault(entry(row["metric"]).key, (said, row))
+        if abs(row["difference"]) > abs(kept["difference"]):
+            chosen[entry(row["metric"]).key] = (said, row)
+    best = [
+        f"{said} {_verb(row)} {label(row['metric'])} by {_effect(row, size=True)}"
+        for said, row in list(chosen.values())[:STANDING]
+    ]
+    if best:
+        count = {1: "One effect stands", 2: "Two effects stand"}.get(len(best), "Three effects stand")
+        return "\n".join([f"{count} out:", "", *(f"{i}. {one}." for i, one in enumerate(best, 1))])
+    few = max((row["replicates"] for _, row in rows), default=0)
+    small = min((row["images"] for _, row in rows if row.get("images", 0) > 0), default=math.inf)
+    because = [counted(int(few), "replicate")] if few < FEWEST_REPLICATES else []
+    because += [counted(int(small), "test image")] if small < FEWEST_IMAGES else []
+    why = f": {' and '.join(because)} cannot tell one from noise" if because else ""
+    return f"No effect stands out{why}."
+
+
+def _farthest(changes: pd.DataFrame) -> list[dict[str, Any]]:
+    """Take what the most contamination changes, not balanced."""
+    plain = changes.loc[changes["method"] == NOT_BALANCED, :]
+    return cast(list[dict[str, Any]], plain.loc[plain["alpha_to"] == plain["alpha_to"].max(), :].to_dict("records"))
+
+
+def _standing_for(own: pd.DataFrame) -> dict[str, Any] | None:
+    """Choose the row of a comparison that stands for all α: their mean; where they differ, and agree, the clearest."""
+    rows = cast(list[dict[str, Any]], own.to_dict("records"))
+    whole = next((row for row in rows if _sums(row)), None)
+    each = [row for row in rows if not _sums(row)]
+    if whole is None or whole["difference"] == whole["difference"]:
+        return whole or each[0]
+    agree = len({row["difference"] > 0 for row in each}) == 1
+    return max(each, key=lambda row: abs(row["difference"]) / max(row["hi"] - row["lo"], 1e-12)) if agree else None
+
+
+def _at(row: Mapping[str, Any]) -> str:
+    return "" if _sums(row) else f" at α = {row['alpha']}"
 
 
 def sentences(comparisons: pd.DataFrame, changes: pd.DataFrame, metrics: Sequence[str]) -> list[str]:
@@ -98,9 +181,18 @@ def _listed(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def _is_clear(row: Mapping[str, Any]) -> bool:
     """Tell whether an effect is seen in what is written, its interval leaves out 0, and its test, if any, agrees."""
-    key = row["metric"]
-    out = (row["lo"] > 0 or row["hi"] < 0) and not vanishes(key, row["difference"])
-    return out and not (_is_tested(row) and row["p_holm"] > 0.05)
+    return _leaves_0(row) and not _too_few(row) and not (_is_tested(row) and row["p_holm"] > 0.05)
+
+
+def _leaves_0(row: Mapping[str, Any]) -> bool:
+    return (row["lo"] > 0 or row["hi"] < 0) and not vanishes(row["metric"], row["difference"])
+
+
+def _too_few(row: Mapping[str, Any]) -> str:
+    """Say what there are too few of to call a difference an effect; empty: nothing."""
+    if row.get("replicates", FEWEST_REPLICATES) < FEWEST_REPLICATES:
+        return "replicates"
+    return "images" if row.get("images", math.nan) < FEWEST_IMAGES else ""
 
 
 def _is_tested(row: Mapping[str, Any]) -> bool:
@@ -129,7 +221,9 @@ def verdict(row: Mapping[str, Any]) -> str:
     """Judge an effect: ``better``, ``worse``, ``higher``, ``lower`` (none is better), ``equal`` or ``not clear``."""
     if not _is_clear(row):
         ends = [row["difference"], row["lo"], row["hi"]]
-        return "equal" if all(vanishes(row["metric"], value) for value in ends if value == value) else "not clear"
+        if all(vanishes(row["metric"], value) for value in ends if value == value):
+            return "equal"
+        return f"not clear, too few {few}" if _leaves_0(row) and (few := _too_few(row)) else "not clear"
     better = entry(row["metric"]).better
     if better == "none":
         return "higher" if row["difference"] > 0 else "lower"

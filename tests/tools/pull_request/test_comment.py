@@ -44,10 +44,10 @@ def test_the_verdict_is_the_heading_and_all_that_led_to_it_follows():
     assert lines[-1] == "Everything: the file full.md of this run."
 
 
-def test_stale_results_are_the_first_line_after_the_heading():
+def test_stale_results_are_the_first_line_in_red():
     lines = made(stale={"train@0": ["stages/train"]}).splitlines()
-    assert lines[0] == "## ✗ Gate: failed: the results are stale"
-    assert lines[2] == "> [!CAUTION]" and lines[3].startswith("> **The results are stale**: train&#64;0")
+    assert lines[0] == "> [!CAUTION]" and lines[1].startswith("> **The results are stale**: train&#64;0")
+    assert lines[3] == "## ✗ Gate: failed: the results are stale"
 
 
 def test_a_change_without_effect_says_so():
@@ -138,7 +138,8 @@ def test_the_largest_profile_fits_whatever_changes():
         parts = blocks(heading, stale, parameters(diff), sides, checks, noise, GOOD)
         text = assemble(parts, "https://example.org/" + "r" * 100)
         assert len(text) <= LIMIT < GITHUB
-        assert text.startswith("## ✗ Gate: failed: the results are stale") and text.endswith(").\n")
+        assert text.startswith("> [!CAUTION]\n> **The results are stale**") and text.endswith(").\n")
+        assert "\n## ✗ Gate: failed: the results are stale" in text
         assert text.count("\n- ") <= len(checks) + FURTHER + 1
         assert ("… cut here for length." in text) == (tolerances is guarded)  # of five guarded metrics all is said
 
