@@ -14,7 +14,7 @@ from stages.results.details import Details
 from stages.results.formatting import NOT_BALANCED, difference, interval, number
 from stages.results.headline import headlines
 from stages.results.panels import INK, MUTED, SMALL, Panel, mark
-from stages.results.registry import chance, label, name_and_place
+from stages.results.registry import chance, label, look_up, name_and_place
 from stages.results.sweep import Own
 
 # What stands for "where does the model lie", the first that most cells of the study have; and for bias beside quality.
@@ -113,8 +113,15 @@ def _quality(own: Own, target: str, study: Study | None) -> str:
     if study and own.method != NOT_BALANCED and math.isfinite(plain := study.mean(key, NOT_BALANCED, own.alpha)):
         bounds.append(f"without balancing the study has {number(key, plain)}")
     name, where = name_and_place(key)
-    said = f"{_made(own, target)}. Its {name} on {where} is **{number(key, one.value)}** {interval(key, one)}".rstrip()
+    said = f"{_made(own, target)}. Its {name} on {where} ({_plain(key)}) is **{number(key, one.value)}**"
+    said = f"{said} {interval(key, one)}".rstrip()
     return f"{said}; {', '.join(bounds)}." if bounds else f"{said}."
+
+
+def _plain(key: str) -> str:
+    """Say what a metric counts, with its own cut-off."""
+    known, fields = look_up(key)
+    return known.meaning.replace("top k", f"top {fields.get('k', 'k')}")
 
 
 def _bias(own: Own, study: Study | None) -> str:
@@ -159,6 +166,8 @@ def _effect(own: Own, study: Study | None) -> str:
         rest = study.row("comparisons", metric=quality, method="m4", reference="random", alpha="mean")
         if rest and math.isfinite(rest["difference"]):
             cost += f", and by {_effect_of(quality, rest)} against as many rows drawn at random"
+            if whole["hi"] < 0 and rest["lo"] < 0 < rest["hi"]:
+                cost += ": the price is that of fewer different rows"
         parts.append(cost)
     return f"{'; '.join(parts)}." if parts else ""
 

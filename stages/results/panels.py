@@ -105,7 +105,7 @@ class Panel:
     data: pd.DataFrame | None = field(default=None, compare=False)
 
 
-_TIP = re.compile(r' id="mark\|([^"|]*)\|([^"]*)"')
+_TIP = re.compile(r""" id=(["'])mark\|([^|]*?)\|(.*?)\1""")  # in quotes that the text does not hold
 
 
 def mark(artist: Artist, said: str = "", series: str = "") -> None:
@@ -114,7 +114,7 @@ def mark(artist: Artist, said: str = "", series: str = "") -> None:
 
 
 def _told(match: re.Match[str]) -> str:
-    series, said = match.groups()
+    series, said = (part.replace('"', "&quot;") for part in match.groups()[1:])
     shown = f' data-series="{series}"' if series else ""
     return f'{shown} data-tip="{said}"' if said else shown
 

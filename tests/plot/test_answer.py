@@ -51,15 +51,15 @@ def study(**more: float) -> Study:
 def test_three_sentences_answer():
     first, second, third = sentences(OWN, "equal", study(), {})
     assert first == (
-        "This run trains on 50 % generated images, balanced by m4 towards equal shares. Its text→image R@5 on people is "
-        "**4.1 %** [3.3, 5.0]; chance gives 0.4 %, the captions allow at most 83.2 %, without balancing the study has "
-        "8.1 %."
+        "This run trains on 50 % generated images, balanced by m4 towards equal shares. Its text→image R@5 on people "
+        "(captions whose own image is in the top 5) is **4.1 %** [3.3, 5.0]; chance gives 0.4 %, the captions allow at "
+        "most 83.2 %, without balancing the study has 8.1 %."
     )
     assert second.endswith("is at **+0.050** [−0.020, 0.120]; the study at the same α has +0.655 without balancing.")
     assert third == (
         "In the study, contamination alone, α = 0 to 1, takes the pairwise association (portraits, seen) from 0.600 to "
         "0.700; m4 changes text→image R@5 by **−3.0 points [−4.0, −2.0]** against not balanced, and by +0.2 points "
-        "[−0.8, +1.1] against as many rows drawn at random."
+        "[−0.8, +1.1] against as many rows drawn at random: the price is that of fewer different rows."
     )
 
 
@@ -67,8 +67,8 @@ def test_without_a_study_the_data_is_the_third():
     said = sentences(OWN, "equal", None, {"before": {"ab": 0.095}, "realised": {"ab": 0.002, "effective_share": 0.32}})
     assert "study" not in " ".join(said) and len(said) == 3
     assert said[2] == (
-        "Balancing takes the largest association in its data from 9.5 to **0.2 points**, and keeps an effective 32 % of "
-        "the rows."
+        "Balancing takes the largest association in its data from 9.5 to **0.2 points**, and keeps an effective 32 % "
+        "of the rows."
     )
 
 
