@@ -97,7 +97,7 @@ def test_groups_are_the_means_of_the_seeds_tables(plotted):
 def test_figures_are_pictures_with_something_on_them(plotted):
     for path in (plotted / FOLDER / "results" / "figures").glob("*.png"):
         with Image.open(path) as image:
-            assert image.width > 400 and len(image.convert("RGB").getcolors(1 << 24)) > 20
+            assert image.width > 380 and len(image.convert("RGB").getcolors(1 << 24)) > 20
 
 
 @pytest.fixture(scope="module")

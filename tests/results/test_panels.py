@@ -6,7 +6,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from stages.plot.figures import GROUP_COLOURS
-from stages.results.panels import COLOURS, Panel, css, mark, svg
+from stages.results.panels import COLOURS, SMALL, Panel, css, mark, svg
 from stages.results.sweep import LOOKS
 
 PAGES = ("#f4f5f7", "#101317")  # behind the cards, as in report.css
@@ -63,3 +63,8 @@ def test_a_mark_carries_its_value_and_its_line_as_text():
     assert text.count('data-series="m4/x"') == 2
     assert text.count('data-tip="a &quot;b&quot; &lt;c&gt; &amp; 1|2"') == 1
     assert "mark|" not in text
+
+
+def test_the_smallest_text_has_11_pixels_on_a_phone():
+    """A page of 390 pixels leaves 340 to a panel of the usual width."""
+    assert SMALL * 4 / 3 * 340 / (96 * Panel("p", "", lambda _: None).width) >= 11

@@ -5,12 +5,14 @@ import re
 import pandas as pd
 import pytest
 import yaml
+from PIL import Image
 
 from stages.results.details import Estimate, fold
 from stages.results.noise import Noise, read
 from stages.results.registry import CATALOGUE
 from stages.tools.gate.checks import Side, judge
 from stages.tools.pull_request.comment import FURTHER, LIMIT, assemble, blocks, loss, parameters, ten
+from tests.helpers import screenshot
 from tests.helpers.small_project import ROOT
 
 STUDY = ROOT / "data" / "emoji" / "results" / "study"
@@ -167,5 +169,10 @@ def test_the_worked_example_is_what_the_code_writes():
     text = assemble(
         blocks(heading, {}, changed, sides, checks, noise, trial), "https://github.com/you/yours/actions/runs/1"
     )
-    shown = (ROOT / "docs" / "pull-requests.md").read_text().split("<!-- example -->")[1]
-    assert "\n".join(line.removeprefix("> ").removeprefix(">") for line in shown.strip().splitlines()) == text.strip()
+    assert screenshot.example() == text.strip() and len(text) <= LIMIT
+
+
+def test_the_screenshot_shows_the_worked_example_and_is_small():
+    with Image.open(screenshot.PICTURE) as picture:
+        assert picture.text[screenshot.KEY] == screenshot.digest(screenshot.example())
+    assert screenshot.PICTURE.stat().st_size < 200_000
