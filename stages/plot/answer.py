@@ -310,7 +310,7 @@ def _trade(own: Own, study: Study, erased: pd.DataFrame, quality: str, bias: str
     what = f"α = {own.alpha:g}" if same else f"mean over α; this run: α = {own.alpha:g}"
     note = f"{name_and_place(bias)[1]}; {what}; best: right, and at 0"
     points = [
-        f"{name} {number(quality, row[(quality, 'mean')])}, {number(bias, row[(bias, 'mean')])}"
+        f"{name} {number(quality, float(row[(quality, 'mean')]))}, {number(bias, float(row[(bias, 'mean')]))}"
         for name, row in cells.iterrows()
     ]
     data = pd.DataFrame(

@@ -73,7 +73,7 @@ def _curve(name: str, table: pd.DataFrame, phases: Sequence[tuple[str, int, int]
         title = f"{title.split(' R@')[0]}: right one in the first {among[2]} of {probe or 'the probe'}"
     from_zero = np.isfinite(known.span).all()
     wide = table.pivot(index="step", columns="seed", values="value").sort_index()
-    mean = wide.mean(axis=1)
+    mean = cast(pd.Series, wide.mean(axis=1))
 
     def draw(axes: Axes) -> None:
         axes.plot(wide.index, wide, color=PLAIN, linewidth=0.9, alpha=0.5)
@@ -349,7 +349,7 @@ def _shares(table: pd.DataFrame) -> Panel:
         draw,
         height=0.9 + 0.22 * len(rows),
         title="What they were shown: women per occupation",
-        data=table[["label", "women_corpus", "women_generator"]],
+        data=table.loc[:, ["label", "women_corpus", "women_generator"]],
     )
 
 

@@ -97,12 +97,12 @@ def render(content: Content) -> str:
         *(content.params["balance"].get(name, "auto") for name in ("method", "target", "eta"))
     )
     found, params = tuple(content.metrics), content.params
-    study = [panel for panel in content.panels.get("study", ()) if panel.data is not None]
+    study = [panel.data for panel in content.panels.get("study", ()) if panel.data is not None]
     return environment.get_template("report.html").render(
         content=content,
         cards=cards(content.metrics, content.study, params["contamination"]["alpha"]),
         said=[re.split(r"\*\*", sentence) for sentence in content.said],
-        methods={name: variable(sweep.look(name)[0]) for panel in study for name in panel.data["method"]},
+        methods={name: variable(sweep.look(name)[0]) for data in study for name in data["method"]},
         light=css(0),
         dark=css(1),
         transfer=any(key.endswith(".transfer") for key in found),

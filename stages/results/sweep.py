@@ -356,8 +356,8 @@ def look(method: str, place: int = 0) -> tuple[str, str, Dashes]:
 
 def _cells(table: pd.DataFrame) -> pd.DataFrame:
     """Return mean, spread and number of the replicates of each α."""
-    cells = table.groupby("alpha")["value"].agg(["mean", "std", "size"])
-    return cells.assign(std=cells["std"].fillna(0.0))
+    cells = cast(pd.DataFrame, table.groupby("alpha")["value"].agg(["mean", "std", "size"]))
+    return cells.fillna({"std": 0.0})
 
 
 def _limits(table: pd.DataFrame, metrics: Sequence[str], own: Own | None) -> dict[str, tuple[float, float]]:
@@ -475,7 +475,8 @@ def _panel(
 
 def _said(metric: str, table: pd.DataFrame, method: str) -> str:
     cells = _cells(table.loc[table["method"] == method, :])
-    ends = [number(metric, cells["mean"].iloc[0]), number(metric, cells["mean"].iloc[-1])]
+    means = cells["mean"].to_numpy(float)
+    ends = [number(metric, float(means[0])), number(metric, float(means[-1]))]
     return f"{method} {ends[0]}" if len(cells) == 1 else f"{method} {ends[0]} to {ends[1]}"
 
 

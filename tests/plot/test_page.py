@@ -69,7 +69,8 @@ window.addEventListener("load", () => {
   };
   const texts = [...document.querySelectorAll("body *:not(script):not(style):not(pre)")]
     .filter((e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim()) && shown(e));
-  const chart = document.querySelector("#study .panel") ?? document.querySelector(".panel"), mark = document.querySelector("[data-tip]");
+  const chart = document.querySelector("#study .panel") ?? document.querySelector(".panel");
+  const mark = document.querySelector("[data-tip]");
   const tip = document.getElementById("tip");
   mark?.dispatchEvent(new PointerEvent("pointerover", { bubbles: true }));
   const told = { tip: tip.textContent, hidden: tip.hidden, of: mark?.dataset.tip };
