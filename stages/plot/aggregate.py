@@ -145,7 +145,7 @@ def _with_attribute(table: pd.DataFrame) -> pd.DataFrame:
 
 def _places(rows: pd.DataFrame) -> list[list[str]]:
     empty = pd.Series("", index=rows.index)
-    return [(rows[name] if name in rows else empty).astype(str).tolist() for name in ("set", "part")]
+    return [pd.Series(rows.get(name, empty)).astype(str).tolist() for name in ("set", "part")]
 
 
 def _titled(metric: str, *where: str) -> str:
