@@ -13,10 +13,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stages.balance.table import BalanceReport
+from stages.balance.table import BalanceReport, row_keys
 from stages.core.atomic import check_owned, owned, written
 from stages.core.errors import InputError
-from stages.corpus.attributes import known_value
 
 UID = re.compile(r"[0-9a-fA-F]{32}")
 
@@ -156,7 +155,7 @@ def write(
     list of str
         A line for each export.
     """
-    keys = table[exports.key].map(known_value) if exports.key else pd.Series(range(len(table)))
+    keys = pd.Series(row_keys(table, exports.key or None))
     kept, said = weights["kept"].to_numpy(bool), []
     if "uids" in exports.places:
         array = uids(keys[kept].tolist(), f"column {exports.key}")

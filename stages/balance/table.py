@@ -190,7 +190,7 @@ def balance_table(
         raise InputError(str(error)) from None
     allotment = allot(problem, solution.q)
     weights = pd.DataFrame({"weight": solution.q[inverse]}, index=table.index)
-    weights["kept"] = _kept(inverse, allotment.rows, _keys(table, key), seed)
+    weights["kept"] = _kept(inverse, allotment.rows, row_keys(table, key), seed)
     total = allotment.total.astype(float)
     whole = float(total.sum() ** 2 / allotment.squares.sum() / count.sum()) if total.sum() else 0.0
     weightings = [
@@ -445,10 +445,11 @@ def _goals(target: str | pd.DataFrame | Mapping[str, Goal], sensitive: Sequence[
     return dict.fromkeys(sensitive, "equal" if target == "equal" else "observed")
 
 
-def _keys(table: pd.DataFrame, key: str | None) -> list[str]:
+def row_keys(table: pd.DataFrame, key: str | None) -> list[str]:
+    """Name each row by a column, or by its number; refuse rows without a key, and keys that come twice."""
     if key is None:
         return [str(number) for number in range(len(table))]
-    keys = table[key].map(known_value)
+    keys = pd.Series([known_value(_whole(value), key) for value in table[key]])
     wrong = np.flatnonzero((keys == "") | keys.duplicated())
     if len(wrong):
         found = keys.iloc[wrong[0]]

@@ -262,7 +262,7 @@ def with_phrases(caption: str, groups: Mapping[str, str]) -> str:
     if not (found and groups):
         return caption
     place = min(match.start() for match in found)
-    phrase, before = " ".join(PHRASES[pair] for pair in reversed(groups.items())), caption[:place]
+    phrase, before = " ".join(PHRASES[pair] for pair in reversed([*groups.items()])), caption[:place]
     article = "an" if phrase[0].lower() in "aeiou" else "a"
     before = re.sub(r"\b([Aa])n?(?=\s+$)", lambda match: match[1] + article[1:], before)
     return f"{before}{phrase} {caption[place:]}"

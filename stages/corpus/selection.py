@@ -19,9 +19,10 @@ CANDIDATE = "candidate"  # column of tables of images, there where samples have 
 
 def image_columns(table: pd.DataFrame | Path) -> list[str]:
     """Name the columns of a table, or of a parquet file, that tell images apart."""
-    known = table
     if isinstance(table, Path):
         known = pq.read_schema(table).names if table.is_file() else []
+    else:
+        known = table.columns.tolist()
     return ["key", "source", *([CANDIDATE] if CANDIDATE in known else [])]
 
 

@@ -11,9 +11,9 @@ from itertools import accumulate
 from typing import Literal
 
 from stages.core.seeds import uniform
-from stages.corpus.attributes import GROUPS, says_group, with_phrases
+from stages.corpus.attributes import GROUPS, Attribute, says_group, with_phrases
 
-Shares = Mapping[str, Literal["equal"] | Mapping[str, float]]  # attribute: {group: share}
+Shares = Mapping[Attribute, Literal["equal"] | Mapping[str, float]]  # attribute: {group: share}
 
 
 @dataclass(frozen=True)

@@ -21,15 +21,21 @@ from rich.table import Table
 from stages.core.atomic import merged, written
 from stages.core.errors import InputError, run
 from stages.core.settings import Merged, load
-from stages.plot import aggregate, figures, sheets
+from stages.plot import aggregate, answer, figures, sheets
 from stages.plot.reader import Reader
 from stages.plot.report import Content, render, versions
 from stages.plot.settings import Settings
 from stages.results import details, formatting, registry
 from stages.results.headline import headline
 from stages.results.panels import Panel, png
+from stages.results.sweep import Own
 
 SHOWN = (r"retrieval\.t2i\.5", "recognition", r"caption\w*(?:\.\w+)*", "leakage.*")  # by group, in this order
+STUDIED = (  # metrics of the study that the report draws; the others are in its own tables
+    "people.t2i.r5", "objects.acc1", "portraits.seen.pairwise_association", "portraits.unseen.pairwise_association",
+    "portraits.seen.position", "portraits.unseen.position", "portraits.seen.ab.max", "portraits.unseen.ab.max",
+    "portraits.seen.self_similarity",
+)  # fmt: skip
 MORE = (r"retrieval\.i2t\.5", "similarity", r"preference\.\w+", r"harm\.\w+")  # the same, folded away
 
 
@@ -75,14 +81,18 @@ def make(params: Settings) -> tuple[dict[str, bytes], str]:
     curves, phases = reader.curves()
     occupations, published = _occupations(scored.get("association", {})), _published(scored.get("published"))
     associations = reader.csv(params.folder / "balance" / "associations.csv")
+    erased, study, few = _erased(scored.get("erased")), reader.study(), params.evaluate.min_group
+    own = Own(params.contamination.alpha, method, metrics)
     panels = {
-        "data": figures.data_bias(associations, balanced=method != formatting.NOT_BALANCED),
-        "occupations": figures.occupations(occupations) if len(occupations) else [],
+        "answer": answer.charts(own, study, erased),
+        "study": answer.study_charts(own, study, [key for key in STUDIED if study.has(key)]) if study else [],
+        "data": figures.data_bias(associations, method != formatting.NOT_BALANCED, few),
+        "occupations": figures.occupations(occupations, metrics, few) if len(occupations) else [],
         "groups": figures.groups(_chosen(by_group, SHOWN)),
         "more_groups": figures.groups(_chosen(by_group, MORE)),
         "crossed": figures.groups(_chosen(by_group, SHOWN), crossed=True),
-        "curves": figures.curves(curves, phases),
-        "published": figures.published(published) if len(published) else [],
+        "curves": figures.curves(curves, phases, params.train.probe),
+        "published": figures.published(published, few) if len(published) else [],
     }
     pairs = reader.pairs()
     content = Content(
@@ -97,6 +107,8 @@ def make(params: Settings) -> tuple[dict[str, bytes], str]:
         groups=by_group,
         published=published,
         versions=versions(),
+        said=answer.sentences(own, _target(params.balance.target), study, balance),
+        study=study,
     )
     tables = {
         "metrics": summary.assign(name=[registry.label(key) for key in summary["key"]]),
@@ -106,7 +118,7 @@ def make(params: Settings) -> tuple[dict[str, bytes], str]:
         "occupations": occupations,
         "curves": curves,
         "published": published,
-        "erased": _erased(scored.get("erased")),
+        "erased": erased,
     }
     head = {key: metrics[key].value for key in headline(metrics)}
     files = {
@@ -126,17 +138,22 @@ def _figures(
     setting = f"α = {params.contamination.alpha:g}, {method if as_found else f'balancing {method}'}"
     probe = f"; R@5 and biases on a fixed probe of {params.train.probe} images per set" if params.train.probe else ""
     titles = {
+        "answer": f"This run beside the study · {setting}",
         "data": f"Association in the data{'' if as_found else ', before and after balancing'} · {setting}",
         "occupations": f"Occupations and portraits without a cue · {setting}",
         "groups": f"Figures by group · {setting}",
         "curves": f"Through training{probe} · {setting}",
-        "published": "Published definitions beside corrected ones, the same model",
+        "published": "Published definitions against corrected ones, the same model",
     }
     for name, title in titles.items():
         if panels[name]:
             yield name, png(panels[name], columns=3, title=title)
     if pairs:
         yield "images", sheets.contact_sheet(pairs)
+
+
+def _target(target: object) -> str:
+    return target if isinstance(target, str) and not target.endswith(".csv") else "stated"
 
 
 def _occupations(tables: Mapping[int, pd.DataFrame]) -> pd.DataFrame:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from stages.corpus.attributes import GROUPS
 from stages.results.details import Details, Estimate
+from stages.results.registry import figure
 
 GROUP_COLUMNS = ("attribute", "group", "n", "value")
 TEXT = ("set", "part", "attribute", "group")  # where all are empty, pandas reads numbers
@@ -142,6 +143,15 @@ def _with_attribute(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(attribute=[of.get(group, "") for group in table["group"]])
 
 
+def _places(rows: pd.DataFrame) -> list[list[str]]:
+    empty = pd.Series("", index=rows.index)
+    return [pd.Series(rows.get(name, empty)).astype(str).tolist() for name in ("set", "part")]
+
+
+def _titled(metric: str, *where: str) -> str:
+    return " · ".join(filter(None, (figure(metric)[0], *where)))
+
+
 def groups(tables: Mapping[str, Mapping[int, pd.DataFrame]]) -> pd.DataFrame:
     """
     Collect every figure by group into one table.
@@ -156,7 +166,8 @@ def groups(tables: Mapping[str, Mapping[int, pd.DataFrame]]) -> pd.DataFrame:
     -------
     DataFrame
         metric (name of the table and what else names the figure: ``retrieval.t2i.5``), set, part, attribute, group
-        (``all``: without an attribute), n, value, std, lo, hi, small (1: fewer images than the stated size).
+        (``all``: without an attribute), n, value, std, lo, hi, small (1: fewer images than the stated size), figure
+        (metric, set and part in words).
     """
     parts = []
     for name, of_seed in tables.items():
@@ -186,8 +197,9 @@ def groups(tables: Mapping[str, Mapping[int, pd.DataFrame]]) -> pd.DataFrame:
                     "lo": rows.get("lo", np.nan),
                     "hi": rows.get("hi", np.nan),
                     "small": rows["small"].round().astype(int),
+                    "figure": [_titled(name, *where) for name, *where in zip(metric, *_places(rows), strict=True)],
                 }
             )
         )
-    columns = ["metric", "set", "part", "attribute", "group", "n", "value", "std", "lo", "hi", "small"]
+    columns = ["metric", "set", "part", "attribute", "group", "n", "value", "std", "lo", "hi", "small", "figure"]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=pd.Index(columns))

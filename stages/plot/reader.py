@@ -13,8 +13,15 @@ from stages.corpus.evaluation_sets import read_set
 from stages.corpus.selection import CANDIDATE
 from stages.corpus.shards import Shard
 from stages.plot import sheets
+from stages.plot.answer import Study
 from stages.plot.settings import Settings
 from stages.results.details import Details, read
+
+STUDY_COLUMNS = {
+    "runs": ("alpha", "method", "seed", "metric", "value"),
+    "comparisons": ("metric", "method", "reference", "alpha", "difference", "lo", "hi", "replicates", "p_holm"),
+    "trends": ("metric", "method", "alpha_from", "alpha_to", "value_from", "value_to", "difference", "lo", "hi"),
+}
 
 
 class Reader:
@@ -64,6 +71,22 @@ class Reader:
         found = [{path.stem for path in folder.glob("*.csv")} for folder in folders.values()]
         shared = sorted(set.intersection(*found))
         return {name: {seed: self.csv(folder / f"{name}.csv") for seed, folder in folders.items()} for name in shared}
+
+    def study(self) -> Study | None:
+        """Read the study that `plot.study` names; None where it is of another profile."""
+        folder = self.params.plot.study
+        if self.params.folder not in folder.parents:
+            return None
+        tables = []
+        for name, needed in STUDY_COLUMNS.items():
+            table = self.csv(folder / f"{name}.csv")
+            if absent := [column for column in needed if column not in table]:
+                raise InputError(
+                    f"{folder / name}.csv: no column {absent[0]} (found {', '.join(map(str, table))}); write it again: "
+                    "`python -m stages.tools.compare`"
+                )
+            tables.append(table)
+        return Study(*tables)
 
     def curves(self) -> tuple[pd.DataFrame, list[tuple[str, int, int]]]:
         """Read the curves of every seed (seed, step, metric, value); data, first and last step of each phase."""

@@ -1,5 +1,6 @@
 """The report: one HTML file that needs nothing else, in light and dark, on a phone and on a projector."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -11,17 +12,28 @@ import yaml
 from markupsafe import Markup
 
 from stages.plot import tables
+from stages.plot.answer import Study
+from stages.plot.cards import cards
 from stages.plot.sheets import Described, Pair, data_uri
-from stages.results import formatting, registry
+from stages.results import formatting, sweep
 from stages.results.details import Details
-from stages.results.headline import headlines
-from stages.results.panels import Panel, svg
+from stages.results.panels import Panel, css, svg, variable
 
 PACKAGES = (
     "torch", "open_clip_torch", "diffusers", "transformers", "accelerate", "numpy", "scipy", "pandas", "pyarrow",
     "duckdb", "scikit-learn", "webdataset", "resvg-py", "pillow", "matplotlib", "dvc", "dvclive",
 )  # fmt: skip
-SECTIONS = ("data", "occupations", "groups", "more_groups", "crossed", "curves", "published")  # with panels
+SECTIONS = (
+    "answer",
+    "study",
+    "data",
+    "occupations",
+    "groups",
+    "more_groups",
+    "crossed",
+    "curves",
+    "published",
+)  # with panels
 
 
 @dataclass(frozen=True)
@@ -39,6 +51,10 @@ class Content:
         By section, see `SECTIONS`.
     groups, published : DataFrame
         All figures by group; published definitions beside corrected ones.
+    said : sequence of str
+        The answer in sentences, ``**…**`` around what matters.
+    study : Study, optional
+        What the run is held against.
     """
 
     params: Mapping[str, Any]
@@ -52,6 +68,8 @@ class Content:
     groups: pd.DataFrame = field(default_factory=pd.DataFrame)
     published: pd.DataFrame = field(default_factory=pd.DataFrame)
     versions: Mapping[str, str] = field(default_factory=dict)
+    said: Sequence[str] = ()
+    study: Study | None = None
 
 
 def render(content: Content) -> str:
@@ -72,65 +90,38 @@ def render(content: Content) -> str:
     )
     environment.globals["table"] = tables.table
     environment.globals["picture"] = data_uri
+    environment.globals["drawn"] = lambda panel: Markup(svg(panel))
     loader = environment.loader
     assert loader is not None
     method = formatting.balancing(
         *(content.params["balance"].get(name, "auto") for name in ("method", "target", "eta"))
     )
-    found = tuple(content.metrics)
-    sections = {name: [_figure(panel) for panel in content.panels.get(name, ())] for name in SECTIONS}
+    found, params = tuple(content.metrics), content.params
+    study = [panel.data for panel in content.panels.get("study", ()) if panel.data is not None]
     return environment.get_template("report.html").render(
         content=content,
-        cards=cards(content.metrics),
+        cards=cards(content.metrics, content.study, params["contamination"]["alpha"]),
+        said=[re.split(r"\*\*", sentence) for sentence in content.said],
+        methods={name: variable(sweep.look(name)[0]) for data in study for name in data["method"]},
+        light=css(0),
+        dark=css(1),
         transfer=any(key.endswith(".transfer") for key in found),
         parts=any(key.startswith("portraits.unseen.") for key in found),
         harm=any(".harm." in key for key in found),
-        panels=sections,
+        panels={name: content.panels.get(name, ()) for name in SECTIONS},
         metric_table=tables.metric_table(content.metrics),
         written={"value": [formatting.number(key, of.value) for key, of in content.metrics.items()]},
         group_table=tables.group_table(content.groups),
-        published_table=tables.published_table(content.published),
-        share_table=tables.share_table(content.shares, method != formatting.NOT_BALANCED),
+        published_table=tables.published_table(content.published, params["evaluate"]["min_group"]),
+        share_table=tables.share_table(
+            content.shares, method != formatting.NOT_BALANCED, params["evaluate"]["min_group"]
+        ),
         strongest=strongest(content.balance),
         method=method,
         not_balanced=formatting.NOT_BALANCED,
         parameters=yaml.safe_dump(dict(content.params), sort_keys=False, allow_unicode=True),
         resource=lambda name: Markup(loader.get_source(environment, name)[0]),
     )
-
-
-def _figure(panel: Panel) -> Markup:
-    return Markup(f'<figure class="panel" style="max-width:{panel.width * 96:.0f}px">{svg(panel)}</figure>')
-
-
-def cards(metrics: Details) -> list[dict[str, Any]]:
-    """
-    Sum up the figures that a run is judged by, a card per metric.
-
-    Returns
-    -------
-    list of dict
-        kind, name, meaning, wish, lines; a line has key, place, value, interval, spread.
-    """
-    return [
-        {
-            "kind": kind,
-            "name": registry.name_and_place(keys[0])[0],
-            "meaning": registry.entry(keys[0]).meaning,
-            "wish": registry.entry(keys[0]).wish,
-            "lines": [
-                {
-                    "key": key,
-                    "place": registry.name_and_place(key)[1],
-                    "value": formatting.number(key, metrics[key].value),
-                    "interval": formatting.interval(key, metrics[key]),
-                    "spread": formatting.spread(key, metrics[key]),
-                }
-                for key in keys
-            ],
-        }
-        for kind, keys in headlines(metrics)
-    ]
 
 
 def strongest(balance: Mapping[str, Any]) -> dict[str, str]:

@@ -1,5 +1,7 @@
 """Settings of `plot`: what figures and report show."""
 
+from pathlib import Path
+
 from pydantic import Field
 
 from stages.core.settings import Count, Profile, Section, Seed, Share, View
@@ -11,6 +13,10 @@ class Plot(Section):
     pairs: Count = Field(description="real images shown beside synthetic ones")
     captions: Count = Field(description="held-out images shown with their captions")
     seed: Seed = Field(description="of the hash by which both are drawn")
+    study: Path = Field(
+        default=Path("data/emoji/results/study"),
+        description="a committed study (`make study`); runs of its profile are shown among its points",
+    )
 
 
 class Mix(View):
@@ -42,6 +48,12 @@ class Captioned(View):
     evaluation_set: str = "people"
 
 
+class Measured(View):
+    """The part of the section `evaluate` that figures mark small groups by."""
+
+    min_group: int
+
+
 class Settings(Profile):
     """What this stage reads of all parameters."""
 
@@ -51,4 +63,5 @@ class Settings(Profile):
     balance: Balanced
     train: Trained
     caption: Captioned
+    evaluate: Measured
     plot: Plot

@@ -51,12 +51,13 @@ def group_table(groups: pd.DataFrame) -> pd.DataFrame:
         return groups
     shown = groups.loc[~groups["attribute"].str.count(" x ").gt(1)]
     where = (shown["set"] + " " + shown["part"]).str.strip()
+    names = shown["group"].astype(str)
     return pd.DataFrame(
         {
             "figure": [registry.figure(metric)[0] for metric in shown["metric"]],
             "set": where,
             "attribute": shown["attribute"].str.replace("_", " ").replace("", "–"),
-            "group": shown["group"].astype(str),
+            "group": names.where(shown["small"] == 0, names + " *"),
             "n": shown["n"],
             "value": shown["value"],
             "lo": shown["lo"],
@@ -65,7 +66,7 @@ def group_table(groups: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def published_table(published: pd.DataFrame) -> pd.DataFrame:
+def published_table(published: pd.DataFrame, min_group: int = 0) -> pd.DataFrame:
     """
     Tabulate published definitions beside corrected ones for reading.
 
@@ -73,6 +74,8 @@ def published_table(published: pd.DataFrame) -> pd.DataFrame:
     ----------
     published : DataFrame
         set, part, metric, attribute, group, n, as_published, corrected, difference.
+    min_group : int
+        Groups of fewer images are marked.
 
     Returns
     -------
@@ -93,7 +96,7 @@ def published_table(published: pd.DataFrame) -> pd.DataFrame:
         {
             "figure": [registry.figure(f"published.{metric}")[0] for metric in published["metric"]],
             "set": (published["set"] + " " + published["part"]).str.strip(),
-            "group": group,
+            "group": group.where((published["attribute"] == "") | (published["n"] >= min_group), group + " *"),
             "n": published["n"],
             "as published": published["as_published"],
             "corrected": published["corrected"],
@@ -102,7 +105,7 @@ def published_table(published: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def share_table(shares: pd.DataFrame, balanced: bool) -> pd.DataFrame:
+def share_table(shares: pd.DataFrame, balanced: bool, min_group: int = 0) -> pd.DataFrame:
     """
     Tabulate the shares of groups in the data.
 
@@ -112,6 +115,8 @@ def share_table(shares: pd.DataFrame, balanced: bool) -> pd.DataFrame:
         attribute, group, balanced (whether the attribute has a target), n, target, before, solved, realised.
     balanced : bool
         Whether the run balances its mix; if not, before and after are one.
+    min_group : int
+        Groups of fewer rows are marked.
 
     Returns
     -------
@@ -120,7 +125,10 @@ def share_table(shares: pd.DataFrame, balanced: bool) -> pd.DataFrame:
     """
     if shares.empty:
         return shares
-    readable = shares.assign(attribute=shares["attribute"].str.replace("_", " "))
+    groups = shares["group"].astype(str)
+    readable = shares.assign(
+        attribute=shares["attribute"].str.replace("_", " "), group=groups.where(shares["n"] >= min_group, groups + " *")
+    )
     for name in ("target", "before", "solved", "realised"):
         readable[name] = [f"{100 * value:.1f} %" for value in readable[name]]
     readable["target"] = readable["target"].where(shares["balanced"], "–")
@@ -170,7 +178,8 @@ def table(
     note = f"<p class=note>{len(frame) - MAX_ROWS} more rows in the CSV file.</p>" if len(frame) > MAX_ROWS else ""
     return Markup(  # noqa: S704 (cells, heads and names are escaped)
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(name)}">'
-        f'<table class="sortable"><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>{note}'
+        f'<table class="sortable"><caption>{escape(name)}</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div>{note}"
     )
 
 

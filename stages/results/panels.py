@@ -1,28 +1,49 @@
 """Panels: one small chart each, drawn once for two uses.
 
 A *sheet* (PNG, white) puts panels side by side, for README and pull requests. As inline SVG a panel is a figure of its
-own, so that a page can lay panels out in as many columns as fit; ink, rules and background then follow the page's
-colours (`currentColor`, CSS variables), light or dark, and text is text in the page's font.
+own, so that a page can lay panels out in as many columns as fit; every colour is then a CSS variable of the page, light
+or dark, text is text in the page's font, title and note are the page's, and marks carry what they say (`mark`).
 """
 
 import io
 import math
 import re
+import textwrap
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import matplotlib as mpl
+import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-# Meaning → colour, the same in every figure; told apart with any colour vision, and on white and on near-black.
-REAL, SYNTHETIC = "#2f7fc1", "#d9661f"
-BEFORE, AFTER = "#98a2ae", "#0f9d8a"
-WOMAN, MAN = "#8757c9", "#d69a00"
-PLAIN = "#5b7fa6"
-MUTED, INK, RULE, PAPER = "#5c6673", "#16191d", "#dde1e6", "#fefefe"
+# Meaning → colour on light and on dark pages: one meaning each, in every figure and page. All can be read as text, too
+# (contrast of 4.5 : 1 or more to the paper of either page; a test computes it).
+COLOURS = {
+    "ink": ("#16191d", "#e8eaed"),
+    "muted": ("#5c6673", "#a2acb8"),  # axes, notes
+    "paper": ("#ffffff", "#181c22"),
+    "rule": ("#dde1e6", "#2c333c"),  # of grids: no text
+    "context": ("#6b7582", "#8d98a6"),  # what is not the message: not balanced, before, chance
+    "plain": ("#3d4a5c", "#c9d1da"),  # a value that is of no kind below
+    "real": ("#1f6fb5", "#62a8e8"),
+    "synthetic": ("#b8500f", "#f0894a"),
+    "woman": ("#7a45c0", "#b794f0"),
+    "man": ("#8f6400", "#e3b341"),
+    "balanced": ("#0b7a6b", "#4cc9b6"),  # m4, after balancing
+    "balanced-otherwise": ("#b0307f", "#f08cc8"),  # m4_sgd
+    "reweighed": ("#5f6b00", "#b8c24a"),
+}
+_LIGHT = {name: light for name, (light, _) in COLOURS.items()}
+INK, MUTED, RULE, PAPER = (_LIGHT[name] for name in ("ink", "muted", "rule", "paper"))
+BEFORE, PLAIN, REAL, SYNTHETIC = (_LIGHT[name] for name in ("context", "plain", "real", "synthetic"))
+WOMAN, MAN, AFTER = (_LIGHT[name] for name in ("woman", "man", "balanced"))
+OTHERWISE, REWEIGHED = (_LIGHT[name] for name in ("balanced-otherwise", "reweighed"))
+
+SMALL = 8.6  # points of the smallest text: 11 px where a panel is 340 px wide
 
 _STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
@@ -32,10 +53,10 @@ _STYLE: dict[Any, Any] = {
     "axes.edgecolor": MUTED,
     "axes.labelcolor": MUTED,
     "axes.titlecolor": INK,
-    "axes.titlesize": 10,
+    "axes.titlesize": 9.5,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
-    "axes.labelsize": 8.5,
+    "axes.labelsize": 8.8,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.linewidth": 0.8,
@@ -47,15 +68,14 @@ _STYLE: dict[Any, Any] = {
     "ytick.color": MUTED,
     "xtick.labelcolor": INK,
     "ytick.labelcolor": INK,
-    "xtick.labelsize": 8.5,
-    "ytick.labelsize": 8.5,
+    "xtick.labelsize": 8.8,
+    "ytick.labelsize": 8.8,
     "legend.frameon": False,
-    "legend.fontsize": 8.5,
+    "legend.fontsize": 8.8,
     "axes.unicode_minus": True,
     "svg.fonttype": "none",
     "text.parse_math": False,  # names of groups and labels are the user's, whatever they hold
 }
-_ON_PAGE = {INK: "currentColor", MUTED: "var(--muted)", RULE: "var(--rule)", PAPER: "var(--card)"}
 
 
 @dataclass(frozen=True)
@@ -68,19 +88,50 @@ class Panel:
     alt : str
         What it shows, for those who cannot see it.
     draw : callable
-        Draws on the axes it is given.
+        Draws on the axes it is given, without the title.
+    title, note : str
+        A sentence that says what is seen; where and in what unit.
+    data : DataFrame, optional
+        What is drawn, for those who want the numbers.
     """
 
     name: str
     alt: str
     draw: Callable[[Axes], None]
-    width: float = 4.3
-    height: float = 2.9
+    width: float = 3.6
+    height: float = 2.6
+    title: str = ""
+    note: str = ""
+    data: pd.DataFrame | None = field(default=None, compare=False)
+
+
+_TIP = re.compile(r""" id=(["'])mark\|([^|]*?)\|(.*?)\1""")  # in quotes that the text does not hold
+
+
+def mark(artist: Artist, said: str = "", series: str = "") -> None:
+    """Let a mark say its value on a page, and be switched off with its series."""
+    artist.set_gid(f"mark|{series.replace('|', '/')}|{said}")
+
+
+def _told(match: re.Match[str]) -> str:
+    series, said = (part.replace('"', "&quot;") for part in match.groups()[1:])
+    shown = f' data-series="{series}"' if series else ""
+    return f'{shown} data-tip="{said}"' if said else shown
+
+
+def css(theme: int) -> str:
+    """Write the colours as CSS variables, ``--ink`` and so on; 0: for light pages, 1: for dark ones."""
+    return " ".join(f"--{name}: {both[theme]};" for name, both in COLOURS.items())
+
+
+def variable(colour: str) -> str:
+    """Name the CSS variable of a colour."""
+    return next(f"--{name}" for name, light in _LIGHT.items() if light == colour)
 
 
 def svg(panel: Panel) -> str:
     """
-    Draw a panel as SVG for a page that defines ``--sans``, ``--muted``, ``--rule`` and ``--card``.
+    Draw a panel as SVG for a page that defines ``--sans`` and the variables of `css`.
 
     Returns
     -------
@@ -100,10 +151,11 @@ def svg(panel: Panel) -> str:
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
     text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
     text = re.sub(r' id="[A-Za-z0-9.]+_\d+"', "", text)  # groups: nothing refers to them, and pages hold many panels
+    text = _TIP.sub(_told, text)
     text = text.replace("*{stroke-linejoin: round; stroke-linecap: butt}", "")
     text = re.sub(r"'DejaVu Sans'(?:, sans-serif)?", "var(--sans)", text)
-    for ink, variable in _ON_PAGE.items():
-        text = text.replace(ink, variable)
+    for name, colour in _LIGHT.items():
+        text = text.replace(colour, f"var(--{name})")
     label = panel.alt.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
     return text.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
 
@@ -126,15 +178,26 @@ def png(panels: Sequence[Panel], columns: int, title: str = "", dpi: int = 110) 
     """
     columns = min(columns, len(panels))
     rows = math.ceil(len(panels) / columns)
-    heights = [max(panel.height for panel in panels[row * columns : (row + 1) * columns]) for row in range(rows)]
+    titles = [textwrap.wrap(panel.title, int(11.5 * panel.width)) for panel in panels]
+    notes = [textwrap.wrap(panel.note, int(13 * panel.width)) for panel in panels]
+    sizes = [
+        panel.height + 0.18 * len(title) + 0.15 * len(note)
+        for panel, title, note in zip(panels, titles, notes, strict=True)
+    ]
+    heights = [max(sizes[row * columns : (row + 1) * columns]) for row in range(rows)]
     widths = [max(panel.width for panel in panels[column::columns]) for column in range(columns)]
     with mpl.rc_context(_STYLE):
         size = (sum(widths), sum(heights) + (0.45 if title else 0))
         figure = Figure(figsize=size, layout="constrained", facecolor="white")
         FigureCanvasAgg(figure)
-        grid = figure.add_gridspec(rows, columns, height_ratios=heights, width_ratios=widths)
-        for place, panel in enumerate(panels):
-            panel.draw(figure.add_subplot(grid[place // columns, place % columns]))
+        cells = figure.subfigures(rows, columns, squeeze=False, height_ratios=heights, width_ratios=widths).ravel()
+        for cell, panel, lines, note in zip(cells, panels, titles, notes, strict=False):
+            axes = cell.add_subplot()
+            panel.draw(axes)
+            if lines:  # from the left edge: names beside the axes can be long
+                cell.suptitle("\n".join(lines), x=0.02, ha="left", fontsize=9.5, fontweight="bold", color=INK)
+            if note:
+                axes.set_title("\n".join(note), fontsize=SMALL, fontweight="normal", color=MUTED)
         if title:
             figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold", color=INK)
         buffer = io.BytesIO()

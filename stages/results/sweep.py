@@ -2,24 +2,31 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import pandas as pd
 from matplotlib.axes import Axes
 
-from stages.results.formatting import NOT_BALANCED, counted, difference, vanishes
-from stages.results.panels import AFTER, BEFORE, MAN, PLAIN, SYNTHETIC, WOMAN, Panel
-from stages.results.registry import entry, label
+from stages.results.details import Details, Estimate
+from stages.results.formatting import NOT_BALANCED, counted, difference, interval, number, vanishes
+from stages.results.panels import AFTER, BEFORE, INK, MUTED, OTHERWISE, PLAIN, REWEIGHED, SMALL, Panel, mark
+from stages.results.registry import chance, entry, label, look_up, name_and_place
 
-LOOKS = {  # of a method: colour and mark
-    NOT_BALANCED: (BEFORE, "o"),
-    "random": (PLAIN, "s"),
-    "reweighing": (MAN, "^"),
-    "m4_sgd": (WOMAN, "D"),
-    "m4": (AFTER, "v"),
+Dashes = str | tuple[float, tuple[float, ...]]
+# Of a method: colour, mark, dashes. Grey is what others are held against.
+LOOKS: dict[str, tuple[str, str, Dashes]] = {
+    NOT_BALANCED: (BEFORE, "o", "-"),
+    "random": (BEFORE, "s", (0, (4, 2))),
+    "reweighing": (REWEIGHED, "^", "-"),
+    "m4_sgd": (OTHERWISE, "D", "-"),
+    "m4": (AFTER, "v", "-"),
 }
+MOST = 4  # lines of a panel
 
 
+FEWEST_REPLICATES, FEWEST_IMAGES = 3, 200  # with fewer, an interval over replicates is no evidence of an effect
+STANDING = 3  # effects that a comparison opens with
 FEWEST = 6  # replicates that can tell anything at 5 % in a sign-flip test: 2 · ½⁶ = .03
 
 
@@ -37,6 +44,87 @@ def head(table: pd.DataFrame, primary: Sequence[str]) -> str:
         least_p = f"No p of {counted(most, 'replicate')} is below {2 / 2**most:.2g}"
         return f"{said} {least_p}: tests of the {named} would tell nothing, so p is left out."
     return f"{said} Tests: sign flips over replicates, Holm over the {named}."
+
+
+def with_images(effects: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """
+    Add how many test images each effect stands on: replicates share them, so their spread does not show this noise.
+
+    Parameters
+    ----------
+    effects : DataFrame
+        From `compare` or `trends`.
+    table : DataFrame
+        From `tabulate`, with the sizes of the sets (``n.people``) where they are known.
+
+    Returns
+    -------
+    DataFrame
+        With the column images: of the metric's set, of the smallest set where it names none; NaN where unknown.
+    """
+    sizes = {str(key): float(of.min()) for key, of in table.groupby("metric")["value"]}
+    known = {
+        key.removeprefix("n."): size for key, size in sizes.items() if key.startswith("n.") and key.count(".") == 1
+    }
+
+    def count(metric: str) -> float:
+        own = look_up(metric)[1].get("set", "").split(".")[0]
+        return math.nan if own == "text" or not known else known.get(own, min(known.values()))
+
+    return effects.assign(images=[count(str(metric)) for metric in effects["metric"]])
+
+
+def standing_out(comparisons: pd.DataFrame, changes: pd.DataFrame, metrics: Sequence[str]) -> str:
+    """Say the clearest effects, `STANDING` at most, each of another metric; or that none is clear, and why."""
+    span = "Contamination alone, α = {alpha_from:g} to {alpha_to:g},"
+    rows = [(span.format_map(row), row) for row in _farthest(changes)]
+    rows += [
+        (f"Against {row['reference']}{_at(row)}, {row['method']}", row)
+        for _, own in comparisons.groupby(["reference", "method", "metric"], sort=False)
+        if (row := _standing_for(own)) and row["reference"] in (NOT_BALANCED, "random")
+    ]
+    rows = [(said, row) for said, row in rows if row["metric"] in metrics]
+    clear = [(said, row) for said, row in rows if _is_clear(row)]
+    clear.sort(key=lambda item: -abs(item[1]["difference"]) / max(item[1]["hi"] - item[1]["lo"], 1e-12))
+    chosen: dict[str, tuple[str, dict[str, Any]]] = {}
+    for said, row in clear:  # of one metric the largest, in the order of the clearest
+        _, kept = chosen.setdefault(entry(row["metric"]).key, (said, row))
+        if abs(row["difference"]) > abs(kept["difference"]):
+            chosen[entry(row["metric"]).key] = (said, row)
+    best = [
+        f"{said} {_verb(row)} {label(row['metric'])} by {_effect(row, size=True)}"
+        for said, row in list(chosen.values())[:STANDING]
+    ]
+    if best:
+        count = {1: "One effect stands", 2: "Two effects stand"}.get(len(best), "Three effects stand")
+        return "\n".join([f"{count} out:", "", *(f"{i}. {one}." for i, one in enumerate(best, 1))])
+    few = max((row["replicates"] for _, row in rows), default=0)
+    small = min((row["images"] for _, row in rows if row.get("images", 0) > 0), default=math.inf)
+    because = [counted(int(few), "replicate")] if few < FEWEST_REPLICATES else []
+    because += [counted(int(small), "test image")] if small < FEWEST_IMAGES else []
+    why = f": {' and '.join(because)} cannot tell one from noise" if because else ""
+    return f"No effect stands out{why}."
+
+
+def _farthest(changes: pd.DataFrame) -> list[dict[str, Any]]:
+    """Take what the most contamination changes, not balanced."""
+    plain = changes.loc[changes["method"] == NOT_BALANCED, :]
+    return cast(list[dict[str, Any]], plain.loc[plain["alpha_to"] == plain["alpha_to"].max(), :].to_dict("records"))
+
+
+def _standing_for(own: pd.DataFrame) -> dict[str, Any] | None:
+    """Choose the row of a comparison that stands for all α: their mean; where they differ, and agree, the clearest."""
+    rows = cast(list[dict[str, Any]], own.to_dict("records"))
+    whole = next((row for row in rows if _sums(row)), None)
+    each = [row for row in rows if not _sums(row)]
+    if whole is None or whole["difference"] == whole["difference"]:
+        return whole or each[0]
+    agree = len({row["difference"] > 0 for row in each}) == 1
+    return max(each, key=lambda row: abs(row["difference"]) / max(row["hi"] - row["lo"], 1e-12)) if agree else None
+
+
+def _at(row: Mapping[str, Any]) -> str:
+    return "" if _sums(row) else f" at α = {row['alpha']}"
 
 
 def sentences(comparisons: pd.DataFrame, changes: pd.DataFrame, metrics: Sequence[str]) -> list[str]:
@@ -93,9 +181,18 @@ def _listed(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def _is_clear(row: Mapping[str, Any]) -> bool:
     """Tell whether an effect is seen in what is written, its interval leaves out 0, and its test, if any, agrees."""
-    key = row["metric"]
-    out = (row["lo"] > 0 or row["hi"] < 0) and not vanishes(key, row["difference"])
-    return out and not (_is_tested(row) and row["p_holm"] > 0.05)
+    return _leaves_0(row) and not _too_few(row) and not (_is_tested(row) and row["p_holm"] > 0.05)
+
+
+def _leaves_0(row: Mapping[str, Any]) -> bool:
+    return (row["lo"] > 0 or row["hi"] < 0) and not vanishes(row["metric"], row["difference"])
+
+
+def _too_few(row: Mapping[str, Any]) -> str:
+    """Say what there are too few of to call a difference an effect; empty: nothing."""
+    if row.get("replicates", FEWEST_REPLICATES) < FEWEST_REPLICATES:
+        return "replicates"
+    return "images" if row.get("images", math.nan) < FEWEST_IMAGES else ""
 
 
 def _is_tested(row: Mapping[str, Any]) -> bool:
@@ -124,7 +221,9 @@ def verdict(row: Mapping[str, Any]) -> str:
     """Judge an effect: ``better``, ``worse``, ``higher``, ``lower`` (none is better), ``equal`` or ``not clear``."""
     if not _is_clear(row):
         ends = [row["difference"], row["lo"], row["hi"]]
-        return "equal" if all(vanishes(row["metric"], value) for value in ends if value == value) else "not clear"
+        if all(vanishes(row["metric"], value) for value in ends if value == value):
+            return "equal"
+        return f"not clear, too few {few}" if _leaves_0(row) and (few := _too_few(row)) else "not clear"
     better = entry(row["metric"]).better
     if better == "none":
         return "higher" if row["difference"] > 0 else "lower"
@@ -180,7 +279,22 @@ def _p(row: Mapping[str, Any]) -> str:
     return f" (p = {row['p_holm']:.2g})" if _is_tested(row) else ""
 
 
-def panels(table: pd.DataFrame, metrics: Sequence[str]) -> list[Panel]:
+@dataclass(frozen=True)
+class Own:
+    """A run that is marked among those of a study."""
+
+    alpha: float
+    method: str
+    metrics: Details
+
+
+def panels(
+    table: pd.DataFrame,
+    metrics: Sequence[str],
+    comparisons: pd.DataFrame | None = None,
+    changes: pd.DataFrame | None = None,
+    own: Own | None = None,
+) -> list[Panel]:
     """
     Draw each metric against α.
 
@@ -188,53 +302,211 @@ def panels(table: pd.DataFrame, metrics: Sequence[str]) -> list[Panel]:
     ----------
     table : DataFrame
         From `tabulate`.
+    comparisons, changes : DataFrame, optional
+        From `compare` and `trends`: what titles say.
+    own : Own, optional
+        A run to be marked.
 
     Returns
     -------
     list of Panel
-        One a metric: a line a method (mean over seeds), a band of ± one standard deviation between seeds.
+        One a metric, and another for each three lines more than `MOST`: a line a method (mean over replicates; those of
+        a single α are left out where there are others), a band of ± one standard deviation between replicates within
+        the possible range. The same metric on another set has the same axis.
     """
-    methods = sorted(table["method"].unique(), key=lambda name: (_look(name, 0)[2], name))
-    return [_panel(metric, table.loc[table["metric"] == metric, :], methods) for metric in metrics]
+    counts = {str(name): of["alpha"].nunique() for name, of in table.groupby("method")}
+    across = [name for name, count in counts.items() if count > 1] or list(counts)  # a single point is no line
+    methods = sorted(across, key=lambda name: (order(name), name))
+    context = {str(key): Estimate(float(of.mean())) for key, of in table.groupby("metric")["value"]}
+    limits = _limits(table, metrics, own)
+    found = []
+    for metric in metrics:
+        rows = table.loc[table["metric"] == metric, :]
+        here = [name for name in methods if name in set(rows["method"])]
+        title = sentence(metric, comparisons, changes)
+        for place, drawn in enumerate(_chunks(here)):
+            of = rows.loc[rows["method"].isin(drawn), :]
+            ideal = table.loc[(table["metric"] == f"{metric}.ideal") & (table["method"] == NOT_BALANCED), :]
+            level = chance(metric, context)
+            panel = _panel(metric, of, drawn, title, limits[metric], level, ideal, own)
+            found.append(panel if not place else replace(panel, name=f"{panel.name}-{place + 1}"))
+    return found
 
 
-def _look(method: str, place: int) -> tuple[str, str, int]:
-    """Choose colour, mark and order of a line: by its method, where it is the only one of it."""
+def _chunks(methods: Sequence[str]) -> list[list[str]]:
+    """Put lines into groups of at most `MOST`; each further one repeats what others are held against."""
+    first, rest = list(methods[:MOST]), list(methods[MOST:])
+    return [first, *([methods[0], *rest[i : i + MOST - 1]] for i in range(0, len(rest), MOST - 1))]
+
+
+def order(method: str) -> int:
+    """Tell where a line comes among others, by its method."""
+    first = method.split(",")[0]
+    return list(LOOKS).index(first) if first in LOOKS else len(LOOKS)
+
+
+def look(method: str, place: int = 0) -> tuple[str, str, Dashes]:
+    """Choose colour, mark and dashes of a line: by its method where it is a known one; variants of one are dotted."""
     first = method.split(",")[0]
     if first in LOOKS:
-        return (*LOOKS[first], list(LOOKS).index(first))
-    return (PLAIN, SYNTHETIC, BEFORE)[place % 3], "oPX"[place % 3], len(LOOKS)
+        colour, shape, dashes = LOOKS[first]
+        return (colour, shape, dashes) if method == first else (colour, "X", (0, (1, 1.5)))
+    return PLAIN, "oPX*"[place % 4], ("-", (0, (4, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))[place % 4]
 
 
-def _panel(metric: str, table: pd.DataFrame, methods: Sequence[str]) -> Panel:
-    def draw(axes: Axes) -> None:
-        dashes = {}
-        for place, method in enumerate(methods):
-            at = table.loc[table["method"] == method, :].groupby("alpha")["value"].agg(["mean", "std"])
-            colour, mark, kind = _look(method, place)
-            dashes[kind] = dashes.get(kind, -1) + 1
-            style = ("-", (0, (4, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))[dashes[kind] % 4]
-            x, mean = at.index.to_numpy(float), at["mean"].to_numpy(float)
-            spread = at["std"].fillna(0.0).to_numpy(float)
-            axes.fill_between(x, mean - spread, mean + spread, color=colour, alpha=0.16, linewidth=0)
-            size, fill = (9.0, "none") if dashes[kind] else (4.5, colour)  # a ring is seen on top of an equal point
-            axes.plot(
-                x, mean, color=colour, marker=mark, linewidth=1.6, linestyle=style, label=method, markersize=size,
-                markerfacecolor=fill,
-            )  # fmt: skip
-        if entry(metric).better == "zero":
-            axes.axhline(0, color=BEFORE, linewidth=0.8)
-        name, _, place_of = label(metric).partition(" · ")
+def _cells(table: pd.DataFrame) -> pd.DataFrame:
+    """Return mean, spread and number of the replicates of each α."""
+    cells = cast(pd.DataFrame, table.groupby("alpha")["value"].agg(["mean", "std", "size"]))
+    return cells.fillna({"std": 0.0})
+
+
+def _limits(table: pd.DataFrame, metrics: Sequence[str], own: Own | None) -> dict[str, tuple[float, float]]:
+    """Find the axis of each metric: from all lines and places of the same entry of the registry, within its span."""
+    shared: dict[str, list[float]] = {}
+    for metric in metrics:
         known = entry(metric)
-        axes.set_title(f"{name[:1].upper()}{name[1:]} {known.arrow}\n{place_of}".rstrip(), pad=5 + 15 * rows)
-        axes.set(xlabel="α, share of generated images", ylabel="%" if known.unit.startswith("%") else "")
-        axes.set_xticks(sorted(table["alpha"].unique()))
-        axes.legend(
-            loc="lower left", bbox_to_anchor=(0, 0.99), ncols=columns, borderpad=0, handlelength=1.8, columnspacing=1
-        )
+        seen = shared.setdefault(known.key, [])
+        rows = table.loc[table["metric"].isin([metric, f"{metric}.ideal"]), :]
+        for _, of in rows.groupby(["metric", "method"]):
+            cells = _cells(of)
+            seen += [*(cells["mean"] - cells["std"]), *(cells["mean"] + cells["std"])]
+        if own and metric in own.metrics:
+            one = own.metrics[metric]
+            seen += [end for end in (one.value, one.lo, one.hi) if math.isfinite(end)]
+    found = {}
+    for metric in metrics:
+        known = entry(metric)
+        low, high = known.span
+        seen = [min(max(value, low), high) for value in shared[known.key]] or [0.0, 1.0]
+        bottom, top = min(seen), max(seen)
+        if known.better in ("zero", "lower") or known.unit.startswith("%"):
+            bottom, top = min(bottom, 0.0), max(top, 0.0)
+        margin = 0.06 * (top - bottom) or 0.05
+        found[metric] = (max(bottom - margin, low - margin / 2), min(top + margin, high + margin / 2))
+    return found
 
-    longest = max(map(len, methods))
-    columns = 3 if longest < 16 else 2 if longest < 26 else 1  # of the legend between title and chart
-    rows = math.ceil(len(methods) / columns)
-    alt = f"{label(metric)} against α, a line a balancing method"
-    return Panel(f"study-{metric}", alt, draw, height=3 + 0.2 * rows)
+
+def sentence(metric: str, comparisons: pd.DataFrame | None, changes: pd.DataFrame | None) -> str:
+    """Say what a metric does: with contamination, not balanced; and by m4, or the only other method."""
+    name = name_and_place(metric)[0]
+    name = f"{name[:1].upper()}{name[1:]}"
+    if changes is None or comparisons is None:
+        return name
+    moved = _records(changes, [metric], method=NOT_BALANCED)
+    if not moved:
+        return name
+    last = max(moved, key=lambda row: row["alpha_to"])
+    ends = f"{number(metric, last['value_from'])} to {number(metric, last['value_to'])}"
+    said = (
+        f"{name} {'rises' if last['value_to'] > last['value_from'] else 'falls'} with contamination, {ends}"
+        if _is_clear(last)
+        else f"Contamination does not clearly change {name[:1].lower() + name[1:] if name[1:2].islower() else name}"
+    )
+    own = _records(comparisons, [metric], reference=NOT_BALANCED, method="m4")
+    whole = next((row for row in own if _sums(row)), None)
+    if whole is None:
+        return said
+    if whole["difference"] != whole["difference"]:  # differs by α
+        most = max((row for row in own if not _sums(row)), key=lambda row: abs(row["difference"]))
+        sides = {row["difference"] > 0 for row in own if not _sums(row)}
+        verb = "changes" if len(sides) > 1 else _verb(most)
+        return f"{said}; m4 {verb} it, most at α = {most['alpha']}"
+    if _is_clear(whole):
+        distance = " towards 0" if entry(metric).better == "zero" and whole["difference"] < 0 else ""
+        return f"{said}; m4 {'moves' if distance else _verb(whole)} it{distance}"
+    return f"{said}, nor does m4" if said.startswith("Contamination") else f"{said}; m4 does not clearly change it"
+
+
+def _panel(
+    metric: str,
+    table: pd.DataFrame,
+    methods: Sequence[str],
+    title: str,
+    limits: tuple[float, float],
+    level: float,
+    ideal: pd.DataFrame,
+    own: Own | None,
+) -> Panel:
+    known, alphas = entry(metric), sorted(table["alpha"].unique())
+    one = own.metrics.get(metric) if own else None
+
+    def draw(axes: Axes) -> None:
+        ends: list[tuple[float, str, str, str]] = []
+        for place, method in enumerate(methods):
+            cells = _cells(table.loc[table["method"] == method, :])
+            colour, shape, dashes = look(method, place)
+            x, mean = cells.index.to_numpy(float), cells["mean"].to_numpy(float)
+            low, high = ((mean + side * cells["std"].to_numpy(float)).clip(*known.span) for side in (-1, 1))
+            mark(axes.fill_between(x, low, high, color=colour, alpha=0.13, linewidth=0), series=method)
+            (line,) = axes.plot(x, mean, color=colour, linewidth=1.8, linestyle=dashes, label=method)
+            mark(line, series=method)
+            for at, row in cells.iterrows():
+                spread = f" ± {number(metric, row['std'])}" if row["size"] > 1 else ""
+                of = counted(int(row["size"]), "replicate")
+                said = f"{method}, α = {at:g}: {number(metric, row['mean'])}{spread} ({of})"
+                (dot,) = axes.plot([cast(float, at)], [row["mean"]], shape, color=colour, markersize=5)
+                mark(dot, said, method)
+            ends.append((mean[-1], method, colour, method))
+        if len(ideal):
+            cells = _cells(ideal)
+            (line,) = axes.plot(cells.index, cells["mean"], color=INK, linewidth=1.4, linestyle=(0, (1, 1.5)))
+            ends.append((cells["mean"].iloc[-1], "ideal learner", INK, ""))
+        axes.set_ylim(*limits)
+        if math.isfinite(level) and limits[0] <= level <= limits[1]:
+            axes.axhline(level, color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)))
+            ends.append((level, "chance", MUTED, ""))
+        elif known.better == "zero":
+            axes.axhline(0, color=MUTED, linewidth=0.9)
+        if one and own:
+            _draw_own(axes, metric, own, one)
+        _name_ends(axes, ends)
+        axes.set_xlabel("α, share of generated images")
+        axes.set_xticks(alphas)
+        axes.margins(x=0.03)
+
+    place_of = name_and_place(metric)[1]
+    unit = "%" if known.unit.startswith("%") else known.unit
+    note = " · ".join(filter(None, (place_of, unit, known.wish if known.better != "none" else "")))
+    alt = f"{label(metric)} against α: {', '.join(_said(metric, table, method) for method in methods)}"
+    cells = table.groupby(["method", "alpha"], sort=False)["value"].agg(["mean", "std", "size"]).reset_index()
+    data = cells.rename(columns={"size": "replicates"}).assign(metric=metric)
+    return Panel(f"study-{metric}", alt, draw, height=2.7, title=title, note=note, data=data)
+
+
+def _said(metric: str, table: pd.DataFrame, method: str) -> str:
+    cells = _cells(table.loc[table["method"] == method, :])
+    means = cells["mean"].to_numpy(float)
+    ends = [number(metric, float(means[0])), number(metric, float(means[-1]))]
+    return f"{method} {ends[0]}" if len(cells) == 1 else f"{method} {ends[0]} to {ends[1]}"
+
+
+def _draw_own(axes: Axes, metric: str, own: Own, one: Estimate) -> None:
+    """Mark a run with its interval over test images."""
+    if math.isfinite(one.lo + one.hi):
+        axes.vlines(own.alpha, one.lo, one.hi, color=INK, linewidth=1.3)
+    ring = {"color": INK, "markersize": 6.5, "markerfacecolor": "none", "markeredgewidth": 1.7}
+    (dot,) = axes.plot([own.alpha], [one.value], "D", **ring)
+    said = f"this run, {own.method}, α = {own.alpha:g}: {number(metric, one.value)} {interval(metric, one)}"
+    mark(dot, said.rstrip())
+    axes.annotate(
+        "this run", (own.alpha, one.value), (7, 5), textcoords="offset points", fontsize=SMALL, color=INK, weight="bold"
+    )
+
+
+def _name_ends(axes: Axes, ends: Sequence[tuple[float, str, str, str]]) -> None:
+    """Write names of lines at their right ends, apart from each other."""
+    low, high = axes.get_ylim()
+    step = 0.083 * (high - low)
+    placed: list[float] = []
+    ranked = sorted(ends, key=lambda end: end[0])
+    for value, *_ in ranked:
+        placed.append(max(value, placed[-1] + step) if placed else value)
+    over = max(placed[-1] - (high - step / 3), 0.0) if placed else 0.0
+    for i in range(len(placed) - 1, -1, -1):  # what was pushed over the top comes down again
+        placed[i] = min(placed[i], (placed[i + 1] - step) if i + 1 < len(placed) else placed[i] - over)
+    for (_, name, colour, series), y in zip(ranked, placed, strict=True):
+        text = axes.annotate(
+            name, (1, y), (5, 0), xycoords=("axes fraction", "data"), textcoords="offset points", va="center",
+            fontsize=SMALL, color=colour, annotation_clip=False,
+        )  # fmt: skip
+        mark(text, series=series)

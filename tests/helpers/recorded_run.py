@@ -23,6 +23,7 @@ from stages.plot.__main__ import main as plot_main
 ROOT = Path(__file__).parents[2]
 RECORDED = ROOT / "tests" / "plot" / "recorded"
 FOLDER = Path("data/smoke")
+STUDY = FOLDER / "results" / "study"  # that of the default profile: it has the same metrics
 SEEDS = [0, 1]
 SHARDS = ["00000", "00001"]
 OVERRIDES = {"profile": "smoke", "seeds": SEEDS, "shards": SHARDS, "contamination": {"alpha": 0.4}}
@@ -39,8 +40,10 @@ def project(root: Path) -> Path:
     shutil.copytree(ROOT / "stages" / "profiles", root / "stages" / "profiles")
     values = yaml.safe_load((ROOT / "params.yaml").read_text()) | OVERRIDES
     values["balance"] |= BALANCE
+    values["plot"]["study"] = STUDY.as_posix()
     (root / "params.yaml").write_text(yaml.safe_dump(values))
     shutil.copytree(RECORDED, root / FOLDER)
+    shutil.copytree(ROOT / "data/emoji/results/study", root / STUDY, ignore=shutil.ignore_patterns("*.png", "figures"))
     return root
 
 

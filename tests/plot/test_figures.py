@@ -7,11 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from PIL import Image
 
 from stages.plot import figures
 from stages.results import panels
+from stages.results.details import Estimate
 from stages.results.panels import Panel
 
 CURVES = pd.DataFrame(
@@ -65,7 +67,7 @@ def drawn(panel: Panel) -> Axes:
 def test_a_curve_shows_each_seed_and_their_mean():
     panel = next(panel for panel in figures.curves(CURVES, []) if panel.name == "curve-loss")
     lines = [line.get_ydata() for line in drawn(panel).lines]
-    assert [list(map(float, line)) for line in lines] == [[1, 2], [2, 4], [1.5, 3]]
+    assert [list(map(float, line)) for line in lines] == [[1, 2], [2, 4], [1.5, 3], [1.5], [3]]
 
 
 def test_curves_known_by_name_come_first():
@@ -74,15 +76,21 @@ def test_curves_known_by_name_come_first():
 
 def test_the_axis_of_a_bounded_metric_starts_at_zero():
     loss = CURVES[CURVES["metric"] == "loss"].assign(value=lambda of: of["value"] + 50)
-    bounded, unbounded = (drawn(figures.curves(of, [])[0]) for of in (loss.assign(metric="probe.t2i.r5"), loss))
+    panels = [figures.curves(of, [], 100)[0] for of in (loss.assign(metric="probe.t2i.r5"), loss)]
+    bounded, unbounded = map(drawn, panels)
     assert bounded.get_ylim()[0] == 0 and unbounded.get_ylim()[0] > 50
-    assert (bounded.get_title(), bounded.get_ylabel()) == ("Text→image R@5", "% of captions")
+    assert bounded.get_ylabel() == "% of captions"
+
+
+def test_retrieval_among_the_probe_is_not_called_as_that_of_the_headline():
+    (panel,) = figures.curves(CURVES[CURVES["metric"] == "loss"].assign(metric="probe.t2i.r5"), [], 100)
+    assert panel.title == "Text→image: right one in the first 5 of 100"
 
 
 def test_a_change_of_data_is_marked_where_it_happens():
     axes = drawn(figures.curves(CURVES, [("mixed", 0, 9), ("balanced", 10, 19)])[0])
     assert [text.get_text() for text in axes.texts] == ["mixed", "balanced"]
-    assert [list(line.get_xdata()) for line in axes.lines if len(set(line.get_xdata())) == 1] == [[10, 10]]
+    assert [list(line.get_xdata()) for line in axes.lines if list(line.get_ydata()) == [0, 1]] == [[10, 10]]
 
 
 def test_one_phase_needs_no_mark():
@@ -113,37 +121,63 @@ def test_intersections_are_apart():
     ]
 
 
-def test_heat_map_holds_the_associations_of_women_in_points():
+def test_small_intersections_are_left_out():
+    crossed = GROUPS.assign(small=[0, 0, 0, 0, 1])
+    assert figures.groups(crossed, crossed=True) == []  # one group is no comparison
+
+
+def test_what_is_one_metric_has_one_axis():
+    other = GROUPS.assign(set="portraits", value=lambda of: of["value"] / 2, hi=lambda of: of["hi"] / 2)
+    limits = {drawn(panel).get_xlim() for panel in figures.groups(pd.concat([GROUPS, other]))}
+    assert len(limits) == 1 and limits.pop()[1] >= 61
+
+
+def bars(axes: Axes) -> list[list[float]]:
+    return [[float(bar.get_width()) for bar in of.patches] for of in axes.containers]
+
+
+def test_bars_hold_the_associations_of_women_in_points_before_and_after():
     occupations, proxies = figures.data_bias(PAIRS, True)
-    assert np.allclose(drawn(occupations).collections[0].get_array(), [[7, 0.2], [-4, -1]])
-    assert [label.get_text() for label in drawn(occupations).get_yticklabels()] == ["health worker", "judge"]
+    axes = drawn(occupations)
+    assert np.allclose(bars(axes), [[-4, 7], [-1, 0.2]])
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["judge", "health worker"]
     assert proxies.name == "data-gender-woman-proxy"
+    assert occupations.title == "Gender and occupation: largest association 7.0 points before, 1.0 points after"
 
 
-def test_heat_map_of_a_run_without_balancing_has_one_column():
+def test_more_of_women_and_more_of_men_have_the_colours_of_women_and_men():
+    after = drawn(figures.data_bias(PAIRS, True)[0]).containers[1].patches
+    assert [to_hex(bar.get_facecolor()) for bar in after] == [panels.MAN, panels.WOMAN]
+
+
+def test_a_run_without_balancing_has_one_bar_a_label():
     panel = figures.data_bias(PAIRS, False)[0]
-    axes = drawn(panel)
-    assert np.allclose(axes.collections[0].get_array(), [[7], [-4]])
-    assert [label.get_text() for label in axes.get_xticklabels()] == ["not balanced"]
-    assert panel.alt.endswith("; strongest: health worker +7.0")
+    assert np.allclose(bars(drawn(panel)), [[-4, 7]])
+    assert panel.title.endswith("largest association 7.0 points") and panel.alt.endswith(
+        "; strongest: health worker +7.0"
+    )
 
 
-def test_heat_map_of_balancing_that_moves_nothing_has_both_columns():
+def test_balancing_that_moves_nothing_has_both():
     panel = figures.data_bias(PAIRS.assign(realised=PAIRS["before"], attribute="skin_tone"), True)[0]
-    assert [label.get_text() for label in drawn(panel).get_xticklabels()] == ["before", "after"]
+    assert np.allclose(bars(drawn(panel)), [[-4, 7], [-4, 7]])
     assert panel.alt.startswith("Association of skin tone and occupation in the data")
     assert panel.alt.endswith("; strongest: before health worker +7.0, after health worker +7.0")
 
 
-def test_heat_map_leaves_empty_pairs_blank():
+def test_empty_pairs_are_left_blank():
     axes = drawn(figures.data_bias(PAIRS, True)[1])
-    assert np.ma.getmaskarray(axes.collections[0].get_array()).tolist() == [[False, True]]
-    assert [text.get_text() for text in axes.texts] == ["+2.0", "–"]
+    assert np.allclose(bars(axes)[0], [2.0]) and bars(axes)[1] == []
+    assert [text.get_text() for text in axes.texts] == ["–"]
 
 
-def test_heat_maps_share_one_scale():
-    scales = {drawn(panel).collections[0].get_clim() for panel in figures.data_bias(PAIRS, True)}
-    assert scales == {(-7.000000000000001, 7.000000000000001)}
+def test_the_charts_of_the_data_share_one_axis():
+    assert len({drawn(panel).get_xlim() for panel in figures.data_bias(PAIRS, True)}) == 1
+
+
+def test_labels_of_few_rows_are_marked():
+    panel = figures.data_bias(PAIRS.assign(n_label=[10, 90, 10, 90, 90]), True, 30)[0]
+    assert [label.get_text() for label in drawn(panel).get_yticklabels()] == ["judge *", "health worker"]
 
 
 def test_no_association_at_all_can_be_drawn():
@@ -154,9 +188,18 @@ def test_occupations_without_a_census_row_are_left_out():
     shares, gaps, against = figures.occupations(JOBS)
     for panel in (shares, gaps):
         assert [label.get_text() for label in drawn(panel).get_yticklabels()] == ["pilot", "judge", "teacher"]
-    expected = np.corrcoef([0.04, 0.3, 0.76], [-0.4, 0.1, 0.9])[0, 1]
-    assert drawn(against).texts[-1].get_text() == f"r of the gap averaged over seeds: {expected:.2f}"
-    assert drawn(against).get_ylabel() == drawn(gaps).get_xlabel()
+    assert against.title == "Gap against the census, unseen portraits"
+
+
+def test_the_correlation_is_that_of_the_metrics():
+    stated = {"portraits.unseen.census_correlation": Estimate(-0.914)}
+    against = figures.occupations(JOBS.assign(set="portraits"), stated)[-1]
+    assert against.title.endswith(": r = −0.91, mean over the seeds")
+
+
+def test_occupations_with_few_images_are_marked():
+    gaps = figures.occupations(JOBS.assign(n_1=[9, 90, 90, 90], n_0=90), {}, 30)[1]
+    assert [label.get_text() for label in drawn(gaps).get_yticklabels()] == ["pilot", "judge *", "teacher"]
 
 
 def test_gaps_are_relative_to_their_mean():
@@ -177,26 +220,31 @@ def test_names_of_points_do_not_overlap():
     assert not [1 for i, a in enumerate(boxes) for b in boxes[:i] if a.shrunk(0.9, 0.7).overlaps(b.shrunk(0.9, 0.7))]
 
 
-def test_published_and_corrected_share_a_row():
+def test_published_definitions_are_multiples_of_the_corrected_ones_in_one_chart():
     table = pd.DataFrame(
         {
-            "set": "people", "part": "", "metric": "t2i.r5", "attribute": ["", "gender"], "group": ["all", "man"],
-            "n": [9, 4], "as_published": [10.0, 11.0], "corrected": [20.0, 22.0],
+            "set": "people", "part": "", "metric": ["t2i.r5", "t2i.r5", "t2i.r5", "self_similarity"],
+            "attribute": ["", "gender", "age", ""], "group": ["all", "man", "baby", "all"], "n": [9, 4, 4, 9],
+            "as_published": [10.0, 11.0, 1.0, 0.9], "corrected": [20.0, 22.0, 1.0, 0.0],
         }
     )  # fmt: skip
-    old, new = drawn(figures.published(table)[0]).lines
-    assert (list(old.get_xdata()), list(new.get_xdata())) == ([11, 10], [22, 20])
-    assert list(old.get_ydata()) == list(new.get_ydata())
+    (panel,) = figures.published(table, 5)
+    axes = drawn(panel)
+    squares = [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "s"]
+    assert squares == [0.5, 0.5]
+    assert [label.get_text().split("\n")[1] for label in axes.get_yticklabels()] == ["people, man *", "people, all"]
+    assert panel.title == "As published, the same model gives 0.5 times the corrected text→image R@5, people, man *"
+    assert figures.published(table.assign(corrected=0.0)) == []
 
 
 def dot(axes: Axes) -> None:
     axes.plot([0, 1], [0, 1], color=panels.REAL)
-    axes.set(title="A & <b>", xlabel="unit")
+    axes.set(xlabel="unit")
 
 
 @pytest.fixture
 def panel() -> Panel:
-    return Panel("dots", 'says "<so>" & more', dot)
+    return Panel("dots", 'says "<so>" & more', dot, title="A & <b>", note="of <i>")
 
 
 def test_svg_is_the_same_twice(panel):
@@ -205,8 +253,8 @@ def test_svg_is_the_same_twice(panel):
 
 def test_svg_follows_the_page_and_refers_to_nothing_else(panel):
     text = panels.svg(panel)
-    assert "currentColor" in text and "var(--sans)" in text and panels.INK not in text
-    assert panels.REAL in text
+    assert "var(--ink)" in text and "var(--sans)" in text and "var(--real)" in text
+    assert not re.findall(r"#[0-9a-f]{6}\b", text)
     assert "DejaVu" not in text and "<metadata" not in text and "2026" not in text
     assert 'aria-label="says &quot;&lt;so>&quot; &amp; more"' in text
 

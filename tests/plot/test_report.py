@@ -1,17 +1,20 @@
 """The page from given content: text that is data stays text; changes are judged by their noise."""
 
+import io
 import re
+from html import unescape
 from xml.etree.ElementTree import fromstring
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from stages.plot.report import Content, cards, render, versions
+from stages.plot.cards import cards
+from stages.plot.report import Content, render, versions
 from stages.plot.sheets import Described, Pair, contact_sheet
-from stages.plot.tables import metric_table, share_table, table
+from stages.plot.tables import group_table, metric_table, published_table, share_table, table
 from stages.results.details import Estimate, fold
-from stages.results.panels import Panel, png
+from stages.results.panels import Panel, mark, png
 from stages.tools.params import load
 
 METRICS = fold(
@@ -30,6 +33,36 @@ def params():
 def test_a_card_shows_mean_interval_and_spread():
     (line,) = (line for card in cards(METRICS) for line in card["lines"] if line["key"] == "people.t2i.r5")
     assert (line["value"], line["interval"], line["spread"]) == ("40.0 %", "[38.0, 42.0]", "0.1 %")
+
+
+def test_a_bar_holds_value_interval_chance_and_ceiling():
+    """A bar of 0 to 48.3: from nothing to 15 % more than the largest number on it."""
+    metrics = {**METRICS, "people.t2i.r5.ceiling": Estimate(42.0)}
+    (line,) = (line for card in cards(metrics) for line in card["lines"] if line["key"] == "people.t2i.r5")
+    right = 1.15 * 42
+    assert line["marks"] == pytest.approx(
+        {"value": 100 * 40 / right, "chance": 100 * 500 / 1220 / right, "ceiling": 100 * 42 / right}
+    )
+    assert line["range"] == pytest.approx((100 * 38 / right, 100 * 4 / right))
+    assert line["bounds"] == ["chance 0.4 %", "ceiling 42.0 %"]
+    assert line["said"] == "40.0 % [38.0, 42.0], chance 0.4 %, ceiling 42.0 %, bar from 0.0 % to 48.3 %"
+
+
+def test_a_bar_of_what_has_a_sign_has_0_in_its_middle():
+    (line,) = cards({"portraits.seen.pairwise_association": Estimate(-0.4, -0.5, -0.3)})[0]["lines"]
+    assert line["marks"]["zero"] == 50 and line["marks"]["value"] == pytest.approx(50 - 50 * 0.4 / (1.15 * 0.5))
+
+
+def test_small_groups_are_marked_in_every_table():
+    groups = pd.DataFrame(
+        [("retrieval.t2i.5", "people", "", "age", "baby", 10, 40.0, 0.1, 30.0, 52.0, 1),
+         ("retrieval.t2i.5", "people", "", "age", "adult", 40, 40.0, 0.1, 30.0, 52.0, 0)],
+        columns=["metric", "set", "part", "attribute", "group", "n", "value", "std", "lo", "hi", "small"],
+    )  # fmt: skip
+    assert group_table(groups)["group"].tolist() == ["baby *", "adult"]
+    published = groups.assign(metric="t2i.r5", as_published=1.0, corrected=2.0, difference=-1.0)
+    assert published_table(published, 30)["group"].tolist() == ["age: baby *", "age: adult"]
+    assert share_table(shares(gender=True), True, 5)["group"].tolist() == ["a *"]
 
 
 def chips(params, **balance):
@@ -123,11 +156,11 @@ EVIL = r'"><script>alert(1)</script> <!-- $\frac{$ | [a](javascript:b)'
 @pytest.mark.filterwarnings("ignore:constrained_layout not applied")  # the name is too long to fit, and shall be
 def test_names_in_a_figure_are_text_and_never_a_formula(params):
     def draw(axes):
-        axes.barh([EVIL, "other"], [1, 2], label=EVIL)
+        mark(axes.barh([EVIL, "other"], [1, 2], label=EVIL)[0], EVIL)
         axes.set_title(EVIL)
         axes.legend()
 
-    panel = Panel("evil", EVIL, draw)
+    panel = Panel("evil", EVIL, draw, title=EVIL, data=pd.DataFrame({"name": [EVIL]}))
     page = render(Content(params=params, metrics=METRICS, panels={"groups": [panel]}))
     assert "<script>alert" not in page
     (drawn,) = re.findall(r"<svg.*</svg>", page, re.DOTALL)
@@ -135,6 +168,11 @@ def test_names_in_a_figure_are_text_and_never_a_formula(params):
         "".join(element.itertext()).strip() for element in fromstring(drawn).iter("{http://www.w3.org/2000/svg}text")
     ]
     assert texts.count(EVIL) == 3
+    (told,) = re.findall(r'data-tip="(.*?)"', page)
+    assert unescape(told) == EVIL
+    (said,) = re.findall(r'data-csv="(.*?)"', page, re.DOTALL)
+    assert pd.read_csv(io.StringIO(unescape(said)))["name"].tolist() == [EVIL]
+    assert unescape(page.split("<figcaption><b>")[1].split("</b>")[0]) == EVIL
     assert png([panel], columns=1).startswith(b"\x89PNG")
 
 
@@ -150,7 +188,7 @@ def test_a_caption_on_the_sheet_of_images_is_never_a_formula():
 def test_sections_without_content_are_left_out(params):
     page = render(Content(params=params, metrics=METRICS))
     assert re.findall(r'<section id="(\w+)"', page) == ["headline", "metrics", "provenance"]
-    assert {*re.findall(r'href="#(\w+)"', page)} == {"headline", "metrics", "provenance"}
+    assert {*re.findall(r'href="#(\w+)"', page)} == {"main", "headline", "metrics", "provenance"}
 
 
 def test_the_page_refers_to_nothing_outside(params):

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from stages.results.sweep import head, sentences, tables, verdict
+from stages.results.sweep import head, sentence, sentences, standing_out, tables, verdict, with_images
 from stages.tools.compare.differences import compare, trends
 
 KEY, PLAIN = "portraits.unseen.ab.max", "not balanced"
@@ -79,3 +79,45 @@ def test_verdicts_need_interval_and_test():
     assert verdict(row(difference=0.0, lo=0.0, hi=0.0)) == "equal"
     assert verdict(row(metric="portraits.seen.self_similarity")) == "lower"
     assert verdict(row(lo=np.nan, hi=np.nan)) == "not clear"
+    assert verdict(row(replicates=2)) == "not clear, too few replicates"
+    assert verdict(row(images=64)) == "not clear, too few images" and verdict(row(images=640)) == "better"
+
+
+def sized(table, n):
+    sizes = [table.iloc[:1].assign(metric=f"n.{name}", value=value) for name, value in n.items()]
+    return [with_images(found, pd.concat([table, *sizes])) for found in said(table)]
+
+
+def test_the_clearest_effects_open_and_name_their_size():
+    text = standing_out(*sized(study({"m4": -0.2, "random": 0.0}), {"portraits": 500}), [KEY])
+    lines = text.splitlines()
+    assert lines[0] == "One effect stands out:"
+    assert lines[2].startswith("1. Against not balanced, m4 lowers association bias · portraits · unseen by 0.2")
+
+
+def test_a_difference_on_64_images_is_no_effect():
+    assert standing_out(*sized(study({"m4": -0.2}), {"portraits": 64, "people": 900}), [KEY]) == (
+        "No effect stands out: 64 test images cannot tell one from noise."
+    )
+
+
+def test_a_difference_of_two_replicates_is_no_effect():
+    assert standing_out(*sized(study({"m4": -0.2}, 2), {"portraits": 640}), [KEY]) == (
+        "No effect stands out: 2 replicates cannot tell one from noise."
+    )
+
+
+def test_images_are_those_of_the_set_or_of_the_smallest_one():
+    table = pd.DataFrame({"metric": ["n.people", "n.objects", "n.objects.classes"], "value": [900.0, 400.0, 20.0]})
+    effects = pd.DataFrame({"metric": ["people.t2i.r5", "rb.gender", "text.pairwise_association"]})
+    assert with_images(effects, table)["images"].fillna(-1).tolist() == [900, 400, -1]
+
+
+def test_the_title_of_a_chart_says_what_contamination_and_m4_do():
+    comparisons, changes = said(study({"m4": -0.2}, contamination=0.1))
+    title = sentence(KEY, comparisons, changes)
+    assert title.startswith("Association bias rises with contamination, 0.") and title.endswith("; m4 lowers it")
+    comparisons, changes = said(study({"m4": 0.0}, contamination=0.0))
+    assert sentence(KEY, comparisons, changes) == (
+        "Contamination does not clearly change association bias, nor does m4"
+    )

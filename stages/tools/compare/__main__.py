@@ -35,7 +35,7 @@ from stages.results.headline import headlines
 from stages.results.noise import pool
 from stages.results.panels import png
 from stages.results.repository import show
-from stages.results.sweep import head, panels, sentences, tables
+from stages.results.sweep import head, panels, sentences, standing_out, tables, with_images
 from stages.tools.compare.differences import compare, lines, trends
 from stages.tools.compare.runs import Run, experiments, settings, tabulate
 from stages.tools.params import Params, load
@@ -44,8 +44,9 @@ ALSO = r"portraits\.\w+\.(self_similarity|preference\.gender)"  # of the contami
 RUN_COLUMNS = ["run", "alpha", "method", "seed", "metric", "value"]
 LEGEND = (
     "Effects: mean over replicates [95 % interval]; of metrics whose ideal is 0 or ½, of the distance from it. Better "
-    "or worse: the interval leaves out 0, and the Holm-corrected p, where there is one, is at most .05. Intervals "
-    "without p are not corrected for their number: about one in twenty leaves out 0 by chance."
+    "or worse: the interval leaves out 0, there are three replicates and 200 test images or more, and the "
+    "Holm-corrected p, where there is one, is at most .05. Intervals without p are not corrected for their number: "
+    "about one in twenty leaves out 0 by chance."
 )
 REFERENCES = (NOT_BALANCED, "random", "m4")  # what to ask: does it help, by more than fewer rows do, and than exact M4
 
@@ -92,8 +93,9 @@ def write(
         (folder / "figures").mkdir()
         for name, content in files.items():
             (folder / name).write_bytes(content)
-    print(files["findings.md"].decode(), end="")
-    print(f"\n{out.as_posix()}: runs.csv, lines.csv, comparisons.csv, trends.csv, noise.csv, study.png, figures/")
+    print(files["findings.md"].decode().split(LEGEND)[0].strip())
+    print(f"\ntable:  {(out / 'findings.md').as_posix()}\nfigure: {(out / 'study.png').as_posix()}")
+    print(f"data:   {out.as_posix()}/ runs.csv, lines.csv, comparisons.csv, trends.csv, noise.csv, figures/")
 
 
 def study_files(
@@ -142,17 +144,20 @@ def study_files(
     references = references or [name for name in REFERENCES if name in methods]
     shown = pd.concat([table.loc[table["metric"] == metric, :] for metric in metrics])
     comparisons, changes = compare(shown, references, primary), trends(shown, primary)
-    paragraph = " ".join([head(table, primary), *sentences(comparisons, changes, metrics)])
-    charts = panels(table, metrics)
+    sized, moved = with_images(comparisons, table), with_images(changes, table)
+    opening = standing_out(sized, moved, metrics)
+    paragraph = " ".join([head(table, primary), *sentences(sized, moved, metrics)])
+    charts = {metric: panels(table, [metric], sized, moved) for metric in metrics}
+    shared = panels(table, metrics, sized, moved)  # the same charts, metrics of one kind on one axis
     return {
         "runs.csv": _csv(table),
         "lines.csv": _csv(lines(shown)),
         "comparisons.csv": _csv(comparisons),
         "trends.csv": _csv(changes),
         "noise.csv": _csv(pool(table)),
-        "study.png": png(charts, columns=3, title=f"{profile}: metrics against α; band: ± 1 SD between replicates"),
-        **{f"figures/{metric}.png": png([chart], columns=1) for metric, chart in zip(metrics, charts, strict=True)},
-        "findings.md": "\n\n".join([paragraph, LEGEND, *tables(comparisons, changes, metrics)]).encode() + b"\n",
+        "study.png": png(shared, columns=3, title=f"{profile}: metrics against α; band: ± 1 SD between replicates"),
+        **{f"figures/{metric}.png": png(own, columns=len(own)) for metric, own in charts.items()},
+        "findings.md": "\n\n".join([opening, paragraph, LEGEND, *tables(sized, moved, metrics)]).encode() + b"\n",
     }
 
 

@@ -110,7 +110,7 @@ def reasons(checks: Sequence[Check]) -> list[str]:
 
 def markdown(checks: Sequence[Check], stale: Mapping[str, Sequence[str]]) -> str:
     """Write everything as Markdown."""
-    parts = [f"## {headline(checks, stale)}", alert(stale), "\n".join(rows(checks)), "\n".join(reasons(checks))]
+    parts = [alert(stale), f"## {headline(checks, stale)}", "\n".join(rows(checks)), "\n".join(reasons(checks))]
     return "\n\n".join(filter(None, parts)) + "\n"
 
 

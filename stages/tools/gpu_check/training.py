@@ -165,7 +165,7 @@ class Reading(QuietRun):
         curves.add(1, {"loss": 0.0})
         return set()
 
-    def _trainer(self, model: torch.nn.Module, preprocess: dict) -> Any:
+    def _trainer(self, model: torch.nn.Module, preprocess: dict, price: Any) -> Any:
         """Make none."""
         return None, Progress()
 

@@ -1,4 +1,4 @@
-"""The comment of a pull request: the verdict first, then what led to it; never longer than `LIMIT`.
+"""The comment of a pull request: stale results, the verdict, then what led to it; never longer than `LIMIT`.
 
 GitHub takes 65,536 characters; whoever reviews reads far fewer. What finds no room is in the artifact.
 """
@@ -133,7 +133,7 @@ def blocks(
     """
     learns = trial is None or trial[0]
     title = documents.headline(checks, stale, learns)
-    found = [[f"## {title}"], [documents.alert(stale)] if stale else [], [heading["commits"]]]
+    found = [[documents.alert(stale)] if stale else [], [f"## {title}"], [heading["commits"]]]
     if trial:
         mark = documents.MARKS[Verdict.PASSED if learns else Verdict.FAILED]
         found.append([f"{mark} Profile {heading['scale']} ran on both sides; after the change {trial[1]}."])

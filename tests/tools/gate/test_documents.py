@@ -38,8 +38,8 @@ def test_markdown_has_a_row_a_metric_and_a_reason_for_what_did_not_pass(checks):
 
 def test_stale_results_stand_first_in_red(checks):
     lines = markdown(checks, STALE).splitlines()
-    assert lines[0] == "## ✗ Gate: failed: the results are stale"
-    assert lines[2] == "> [!CAUTION]" and "train&#64;0 (stages/train, params.yaml: train); plot (command)" in lines[3]
+    assert lines[0] == "> [!CAUTION]" and "train&#64;0 (stages/train, params.yaml: train); plot (command)" in lines[1]
+    assert lines[3] == "## ✗ Gate: failed: the results are stale"
 
 
 def test_names_of_a_users_stages_stay_text(checks):

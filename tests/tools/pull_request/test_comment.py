@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 from markdown_it import MarkdownIt
+from PIL import Image
 
 from stages.results.details import Estimate, fold
 from stages.results.noise import Noise, read
@@ -14,6 +15,7 @@ from stages.results.registry import CATALOGUE
 from stages.tools.gate import documents
 from stages.tools.gate.checks import Side, judge
 from stages.tools.pull_request.comment import FURTHER, LIMIT, assemble, blocks, loss, parameters, ten
+from tests.helpers import screenshot
 from tests.helpers.small_project import ROOT
 
 STUDY = ROOT / "data" / "emoji" / "results" / "study"
@@ -47,10 +49,10 @@ def test_the_verdict_is_the_heading_and_all_that_led_to_it_follows():
     assert lines[-1] == "Everything: the file full.md of this run."
 
 
-def test_stale_results_are_the_first_line_after_the_heading():
+def test_stale_results_are_the_first_line_in_red():
     lines = made(stale={"train@0": ["stages/train"]}).splitlines()
-    assert lines[0] == "## ✗ Gate: failed: the results are stale"
-    assert lines[2] == "> [!CAUTION]" and lines[3].startswith("> **The results are stale**: train&#64;0")
+    assert lines[0] == "> [!CAUTION]" and lines[1].startswith("> **The results are stale**: train&#64;0")
+    assert lines[3] == "## ✗ Gate: failed: the results are stale"
 
 
 def test_a_change_without_effect_says_so():
@@ -169,7 +171,8 @@ def test_the_largest_profile_fits_whatever_changes():
         parts = blocks(heading, stale, parameters(diff), sides, checks, noise, GOOD)
         text = assemble(parts, "https://example.org/" + "r" * 100)
         assert len(text) <= LIMIT < GITHUB
-        assert text.startswith("## ✗ Gate: failed: the results are stale") and text.endswith(").\n")
+        assert text.startswith("> [!CAUTION]\n> **The results are stale**") and text.endswith(").\n")
+        assert "\n## ✗ Gate: failed: the results are stale" in text
         assert text.count("\n- ") <= len(checks) + FURTHER + 1
         assert ("… cut here for length." in text) == (tolerances is guarded)  # of five guarded metrics all is said
 
@@ -197,5 +200,10 @@ def test_the_worked_example_is_what_the_code_writes():
     text = assemble(
         blocks(heading, {}, changed, sides, checks, noise, trial), "https://github.com/you/yours/actions/runs/1"
     )
-    shown = (ROOT / "docs" / "pull-requests.md").read_text().split("<!-- example -->")[1]
-    assert "\n".join(line.removeprefix("> ").removeprefix(">") for line in shown.strip().splitlines()) == text.strip()
+    assert screenshot.example() == text.strip() and len(text) <= LIMIT
+
+
+def test_the_screenshot_shows_the_worked_example_and_is_small():
+    with Image.open(screenshot.PICTURE) as picture:
+        assert picture.text[screenshot.KEY] == screenshot.digest(screenshot.example())
+    assert screenshot.PICTURE.stat().st_size < 200_000

@@ -95,7 +95,8 @@ def test_a_change_that_stops_learning_fails_stale_results_first(project):
     project.do("git", "checkout", "-q", "flat")
     done = check(project, "--against", "main-line")
     assert done.returncode == 1, done.stderr
-    assert done.stdout.startswith("## ✗ Gate: failed: the results are stale\n\n> [!CAUTION]\n")
+    assert done.stdout.startswith("> [!CAUTION]\n> **The results are stale**")
+    assert "\n\n## ✗ Gate: failed: the results are stale\n" in done.stdout
     assert "evaluate&#64;0 (stages/score.py)" in done.stdout
     assert "✗ Profile smoke ran on both sides; after the change the loss does not fall by 20%" in done.stdout
 

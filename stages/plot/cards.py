@@ -1,0 +1,95 @@
+"""The cards of the headline: each value on a small bar with its interval, chance level, ceiling and baseline."""
+
+import math
+from typing import Any
+
+from stages.plot.answer import Study
+from stages.results import formatting, registry
+from stages.results.details import Details, Estimate
+from stages.results.formatting import NOT_BALANCED
+from stages.results.headline import headlines
+
+
+def cards(metrics: Details, study: Study | None = None, alpha: float = math.nan) -> list[dict[str, Any]]:
+    """
+    Sum up the figures that a run is judged by, a card per metric.
+
+    Parameters
+    ----------
+    study : Study, optional
+        Its mean without balancing at this α is the baseline.
+
+    Returns
+    -------
+    list of dict
+        kind, name, meaning, wish, lines; a line has key, place, value, interval, spread, bounds (words), and those of
+        `scale`.
+    """
+    return [
+        {
+            "kind": kind,
+            "name": registry.name_and_place(keys[0])[0],
+            "meaning": registry.entry(keys[0]).meaning,
+            "wish": registry.entry(keys[0]).wish,
+            "lines": [_line(key, metrics, study, alpha) for key in keys],
+        }
+        for kind, keys in headlines(metrics)
+    ]
+
+
+def _line(key: str, metrics: Details, study: Study | None, alpha: float) -> dict[str, Any]:
+    level, best = registry.chance(key, metrics), ceiling(key, metrics)
+    baseline = study.mean(key, NOT_BALANCED, alpha) if study else math.nan
+    bounds = {"chance": level, "ceiling": best, "not balanced": baseline}
+    said = [f"{name} {formatting.number(key, value)}" for name, value in bounds.items() if math.isfinite(value)]
+    return {
+        "key": key,
+        "place": registry.name_and_place(key)[1],
+        "value": formatting.number(key, metrics[key].value),
+        "interval": formatting.interval(key, metrics[key]),
+        "spread": formatting.spread(key, metrics[key]),
+        "bounds": said,
+        **scale(key, metrics[key], level, best, baseline),
+    }
+
+
+def ceiling(key: str, metrics: Details) -> float:
+    """Tell what a model that knows all would reach: as the run states it, or the end of the span; NaN: unknown."""
+    if stated := metrics.get(f"{key}.ceiling") or metrics.get(f"{key}.ideal"):
+        return stated.value
+    known = registry.entry(key)
+    if known.better == "higher" and not known.best and registry.entry(key).span in ((0, 100), (0, 1)):
+        return float(known.span[1])
+    return math.nan
+
+
+def scale(key: str, one: Estimate, chance: float, best: float, baseline: float) -> dict[str, Any]:
+    """
+    Place a value and what it is held against on a bar.
+
+    Returns
+    -------
+    dict
+        marks: places in percent of the width, of ``value``, and where known ``chance``, ``ceiling``, ``baseline`` and
+        ``zero``; range: start and width of the interval, or None; said: all of it in words.
+    """
+    low, high = registry.entry(key).span
+    points = {"chance": chance, "ceiling": best, "baseline": baseline, "value": one.value}
+    seen = [value for value in (*points.values(), one.lo, one.hi) if math.isfinite(value)]
+    if low < 0:
+        size = 1.15 * max(max(map(abs, seen)), 1e-6)
+        left, right = max(-size, low), min(size, high)
+        points = {"zero": 0.0, **points}
+    else:
+        left, right = 0.0, min(1.15 * max(max(seen), 1e-6), high)
+
+    def at(value: float) -> float:
+        return 100 * (min(max(value, left), right) - left) / (right - left)
+
+    marks = {name: at(value) for name, value in points.items() if math.isfinite(value)}
+    ends = (at(one.lo), at(one.hi)) if math.isfinite(one.lo + one.hi) else None
+    names = {"chance": "chance", "ceiling": "ceiling", "baseline": "not balanced"}
+    said = [f"{formatting.number(key, one.value)} {formatting.interval(key, one)}".rstrip()]
+    said += [f"{words} {formatting.number(key, points[name])}" for name, words in names.items() if name in marks]
+    said.append(f"bar from {formatting.number(key, left)} to {formatting.number(key, right)}")
+    return {"marks": marks, "range": (ends[0], ends[1] - ends[0]) if ends else None, "said": ", ".join(said)}
