@@ -46,10 +46,11 @@ from stages.core.scratch import contents, work_folder
 from stages.core.seeds import uniform
 from stages.core.settings import load
 from stages.corpus import columns
-from stages.corpus.attributes import GROUPS, known_value, sensitive_column
+from stages.corpus.attributes import known_value, sensitive_column
 from stages.corpus.evaluation_sets import read_set
 from stages.corpus.selection import image_keys
 from stages.corpus.shards import Pictures, Shard, image_key
+from stages.corpus.words import GROUPS
 
 if TYPE_CHECKING:
     from stages.annotate.faces import Faces

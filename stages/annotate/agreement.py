@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from stages.corpus.attributes import GROUPS
+from stages.corpus.words import GROUPS
 
 
 class Agreement:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate
 
-from stages.corpus.attributes import GROUPS
+from stages.corpus.words import GROUPS
 
 UNKNOWN = -1  # target of an image whose group is not known: left out of the loss
 SIDE = 32  # images are averaged down to this side, pixels

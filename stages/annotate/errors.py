@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.corpus.attributes import GROUPS, caption_occupations, says_group
+from stages.corpus.words import GROUPS, caption_occupations, says_group
 
 DRAWS = 2000
 NONE = "none"  # in keys: no group

@@ -15,7 +15,7 @@ from PIL import Image
 
 from stages.core.errors import missing
 from stages.core.progress import progress
-from stages.corpus.attributes import GROUPS
+from stages.corpus.words import GROUPS
 
 GENDERS = {"female": "woman", "male": "man"}
 

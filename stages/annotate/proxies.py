@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
-from stages.corpus.attributes import GROUPS, OCCUPATIONS, SYNONYMS, WORDS
+from stages.corpus.words import GROUPS, OCCUPATIONS, SYNONYMS, WORDS
 
 TOKEN = re.compile(r"[a-z][a-z'’-]*")
 NOUNS = {"adult", "adults", "human", "humans", "people", "person", "persons", "somebody", "someone"}

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from stages.core.settings import Count, Profile, Section, Seed, View
-from stages.corpus.attributes import GROUPS
+from stages.corpus.words import GROUPS
 
 
 class ZeroShot(Section):

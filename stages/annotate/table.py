@@ -14,18 +14,14 @@ from stages.annotate.classifier import UNKNOWN
 from stages.annotate.proxies import words
 from stages.core.errors import InputError
 from stages.corpus.attributes import (
-    GROUPS,
-    OCCUPATIONS,
-    caption_group,
-    caption_occupations,
     known_value,
     occupation_column,
     proxy_column,
     says_column,
-    says_group,
     sensitive_column,
     tone_group,
 )
+from stages.corpus.words import GROUPS, OCCUPATIONS, caption_group, caption_occupations, says_group
 
 MOST_GROUPS = 100  # of a column: more are names or numbers
 Groups = Mapping[str, Sequence[str]]  # attribute: the group of each image, empty where it is in none

@@ -21,7 +21,7 @@ from stages.core.ahead import ahead, workers_beside
 from stages.core.errors import missing
 from stages.core.progress import progress
 from stages.core.weights import UNREADABLE, reason
-from stages.corpus.attributes import GROUPS
+from stages.corpus.words import GROUPS
 
 TEMPLATES = ("{}", "a photo of {}", "a picture of {}", "an image of {}")
 PHRASES = {

@@ -44,9 +44,10 @@ from stages.core.errors import InputError, run
 from stages.core.scratch import spilled
 from stages.core.settings import load
 from stages.corpus import tables
-from stages.corpus.attributes import GROUPS, open_column, says_column, sensitive_column
+from stages.corpus.attributes import open_column, says_column, sensitive_column
 from stages.corpus.columns import check
 from stages.corpus.selection import CANDIDATE
+from stages.corpus.words import GROUPS
 
 MEMORY = "2GB"  # what DuckDB may hold; it spills the rest
 NEARLY = 0.9999  # share of the keys beyond which all of them take a candidate

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from stages.core.settings import Count, NonNegative, Positive, Profile, Section, Seed, Share
-from stages.corpus.attributes import GROUPS
+from stages.corpus.words import GROUPS
 
 Goal = Literal["none", "equal", "observed"]
 MarginalsFile = Annotated[str, Field(pattern=r"\.csv$")]

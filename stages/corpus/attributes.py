@@ -1,75 +1,20 @@
-"""What s and y are: sensitive attributes and labels, their groups, columns, and the words that say them.
+"""Values and columns of what s and y are: sensitive attributes, and labels.
 
-Groups that images are counted in follow the annotations of the field: gender as perceived, woman or man; skin tone by
-the Fitzpatrick scale, lighter (types I to III) or darker (IV to VI), as Zhao et al. (ICCV 2021) split annotated COCO
-[S]. Unicode's five modifiers stand for I-II, III, IV, V and VI (UTS #51, Emoji Modifiers) [S]; so lighter is modifiers
-1 and 2. An image may be in no group of an attribute: nobody is shown, the value is unsure, or persons differ.
+Unicode's five modifiers of skin stand for the Fitzpatrick types I-II, III, IV, V and VI (UTS #51, Emoji Modifiers) [S];
+so lighter (`stages.corpus.words.GROUPS`) is modifiers 1 and 2. An image may be in no group of an attribute: nobody is
+shown, the value is unsure, or persons differ.
 """
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import Literal
+from collections.abc import Iterable
 
-Attribute = Literal["gender", "skin_tone", "age", "ethnicity"]
-GROUPS = {"gender": ("woman", "man"), "skin_tone": ("lighter", "darker")}  # that images are counted in
-OCCUPATIONS = (
-    "health worker", "student", "teacher", "judge", "farmer", "cook", "mechanic", "factory worker", "office worker",
-    "scientist", "technologist", "singer", "artist", "pilot", "astronaut", "firefighter", "police officer", "detective",
-    "guard", "construction worker",
-)  # fmt: skip
+from stages.corpus.words import GROUPS
+
 LIGHTER_TONES = ("1", "2")
 UNKNOWN = frozenset({  # what stands for no value, in any case: as pandas reads it, and as annotators write it
     "", "#n/a", "#n/a n/a", "#na", "-1.#ind", "-1.#qnan", "-nan", "1.#ind", "1.#qnan", "<na>", "n/a", "na", "nan",
     "nat", "none", "null", "unknown", "unsure", "?", "-",
 })  # fmt: skip
-
-# Words of a caption that say a group; the forms follow Zhao et al. (EMNLP 2017) and Hendricks et al. (ECCV 2018) [S].
-WORDS = {
-    ("gender", "woman"): (
-        "woman", "women", "female", "females", "lady", "ladies", "girl", "girls", "mother", "mothers", "mom", "moms",
-        "grandmother", "grandmothers", "grandma", "sister", "sisters", "daughter", "daughters", "wife", "wives",
-        "bride", "brides", "queen", "queens", "princess", "princesses", "actress", "actresses", "waitress",
-        "waitresses", "businesswoman", "businesswomen", "policewoman", "policewomen", "mrs", "she", "her", "hers",
-        "herself",
-    ),
-    ("gender", "man"): (
-        "man", "men", "male", "males", "gentleman", "gentlemen", "guy", "guys", "boy", "boys", "father", "fathers",
-        "dad", "dads", "grandfather", "grandfathers", "grandpa", "brother", "brothers", "son", "sons", "husband",
-        "husbands", "groom", "grooms", "king", "kings", "prince", "princes", "businessman", "businessmen",
-        "policeman", "policemen", "fireman", "firemen", "waiter", "waiters", "mr", "he", "him", "his", "himself",
-    ),
-    ("skin_tone", "lighter"): (
-        "light-skinned", "medium-light-skinned", "light skin", "medium-light skin", "fair-skinned", "pale-skinned",
-    ),
-    ("skin_tone", "darker"): (
-        "medium-skinned", "medium-dark-skinned", "dark-skinned", "medium skin", "medium-dark skin", "dark skin",
-        "brown-skinned", "black-skinned",
-    ),
-}  # fmt: skip
-# What asks a text-to-image model for a group, as words before a noun: "a dark-skinned female pilot". Each is said by
-# `WORDS`, so that a caption with the phrase names the group.
-PHRASES = {
-    ("gender", "woman"): "female",
-    ("gender", "man"): "male",
-    ("skin_tone", "lighter"): "light-skinned",
-    ("skin_tone", "darker"): "dark-skinned",
-}
-PERSONS = ("person", "people", "human", "adult", "teenager", "child", "children", "kid", "toddler", "baby", "babies")
-SYNONYMS = {
-    "health worker": ("doctor", "nurse", "physician", "surgeon"),
-    "student": ("pupil",),
-    "teacher": ("professor",),
-    "judge": ("lawyer",),
-    "cook": ("chef",),
-    "mechanic": ("plumber", "electrician"),
-    "factory worker": ("welder",),
-    "technologist": ("programmer", "software developer"),
-    "artist": ("painter",),
-    "firefighter": ("fireman", "firemen", "firewoman", "firewomen"),
-    "police officer": ("policeman", "policemen", "policewoman", "policewomen", "cop"),
-    "construction worker": ("builder",),
-}
-NOT_A_PERSON = r"(?! (?:palette|hat|book|car|station|uniform)s?\b)"  # an artist palette is no artist
 
 
 def sensitive_column(attribute: str, group: str) -> str:
@@ -194,89 +139,3 @@ def tone_group(skin_tone: str) -> str:
     if skin_tone in ("", *GROUPS["skin_tone"]):
         return skin_tone
     return "lighter" if skin_tone in LIGHTER_TONES else "darker"
-
-
-def caption_group(caption: str, attribute: str) -> str:
-    """
-    Read the group of an attribute from the words of a caption.
-
-    Parameters
-    ----------
-    attribute : str
-        One of `GROUPS`.
-
-    Returns
-    -------
-    str
-        The group; empty where the caption says none, or more than one.
-    """
-    said = [group for group in GROUPS[attribute] if _GROUP_PATTERNS[attribute, group].search(caption)]
-    return said[0] if len(said) == 1 else ""
-
-
-def says_group(caption: str, attribute: str) -> bool:
-    """
-    Tell whether a caption says any group of an attribute.
-
-    Parameters
-    ----------
-    attribute : str
-        One of `GROUPS`.
-
-    Returns
-    -------
-    bool
-        True also where it says more than one.
-    """
-    return any(_GROUP_PATTERNS[attribute, group].search(caption) for group in GROUPS[attribute])
-
-
-def caption_occupations(caption: str) -> list[str]:
-    """
-    Read the occupations that a caption names.
-
-    Returns
-    -------
-    list of str
-        Of `OCCUPATIONS`, in that order: by name, plural or synonym.
-    """
-    return [occupation for occupation, pattern in _OCCUPATION_PATTERNS.items() if pattern.search(caption)]
-
-
-def with_phrases(caption: str, groups: Mapping[str, str]) -> str:
-    """
-    Put phrases of groups before the first noun of a caption that names a person: an occupation, or one of `PERSONS`.
-
-    Parameters
-    ----------
-    groups : mapping
-        Attribute to group, each pair a key of `PHRASES`; the first comes next to the noun.
-
-    Returns
-    -------
-    str
-        With the article that fits, ``"an artist"`` becomes ``"a female artist"``; the caption as it is where it names
-        no person.
-    """
-    found = [match for pattern in (*_OCCUPATION_PATTERNS.values(), _PERSON) if (match := pattern.search(caption))]
-    if not (found and groups):
-        return caption
-    place = min(match.start() for match in found)
-    phrase, before = " ".join(PHRASES[pair] for pair in reversed([*groups.items()])), caption[:place]
-    article = "an" if phrase[0].lower() in "aeiou" else "a"
-    before = re.sub(r"\b([Aa])n?(?=\s+$)", lambda match: match[1] + article[1:], before)
-    return f"{before}{phrase} {caption[place:]}"
-
-
-def _words(words: Iterable[str], after: str = "") -> re.Pattern[str]:
-    """Match any of the words: whole words, not inside a hyphenated one, any case."""
-    longest_first = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
-    return re.compile(rf"(?<![\w-])(?:{longest_first})(?![\w-]){after}", re.IGNORECASE)
-
-
-_GROUP_PATTERNS = {key: _words(words) for key, words in WORDS.items()}
-_OCCUPATION_PATTERNS = {
-    name: _words([form for word in (name, *SYNONYMS.get(name, ())) for form in (word, f"{word}s")], NOT_A_PERSON)
-    for name in OCCUPATIONS
-}
-_PERSON = _words([form for word in PERSONS for form in (word, f"{word}s")])

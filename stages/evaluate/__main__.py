@@ -37,10 +37,11 @@ from stages.core.scratch import work_folder
 from stages.core.seeds import uniform
 from stages.core.settings import check_member, load
 from stages.corpus import columns, prompts
-from stages.corpus.attributes import OCCUPATIONS, occupation_column, sensitive_column, sensitive_columns
+from stages.corpus.attributes import occupation_column, sensitive_column, sensitive_columns
 from stages.corpus.evaluation_sets import EvalSet, read_set
 from stages.corpus.selection import SAMPLES, SELECTION, image_columns, image_keys
 from stages.corpus.shards import Pictures, Shard
+from stages.corpus.words import OCCUPATIONS
 from stages.evaluate import captioning, embed, erasing, leakage, models, training
 from stages.evaluate.features import unit
 from stages.evaluate.groups import CONTRASTS

@@ -21,13 +21,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from stages.core.errors import InputError
-from stages.corpus.attributes import (
-    GROUPS,
-    OCCUPATIONS,
-    caption_group,
-    caption_occupations,
-    tone_group,
-)
+from stages.corpus.attributes import tone_group
+from stages.corpus.words import GROUPS, OCCUPATIONS, caption_group, caption_occupations
 from stages.evaluate import bootstrap
 from stages.evaluate.training import Rows
 

@@ -8,7 +8,8 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from stages.corpus.attributes import GROUPS, tone_group
+from stages.corpus.attributes import tone_group
+from stages.corpus.words import GROUPS
 from stages.evaluate import amplification, bootstrap, caption_quality, leakage
 from stages.evaluate.scores import Scores
 from stages.evaluate.settings import Leakage

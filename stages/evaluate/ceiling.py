@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import hypergeom
 
-from stages.corpus.attributes import GROUPS, says_group
+from stages.corpus.words import GROUPS, says_group
 from stages.evaluate.bootstrap import numbered
 
 Counts = NDArray[np.int64]

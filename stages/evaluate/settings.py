@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from stages.core.settings import Count, Positive, Profile, Section, Seed, View
-from stages.corpus.attributes import GROUPS, Attribute
 from stages.corpus.schedule import Scheduled
+from stages.corpus.words import GROUPS, Attribute
 
 EvaluationSet = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 

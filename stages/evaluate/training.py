@@ -8,8 +8,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from stages.core.errors import InputError
-from stages.corpus.attributes import GROUPS, OCCUPATIONS, occupation_column, says_group, sensitive_columns
+from stages.corpus.attributes import occupation_column, sensitive_columns
 from stages.corpus.selection import image_columns, join
+from stages.corpus.words import GROUPS, OCCUPATIONS, says_group
 from stages.evaluate.transfer import open_rows
 
 _GROUP_COLUMNS = {attribute: sensitive_columns([attribute]) for attribute in GROUPS}
@@ -25,7 +26,7 @@ class Rows:
     Attributes
     ----------
     groups : dict of str to ndarray of bool, (M, G)
-        Attribute to the groups of each row, in the order of `stages.corpus.attributes.GROUPS`.
+        Attribute to the groups of each row, in the order of `stages.corpus.words.GROUPS`.
     occupations : ndarray of bool, (M, T)
         What its caption names, in the order of `OCCUPATIONS`.
     weights : ndarray, (M,)

@@ -11,7 +11,7 @@ from itertools import accumulate
 from typing import Literal
 
 from stages.core.seeds import uniform
-from stages.corpus.attributes import GROUPS, Attribute, says_group, with_phrases
+from stages.corpus.words import GROUPS, Attribute, says_group, with_phrases
 
 Shares = Mapping[Attribute, Literal["equal"] | Mapping[str, float]]  # attribute: {group: share}
 

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from stages.core.settings import Count, NonNegative, Profile, Section, Seed, Share, View
-from stages.corpus.attributes import GROUPS, PHRASES, Attribute
+from stages.corpus.words import GROUPS, PHRASES, Attribute
 
 
 class Generate(Section):
@@ -55,7 +55,7 @@ class Generate(Section):
         for attribute, goal in self.prompt_shares.items():
             known = GROUPS.get(attribute, ())
             if not known or any((attribute, group) not in PHRASES for group in known):
-                raise ValueError(f"prompt_shares: no phrases for {attribute} in stages/corpus/attributes.py")
+                raise ValueError(f"prompt_shares: no phrases for {attribute} in stages/corpus/words.py")
             if goal != "equal" and (sorted(goal) != sorted(known) or abs(sum(goal.values()) - 1) > 1e-6):
                 raise ValueError(f"prompt_shares.{attribute}: expected shares of {', '.join(known)} that sum to 1")
         return self

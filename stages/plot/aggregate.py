@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from stages.corpus.attributes import GROUPS
+from stages.corpus.words import GROUPS
 from stages.results.details import Details, Estimate
 from stages.results.registry import figure
 

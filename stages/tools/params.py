@@ -20,7 +20,7 @@ from stages.core.atomic import written
 from stages.core.errors import InputError, run
 from stages.core.settings import Merged, NonNegative, Profile, Section, Seed, Share
 from stages.corpus import tables
-from stages.corpus.attributes import GROUPS
+from stages.corpus.words import GROUPS
 from stages.download.settings import Download
 from stages.evaluate.settings import Evaluate
 from stages.generate.settings import Generate

@@ -40,8 +40,8 @@ from stages.core.errors import InputError, missing, run
 from stages.core.memory import enough_for
 from stages.core.settings import check_member, load
 from stages.corpus import columns, evaluation_sets, prompts, selection
-from stages.corpus.attributes import GROUPS
 from stages.corpus.schedule import Span, spans
+from stages.corpus.words import GROUPS
 from stages.train import checkpoint, data, economy, loop, models, penalty, probe, rows, schedule, tokens
 from stages.train.settings import Settings, Train
 

@@ -25,7 +25,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from stages.core.errors import InputError
-from stages.corpus.attributes import OCCUPATIONS, occupation_column, says_column, sensitive_columns
+from stages.corpus.attributes import occupation_column, says_column, sensitive_columns
+from stages.corpus.words import OCCUPATIONS
 
 FEWEST = 2  # rows of a group in a batch: a variance needs two
 

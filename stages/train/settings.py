@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from stages.core.settings import Count, NonNegative, Positive, Profile, Section, Seed, Share
-from stages.corpus.attributes import GROUPS, Attribute
 from stages.corpus.schedule import Phase
+from stages.corpus.words import GROUPS, Attribute
 
 Beta = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 

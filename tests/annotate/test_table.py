@@ -16,7 +16,7 @@ from stages.annotate.table import (
     targets,
 )
 from stages.core.errors import InputError
-from stages.corpus.attributes import OCCUPATIONS
+from stages.corpus.words import OCCUPATIONS
 
 
 def test_a_column_of_the_corpus_makes_a_group_of_each_value(tmp_path: Path) -> None:

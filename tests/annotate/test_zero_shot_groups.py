@@ -6,7 +6,7 @@ from PIL import Image
 
 from stages.annotate.zero_shot import NOBODY, PHRASES, TEMPLATES, Recogniser
 from stages.core.errors import InputError
-from stages.corpus.attributes import GROUPS
+from stages.corpus.words import GROUPS
 from tests.helpers import tiny_clip
 
 

@@ -16,7 +16,8 @@ from stages.balance.__main__ import main
 from stages.core.errors import InputError
 from stages.core.scratch import VARIABLE
 from stages.core.seeds import uniform
-from stages.corpus.attributes import OCCUPATIONS, occupation_column, open_attribute, sensitive_columns
+from stages.corpus.attributes import occupation_column, open_attribute, sensitive_columns
+from stages.corpus.words import OCCUPATIONS
 
 ROWS = 3000
 WOMEN = np.linspace(0.04, 0.8, len(OCCUPATIONS))  # shares of women as skewed as a census

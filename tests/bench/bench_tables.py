@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stages.corpus.attributes import GROUPS, OCCUPATIONS, occupation_column, sensitive_columns
+from stages.corpus.attributes import occupation_column, sensitive_columns
+from stages.corpus.words import GROUPS, OCCUPATIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 READ = """

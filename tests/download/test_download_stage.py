@@ -11,9 +11,9 @@ import yaml
 
 from stages.core.scratch import VARIABLE, work_folder
 from stages.core.seeds import uniform
-from stages.corpus.attributes import OCCUPATIONS
 from stages.corpus.evaluation_sets import read_set
 from stages.corpus.shards import Shard
+from stages.corpus.words import OCCUPATIONS
 from stages.download.emoji.packages import METADATA, STYLES, fetch
 
 ROOT = Path(__file__).resolve().parents[2]

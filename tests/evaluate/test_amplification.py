@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from stages.core.errors import InputError
-from stages.corpus.attributes import OCCUPATIONS
+from stages.corpus.words import OCCUPATIONS
 from stages.evaluate.amplification import directional, of_captions
 from stages.evaluate.training import Rows
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from stages.core.errors import InputError
-from stages.corpus.attributes import GROUPS, OCCUPATIONS
+from stages.corpus.words import GROUPS, OCCUPATIONS
 from stages.evaluate import captioning
 from stages.evaluate.settings import Leakage
 from stages.evaluate.training import Rows

@@ -16,7 +16,8 @@ import pytest
 import yaml
 
 from stages.core.errors import run
-from stages.corpus.attributes import OCCUPATIONS, occupation_column, sensitive_columns
+from stages.corpus.attributes import occupation_column, sensitive_columns
+from stages.corpus.words import OCCUPATIONS
 from stages.evaluate.__main__ import _occupations, main
 from stages.results.details import fold
 from stages.results.registry import CATALOGUE, SECTIONS, describe

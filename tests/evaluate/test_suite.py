@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages.corpus.attributes import OCCUPATIONS as OCCUPATION_NAMES
+from stages.corpus.words import OCCUPATIONS as OCCUPATION_NAMES
 from stages.evaluate.suite import Options, SetFeatures, Suite
 from stages.evaluate.training import Rows
 

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from stages.core.errors import InputError
-from stages.corpus.attributes import OCCUPATIONS, occupation_column, sensitive_columns
+from stages.corpus.attributes import occupation_column, sensitive_columns
+from stages.corpus.words import OCCUPATIONS
 from stages.evaluate.training import trained, unbalanced
 
 SELECTION = pd.DataFrame(

@@ -17,9 +17,9 @@ from diffusers import AutoencoderKL
 from safetensors.numpy import save_file
 
 from stages.core.seeds import derive, uniform
-from stages.corpus.attributes import caption_group
 from stages.corpus.images import encode_png, square
 from stages.corpus.shards import Shard, write_shard
+from stages.corpus.words import caption_group
 from stages.generate.__main__ import _members
 from stages.generate.sampler import Sampler, Sampling, load_pipeline
 

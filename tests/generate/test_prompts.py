@@ -7,7 +7,7 @@ import yaml
 
 from stages.core.errors import InputError
 from stages.core.settings import load
-from stages.corpus.attributes import GROUPS, PHRASES, caption_group, says_group
+from stages.corpus.words import GROUPS, PHRASES, caption_group, says_group
 from stages.generate.__main__ import ask
 from stages.generate.prompts import balanced
 from stages.generate.settings import Settings

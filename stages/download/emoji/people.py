@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from stages.corpus.attributes import says_group
+from stages.corpus.words import says_group
 from stages.download.emoji.census import OCCUPATIONS
 from stages.download.emoji.icons import plain
 from stages.download.emoji.packages import METADATA, fetch, read_json

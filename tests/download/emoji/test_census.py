@@ -1,6 +1,6 @@
 import pytest
 
-from stages.corpus.attributes import OCCUPATIONS
+from stages.corpus.words import OCCUPATIONS
 from stages.download.emoji import census as module
 from stages.download.emoji.census import census, with_base_rate
 

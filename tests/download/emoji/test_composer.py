@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from stages.corpus.attributes import caption_group, caption_occupations, tone_group
+from stages.corpus.attributes import tone_group
+from stages.corpus.words import caption_group, caption_occupations
 from stages.download.emoji.captions import Mention, caption_object, caption_person
 from stages.download.emoji.people import Emoji
 

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from stages.annotate.proxies import words
-from stages.corpus.attributes import GROUPS, caption_occupations, says_group
+from stages.corpus.words import GROUPS, caption_occupations, says_group
 from stages.download.emoji.contexts import CONTEXTS, Context, in_context, shares
 from stages.download.emoji.people import Emoji
 from stages.download.emoji.scenes import draw_scene, render

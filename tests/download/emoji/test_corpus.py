@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stages.core.errors import InputError
-from stages.corpus.attributes import caption_occupations
+from stages.corpus.words import caption_occupations
 from stages.download.emoji.captions import Mention
 from stages.download.emoji.census import LIGHTER, census, with_base_rate
 from stages.download.emoji.contexts import CONTEXTS

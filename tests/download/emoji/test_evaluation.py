@@ -2,7 +2,7 @@ from collections import Counter
 
 import pytest
 
-from stages.corpus.attributes import caption_group
+from stages.corpus.words import caption_group
 from stages.download.emoji import evaluation
 from stages.download.emoji.evaluation import Item
 from stages.download.emoji.icons import Art

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from stages.corpus.attributes import caption_group
+from stages.corpus.words import caption_group
 from stages.download.emoji.captions import Mention
 from stages.download.emoji.census import LIGHTER, census
 from stages.download.emoji.contexts import CONTEXTS

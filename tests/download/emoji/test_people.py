@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.corpus.attributes import OCCUPATIONS
+from stages.corpus.words import OCCUPATIONS
 from stages.download.emoji.icons import Art
 from stages.download.emoji.packages import METADATA, read_json
 from stages.download.emoji.people import Emoji, parse
