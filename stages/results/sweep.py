@@ -441,9 +441,9 @@ def _panel(
             (line,) = axes.plot(x, mean, color=colour, linewidth=1.8, linestyle=dashes, label=method)
             mark(line, series=method)
             for at, row in cells.iterrows():
-                spread = f" ± {number(metric, row['std'])}" if row["size"] > 1 else ""
+                spread = f" ± {number(metric, float(row['std']))}" if row["size"] > 1 else ""
                 of = counted(int(row["size"]), "replicate")
-                said = f"{method}, α = {at:g}: {number(metric, row['mean'])}{spread} ({of})"
+                said = f"{method}, α = {at:g}: {number(metric, float(row['mean']))}{spread} ({of})"
                 (dot,) = axes.plot([cast(float, at)], [row["mean"]], shape, color=colour, markersize=5)
                 mark(dot, said, method)
             ends.append((mean[-1], method, colour, method))
