@@ -109,7 +109,7 @@ def test_every_source_is_a_row() -> None:
 @pytest.mark.parametrize(
     ("right", "wrong"),
     [("by .492 [", "by .493 ["), ("−.54 [−1.16", "+.54 [−1.16"), ("3.2 points [2.2", "3.2 points [2.3"),
-     ("8,400", "8,401"), ("that is 15.9", "that is 16.1"), ("has 3 replicates", "has 4 replicates")],
+     ("8,400", "8,401"), ("scale, 15.9", "scale, 16.1"), ("has 3 replicates", "has 4 replicates")],
 )  # fmt: skip
 def test_a_wrong_number_would_be_noticed(right: str, wrong: str) -> None:
     assert TEXT.count(right) >= 1 and len(unfounded(TEXT.replace(right, wrong, 1))) == 1

@@ -110,7 +110,7 @@ def test_a_mistake_is_one_clear_line(project: Project, key: str, value: object, 
             "coco",
             "caption.evaluation_set: found 'coco', expected one of people, portraits, ob",
         ),
-        ("evaluate.sets", ["faces"], "evaluate.sets.0: found 'faces': input should be 'people'"),
+        ("evaluate.sets", ["faces"], "evaluate.sets: found 'faces', expected some of people"),
     ],
 )
 def test_a_mistake_of_the_scale_names_the_profile_and_shows_no_block(

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -141,6 +142,7 @@ def test_names_of_lines_stand_apart_at_their_ends():
     runs = [run_of(f"{m}{a}", a, m) for m in ("none", "random", "m4", "m4_sgd") for a in ALPHAS]
     (panel,) = panels(tabulate(runs), [KEY])
     figure = Figure(figsize=(panel.width, panel.height), layout="constrained")
+    FigureCanvasAgg(figure)  # the layout is made when it draws
     panel.draw(figure.add_subplot())
     figure.canvas.draw()
     boxes = [text.get_window_extent() for text in figure.axes[0].texts]
