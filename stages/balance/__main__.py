@@ -436,7 +436,7 @@ def _print(content: dict[str, Any]) -> None:
     for name in ("before", "solved", "realised"):
         found = content[name]
         print(f"{name:>9}: RB {found['rb']:.4f}  AB {found['ab']:.4f}  mean {found['ab_mean']:.4f}")
-    if "realised" in (shown := content["misread"]):
+    if "realised" in (shown := content.get("misread", {})):
         real = shown["realised"]
         print(
             f"  as shown: RB {real['rb']:.4f} (up to {real['rb_worst']:.4f})  AB {real['ab']:.4f} (up to "

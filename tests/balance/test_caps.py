@@ -59,7 +59,7 @@ def test_every_result_is_certified_and_takes_one_candidate_a_key(first: int) -> 
     for seed in range(first, first + 25):
         problem = with_keys(seed)
         ours = solve(problem)
-        assert ours.relative_gap is not None and -1e-12 <= ours.relative_gap <= 1e-8
+        assert ours.relative_gap is not None and -1e-9 <= ours.relative_gap <= 1e-8
         assert ours.q.min() >= 0 and (parts(problem) @ ours.q).max() <= 1 + 1e-12
         assert problem.share @ ours.q == pytest.approx(problem.eta, abs=1e-12)
 

@@ -62,7 +62,7 @@ def changed(merged: Merged, dotted: str, value: object) -> Params:
         (
             "balance.target",
             {"hair": "equal"},
-            "balance.target.hair: found 'hair': input should be 'gender', 'skin_tone'",
+            "balance.target: found hair, expected one of balance.attributes (gender, skin_tone)",
         ),
         ("balance.target", {"gender": "even"}, "balance.target.gender: found 'even': input should be 'none', 'equal'"),
         ("train.betas", [0.9, True], "train.betas.1: found true: input should be less than 1"),

@@ -21,7 +21,7 @@ class Clone:
         self.folder = folder
         listed = self._run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], ROOT)
         for name in sorted(set(filter(None, listed.split("\0")))):
-            if (ROOT / name).is_file() and not re.match(r"data/[^/]+/results/|dvc\.lock$", name):
+            if (ROOT / name).is_file() and not re.match(r"data/[^/]+/results/(?!study/)|dvc\.lock$", name):
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, folder / name)
         values = yaml.safe_load((folder / "params.yaml").read_text())

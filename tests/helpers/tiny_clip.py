@@ -17,6 +17,6 @@ def save(folder: Path) -> str:
     shape = models.architecture(SHAPE, "clip")
     shape = shape.with_vocabulary(tokens.learn(WORDS, 400, shape.context), folder.as_posix())
     model = models.create(shape, None, 0, folder.parent / "design")
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     models.save(model, shape, models.tokenizer(shape, folder.parent / "design"), folder)
     return f"local-dir:{folder}"

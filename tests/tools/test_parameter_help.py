@@ -36,7 +36,7 @@ def test_types_are_those_that_are_validated() -> None:
         "- `balance.eps_r`: `number ≥ 0 | null`; tolerance of |E[s] − target|, a share of the rows; null",
         "- `train.schedule`: `list of block`; phases; their shares sum to 1",
         "- `train.schedule[].share`: `number in (0, 1]`; share of the optimisation steps, in (0, 1]",
-        "- `train.betas`: `[number in [0, 1], number in [0, 1]]`; AdamW's decay rates of the moments",
+        "- `train.betas`: `[number in [0, 1), number in [0, 1)]`; AdamW's decay rates of the moments",
         "- `train.sync_batchnorm`: `true or false`; batch normalisation over all processes' images (default: `true`)",
         "- `caption.clipcap.language_model.heads`: `integer ≥ 1`; attention heads",
     ):

@@ -125,7 +125,7 @@ def test_a_set_of_which_only_some_rows_have_captions_is_refused_wherever_it_come
 
 def test_unknown_groups_of_a_set_are_empty_wherever_they_are_read(tmp_path: Path) -> None:
     path = table(tmp_path, "image,gender,age,ethnicity,skin_tone\n1.png,NA, ,None,nan\n2.png,woman,25,asian,1.0\n")
-    write_set(tmp_path / "eval", "faces", evaluation.read(path))
+    write_set(tmp_path / "eval", "faces", evaluation.read(path), "persons")
     names = ["gender", "age", "ethnicity", "skin_tone"]
     expected = [["", "", "", ""], ["woman", "25", "asian", "1"]]
     stored = pd.read_parquet(tmp_path / "eval" / "faces.parquet")
@@ -163,7 +163,8 @@ def test_the_tars_of_clip_benchmark_are_read_as_they_are(tmp_path: Path) -> None
     wds_folder(test, {"webp": png(1), "cls": b"1"}, {"webp": png(2), "cls": b"0\n"})
     wds_folder(test, {"jpg": png(3), "txt": b"a judge\na woman in a robe\n", "json": b'{"age": 25.0}'}, name="1.tar")
     (tmp_path / "classnames.txt").write_text("a cat\na dog\n")
-    write_set(tmp_path / "eval", "animals", (row for row in evaluation.read_tars(tmp_path) if not row[0]["captions"]))
+    rows = (row for row in evaluation.read_tars(tmp_path) if not row[0]["captions"])
+    write_set(tmp_path / "eval", "animals", rows, "objects")
     found = read_set(tmp_path / "eval", "animals")
     assert found.table[["key", "label"]].to_numpy().tolist() == [["0_s0000000", "a dog"], ["0_s0000001", "a cat"]]
     *_, (last, _, _) = evaluation.read_tars(tmp_path)
