@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -219,3 +220,9 @@ def test_generate_reruns_for_its_own_parameters_and_for_no_other(finished: Path)
         (finished / name).write_text(before)
         assert others and {stage.partition("@")[0] for stage in said} >= {"check", "plot"}
         assert not [stage for stage in said if stage.startswith(("generate", "download"))]
+
+
+def test_no_test_imports_another() -> None:
+    """What two of them need is in tests/helpers."""
+    imports = re.compile(r"^from tests\.(?:\w+\.)*test_\w+ import", re.MULTILINE)
+    assert not [path.name for path in sorted((ROOT / "tests").rglob("*.py")) if imports.search(path.read_text())]

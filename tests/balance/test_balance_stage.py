@@ -1,7 +1,6 @@
 """The stage itself, from tables on disk to the selection."""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,67 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from stages.annotate.table import group_fields
-from stages.balance.__main__ import main
 from stages.core.errors import InputError
-from stages.core.scratch import VARIABLE
-from stages.core.seeds import uniform
 from stages.corpus.attributes import occupation_column, open_attribute, sensitive_columns
 from stages.corpus.words import OCCUPATIONS
-
-ROWS = 3000
-WOMEN = np.linspace(0.04, 0.8, len(OCCUPATIONS))  # shares of women as skewed as a census
-
-
-def write_tables(folder: Path, rows: int = ROWS) -> None:
-    """Half of the rows show somebody and name an occupation; generated images show fewer women."""
-    rng = np.random.default_rng(0)
-    keys = [f"{i:06d}" for i in range(rows)]
-    samples = pd.DataFrame({"key": keys, "shard": "00000", "caption": "", "u": [uniform(0, key) for key in keys]})
-    person, occupation = rng.random(rows) < 0.6, rng.integers(len(OCCUPATIONS), size=rows)
-    darker = rng.random(rows) < 0.25
-    parts = []
-    for source, factor in (("real", 1.0), ("synthetic", 0.7)):
-        woman = rng.random(rows) < factor * WOMEN[occupation]
-        part = pd.DataFrame({"key": keys, "source": source})
-        groups = (person & woman, person & ~woman, person & ~darker, person & darker)
-        for column, values in zip(sensitive_columns(), groups, strict=True):
-            part[column] = values
-        for index, name in enumerate(OCCUPATIONS):
-            part[occupation_column(name)] = person & (occupation == index)
-        part["says_gender"] = part["says_skin_tone"] = False
-        if source == "synthetic":  # asked for a woman, the generator draws one: captions that say it hide its belief
-            part["says_gender"] = person & (rng.random(rows) < 0.5)
-            woman = np.where(part["says_gender"], rng.random(rows) < 0.9, woman)
-            part["s_gender_woman"], part["s_gender_man"] = person & woman, person & ~woman
-        part["y_proxy_dress"] = person & woman & (rng.random(rows) < 0.2)
-        parts.append(part)
-    folder.mkdir(parents=True, exist_ok=True)
-    samples.to_parquet(folder / "samples.parquet", index=False)
-    pd.concat(parts).to_parquet(folder / "attributes.parquet", index=False)
-
-
-@pytest.fixture
-def balance(project: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
-    """Run the stage with changes to balance.* and α; return the folder it wrote."""
-
-    def run(alpha: float = 0.6, draw: int = 0, **changes: object) -> Path:
-        changed = {f"balance.{name}": value for name, value in ({"target": "equal", "method": "m4"} | changes).items()}
-        changed |= {"contamination.alpha": alpha, "contamination.seed": draw, "profile": "smoke"}
-        root = project(**changed)
-        folder = root / "data" / "smoke"
-        if not folder.exists():
-            write_tables(folder)
-        monkeypatch.chdir(root)
-        monkeypatch.setenv(VARIABLE, str(root / "work"))
-        monkeypatch.setattr(sys, "argv", ["balance"])
-        main()
-        return folder
-
-    return run
-
-
-def content(folder: Path) -> dict:
-    return json.loads((folder / "balance" / "balance.json").read_text())
+from tests.helpers.mixes import ROWS, content
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.6])

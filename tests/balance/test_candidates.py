@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from stages.core.errors import InputError
-from tests.balance.test_balance_stage import balance, content, write_tables  # noqa: F401 (a fixture)
+from tests.helpers.mixes import content, write_tables
 
 K = 3
 
@@ -30,7 +30,7 @@ def several(folder: Path, blanked: bool = False) -> pd.DataFrame:
     return table
 
 
-def test_a_key_takes_one_candidate_and_the_rows_are_balanced(balance) -> None:  # noqa: F811
+def test_a_key_takes_one_candidate_and_the_rows_are_balanced(balance) -> None:
     folder = balance(method="none")
     attributes = several(folder)
     attributes.loc[attributes["candidate"] == 0].drop(columns="candidate").to_parquet(folder / "attributes.parquet")
@@ -58,7 +58,7 @@ def test_a_key_takes_one_candidate_and_the_rows_are_balanced(balance) -> None:  
     assert found["groups"]["gender:woman"]["before"] == pytest.approx(uniform, abs=1e-12)
 
 
-def test_all_keys_are_taken_where_candidates_allow_it(balance) -> None:  # noqa: F811
+def test_all_keys_are_taken_where_candidates_allow_it(balance) -> None:
     folder = balance(1.0)
     several(folder)
     balance(1.0, target={"gender": "observed"}, attributes=["gender"], eps_r=0.05, eps_d=0.05)
@@ -68,7 +68,7 @@ def test_all_keys_are_taken_where_candidates_allow_it(balance) -> None:  # noqa:
 
 
 @pytest.mark.parametrize("method", ["none", "random", "m4_sgd"])
-def test_other_methods_take_the_first_candidate(balance, method) -> None:  # noqa: F811
+def test_other_methods_take_the_first_candidate(balance, method) -> None:
     folder = balance(method="none")
     table = several(folder)
     balance(method=method)
@@ -79,7 +79,7 @@ def test_other_methods_take_the_first_candidate(balance, method) -> None:  # noq
     pd.testing.assert_frame_equal(found.drop(columns="candidate"), pd.read_parquet(folder / "selection.parquet"))
 
 
-def test_what_was_blanked_is_no_candidate(balance) -> None:  # noqa: F811
+def test_what_was_blanked_is_no_candidate(balance) -> None:
     folder = balance(1.0)
     table = several(folder, blanked=True)
     balance(1.0)
@@ -93,7 +93,7 @@ def test_what_was_blanked_is_no_candidate(balance) -> None:  # noqa: F811
 
 
 @pytest.mark.parametrize(("key", "value"), [("filter", {"quantile": 0.1}), ("compensate", "repeat")])
-def test_what_candidates_do_not_go_with_is_refused(balance, key, value) -> None:  # noqa: F811
+def test_what_candidates_do_not_go_with_is_refused(balance, key, value) -> None:
     folder = balance(method="none")
     table = several(folder)
     table.assign(similarity=0.5).to_parquet(folder / "attributes.parquet", index=False)

@@ -11,6 +11,7 @@ from stages.balance.caps import Together
 from stages.balance.feasibility import largest_eta
 from stages.balance.problem import Problem
 from stages.balance.solver import solve
+from tests.helpers.clarabel import clarabel, parts
 from tests.helpers.problems import random_problem
 
 
@@ -21,27 +22,6 @@ def with_keys(seed: int) -> Problem:
     key = np.repeat(np.arange(rows), rng.integers(1, 5, rows))[:rows]
     eta = {0: 1.0, 1: 0.9999}.get(seed % 5, problem.eta)
     return replace(problem, key=np.unique(rng.permutation(key) if seed % 2 else key, return_inverse=True)[1], eta=eta)
-
-
-def parts(problem: Problem) -> sparse.csr_array:
-    """Rows: keys; what each candidate's weight adds to the probability that its key is taken."""
-    assert problem.key is not None
-    total = np.bincount(problem.key, problem.share)
-    return sparse.csr_array((problem.share / total[problem.key], (problem.key, np.arange(len(problem.count)))))
-
-
-def clarabel(problem: Problem) -> tuple[np.ndarray, float]:
-    """Solve the statement itself, constraints and slacks written out."""
-    p = problem.share
-    q, xi = cp.Variable(len(p)), cp.Variable(len(problem.names), nonneg=True)
-    moment = sparse.csr_array(problem.matrix.T * p) @ q
-    band = problem.eta * problem.tolerance + xi
-    distance = cp.sum(cp.multiply(p, cp.square(q - problem.eta * problem.utility))) / 2
-    limits = [moment <= band, -moment <= band, p @ q == problem.eta, q >= 0, parts(problem) @ q <= problem.cap]
-    statement = cp.Problem(cp.Minimize(distance + problem.penalty * cp.sum(xi)), limits)
-    statement.solve(solver=cp.CLARABEL, tol_gap_abs=1e-12, tol_gap_rel=1e-12, tol_feas=1e-12)
-    assert q.value is not None and isinstance(statement.value, float)
-    return q.value, statement.value
 
 
 @pytest.mark.parametrize("first", range(0, 120, 10))

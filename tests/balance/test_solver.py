@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import cvxpy as cp
 import numpy as np
 import pytest
 from empirical_calibration import core as calibration
@@ -14,28 +13,10 @@ from stages.balance.feasibility import largest_eta
 from stages.balance.moments import association, build_problem, population_shares, target_shares
 from stages.balance.problem import Problem
 from stages.balance.solver import UncertifiedError, solve
+from tests.helpers.clarabel import clarabel
 from tests.helpers.problems import random_cells, random_problem
 
 SEEDS = st.integers(0, 10_000)
-
-
-def clarabel(problem: Problem) -> tuple[np.ndarray, float]:
-    """Solve the statement itself, constraints and slacks written out."""
-    p = problem.share
-    q, xi = cp.Variable(len(p)), cp.Variable(len(problem.names), nonneg=True)
-    moment = sparse.csr_array(problem.matrix.T * p) @ q
-    band = problem.eta * problem.tolerance + xi
-    distance = cp.sum(cp.multiply(p, cp.square(q - problem.eta * problem.utility))) / 2
-    limits = [moment <= band, -moment <= band, p @ q == problem.eta, q >= 0, q <= problem.cap]
-    statement = cp.Problem(cp.Minimize(distance + problem.penalty * cp.sum(xi)), limits)
-    statement.solve(solver=cp.CLARABEL, tol_gap_abs=1e-12, tol_gap_rel=1e-12, tol_feas=1e-12)
-    assert q.value is not None
-    return q.value, problem_value(statement)
-
-
-def problem_value(statement: cp.Problem) -> float:
-    assert isinstance(statement.value, float)
-    return statement.value
 
 
 def one_attribute(

@@ -1,41 +1,14 @@
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import open_clip
 import pytest
 import torch
-from accelerate import Accelerator
 
 from stages.core.errors import InputError
-from stages.train import loop, models
-from stages.train.data import Batch
+from stages.train import loop
 from tests.helpers.shapes import TINY, TINY_RESNET
-
-MEAN, STD = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
-
-
-def batch(n: int = 8, seed: int = 0) -> Batch:
-    generator = torch.Generator().manual_seed(seed)
-    images = torch.randint(0, 256, (n, 3, 32, 32), dtype=torch.uint8, generator=generator)
-    return Batch(images, torch.randint(1, 399, (n, 8), generator=generator), np.arange(n), [])
-
-
-def trainer(config=TINY, loss: Any = "clip", **changes: object) -> loop.Trainer:
-    extra = {"init_logit_scale": 2.3, "init_logit_bias": -10} if loss == "siglip" else {}
-    torch.manual_seed(0)
-    model = open_clip.CLIP(**config, **extra, output_dict=True)
-    accelerator = Accelerator(cpu=True)
-    optimizer = torch.optim.AdamW(models.parameter_groups(model, 0.1), lr=1e-3)
-    model, optimizer = accelerator.prepare(model, optimizer)
-    made = loop.Trainer(accelerator, model, optimizer, loop.contrastive_loss(loss, accelerator), 0, 1, None, MEAN, STD)
-    return replace(made, **changes)
-
-
-def gradients(made: loop.Trainer) -> dict[str, torch.Tensor]:
-    named = made.model.named_parameters()
-    return {name: parameter.grad.clone() for name, parameter in named if parameter.grad is not None}
+from tests.helpers.training import MEAN, STD, batch, gradients, trainer
 
 
 @pytest.mark.parametrize("loss", ["clip", "siglip"])

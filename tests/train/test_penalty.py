@@ -20,8 +20,7 @@ from stages.annotate.table import attribute_rows
 from stages.core.errors import InputError
 from stages.train import loop, models, penalty
 from tests.helpers.shapes import TINY, TINY_RESNET
-from tests.train.test_loop import MEAN, STD, batch, gradients, trainer
-from tests.train.test_train_stage import curve, fork, train
+from tests.helpers.training import MEAN, STD, batch, curve, gradients, train, trainer, two_processes
 
 N, LABELS, SIZE = 40, 5, 3
 RNG = np.random.default_rng(0)
@@ -232,10 +231,7 @@ def test_two_processes_train_as_one_does(corpus, monkeypatch, one_thread, model)
     schedule = [{"data": "mixed", "share": 0.5}, {"data": "balanced", "share": 0.5}]
     settings = {"model": model, "schedule": schedule, "epochs": 4, "penalty": {"weight": 0.5}}
     corpus.configure(**settings)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
-    processes = [fork({**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)}) for rank in range(2)]
+    processes = two_processes()
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0, 0]

@@ -1,11 +1,8 @@
 import json
-import multiprocessing
-import multiprocessing.process
 import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,7 +14,6 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import torch
-from accelerate.state import AcceleratorState
 from PIL import Image
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
@@ -25,18 +21,9 @@ from tokenizers import Tokenizer
 from stages.core.errors import InputError, run
 from stages.train.__main__ import main
 from tests.helpers.shapes import TINY, TINY_RESNET
+from tests.helpers.training import curve, fork, train, two_processes
 
 ROOT = Path(__file__).parents[2]
-
-
-def train(monkeypatch: pytest.MonkeyPatch, seed: int = 0) -> None:
-    monkeypatch.setattr(sys, "argv", ["train", "--seed", str(seed)])
-    main()
-
-
-def curve(corpus, name: str) -> list[float]:
-    path = corpus.data / "models" / "0" / "curves" / "plots" / "metrics" / f"{name}.tsv"
-    return pd.read_csv(path, sep="\t")[name].tolist()
 
 
 def test_a_model_and_its_curves_are_written(corpus, monkeypatch, one_thread, capsys) -> None:
@@ -91,21 +78,6 @@ def test_equal_seeds_give_equal_bits_and_other_seeds_others(corpus, monkeypatch,
     assert runs[0] == runs[1] != runs[2]
 
 
-def fork(environment: dict[str, str]) -> multiprocessing.process.BaseProcess:
-    """Start the stage in a process of its own that has everything imported."""
-
-    def child() -> None:
-        sys.argv = ["train", "--seed", "0"]
-        os.environ.update(environment)
-        AcceleratorState._reset_state(reset_partial_state=True)
-        torch.set_num_threads(1)
-        main()
-
-    process = multiprocessing.get_context("fork").Process(target=child)
-    process.start()
-    return process
-
-
 def test_a_killed_run_ends_with_the_weights_and_curves_of_one_that_was_not(
     corpus, monkeypatch, one_thread, capsys
 ) -> None:
@@ -134,10 +106,7 @@ def test_a_killed_run_ends_with_the_weights_and_curves_of_one_that_was_not(
 @pytest.mark.parametrize("model", [TINY, TINY_RESNET], ids=["transformer", "resnet"])
 def test_two_processes_train_as_one_does(corpus, monkeypatch, one_thread, model: dict, loss: str) -> None:
     corpus.configure(model=model, loss=loss, workers=2, epochs=4)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
-    processes = [fork({**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)}) for rank in range(2)]
+    processes = two_processes()
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0, 0]
@@ -153,10 +122,7 @@ def test_a_run_goes_on_with_another_number_of_processes(corpus, monkeypatch, one
     train(monkeypatch)
     losses = curve(corpus, "loss")
     shutil.rmtree(corpus.data / "models")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
-    processes = [fork({**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)}) for rank in range(2)]
+    processes = two_processes()
     while len(list((corpus.root / ".work" / "train").glob("*/step-*"))) < 2 and processes[0].is_alive():
         time.sleep(0.002)
     for process in processes:
