@@ -42,7 +42,8 @@ class Emoji(Section):
     )
     women_share: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         default=None,
-        description="share of women among people of a gender: one shift of the logits of all shares; null: as they are",
+        description="share of women among people of a gender (but for named_women): one shift of the logits of all "
+        "shares; null: as they are",
     )
     generator_census_year: Literal[1950, 2000] | None = Field(description="the same for the generator's training set")
     generator_sharpening: NonNegative = Field(description="the same for the generator's training set")
@@ -107,8 +108,6 @@ class Emoji(Section):
                     f"{name.replace('skin_tones', 'tone_gap')}: found {between:g}, but {name} gives the tones 1 and 2 "
                     f"{lighter:g}; expected at most {2 * min(lighter, 1 - lighter):g}"
                 )
-        if self.women_share is not None and self.named_women is not None:
-            raise ValueError("women_share, named_women: both are set; expected one of the two")
         if len(set(self.styles)) < len(self.styles) or self.held_out_style in self.styles:
             raise ValueError("styles: a style comes twice, or is held_out_style; expected each of them once")
         return self

@@ -16,7 +16,6 @@ import pandas as pd
 import torch
 import torch.distributed
 from diffusers import AutoencoderKL, StableDiffusionPipeline
-from diffusers.models.attention_processor import AttnProcessor
 from safetensors.torch import save_file
 from tqdm import tqdm
 from transformers import CLIPTextModel, CLIPTokenizer
@@ -29,7 +28,7 @@ from stages.pretrain import autoencoder, denoiser
 from stages.pretrain.contrast import Contrast
 from stages.pretrain.corpus import corpus_digest, held_out, load_images, load_samples
 from stages.pretrain.denoiser import Encoded
-from stages.pretrain.optimise import Recipe, batch, fit, generator, place
+from stages.pretrain.optimise import DEVICE, Recipe, batch, fit, generator, place
 from stages.pretrain.paths import BUILD, CORPUS, HOME, JUDGE, MODEL, VAE_WEIGHTS, WEIGHTS
 from stages.pretrain.recogniser import Recogniser, classes
 from stages.pretrain.settings import Pretrain, Settle
@@ -42,16 +41,22 @@ def load_training(settings: Pretrain) -> pd.DataFrame:
     return samples.iloc[kept].reset_index(drop=True)
 
 
+def _images(samples: pd.DataFrame) -> torch.Tensor:
+    """Read the images of some samples, to the device that trains: uint8, (N, H, W, 3)."""
+    return load_images(CORPUS, samples).to(DEVICE)
+
+
 def train_autoencoder(settings: Pretrain) -> None:
     """Train the autoencoder and write it to the work-in-progress folder of the model."""
     ours = settings.autoencoder
-    images = load_images(CORPUS, load_training(settings))
+    images = _images(load_training(settings))
     torch.manual_seed(settings.seed)
-    model = autoencoder.build(ours.channels, ours.latent_channels, images.shape[1])
+    model: Any = autoencoder.build(ours.channels, ours.latent_channels, images.shape[1])
+    model.to(DEVICE)
 
     def loss(step: int) -> torch.Tensor:
         rows = batch(len(images), ours.batch_size, settings.seed, step)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(DEVICE.type, torch.bfloat16):
             return autoencoder.loss(
                 model, autoencoder.to_signed(images[rows]), generator(settings.seed + 1, step), ours.kl_weight
             )
@@ -70,12 +75,12 @@ def train_text(settings: Pretrain) -> None:
     """Build the tokenizer, train the text encoder by contrast, and write both to the work folder of the model."""
     ours = settings.text
     samples = load_training(settings)
-    images, captions = load_images(CORPUS, samples), samples["caption"].tolist()
+    images, captions = _images(samples), samples["caption"].tolist()
     words = denoiser.tokenizer(captions, ours.vocabulary, ours.length)
-    tokens = denoiser.tokens(words, captions)
+    tokens = denoiser.tokens(words, captions).to(DEVICE)
     torch.manual_seed(settings.seed)
     text = denoiser.text_encoder(words, ours.width, ours.layers, ours.heads)
-    model = Contrast(text, images.shape[1])
+    model = Contrast(text, images.shape[1]).to(DEVICE)
 
     def loss(step: int) -> torch.Tensor:
         rows = batch(len(images), ours.batch_size, settings.seed + 3, step)
@@ -93,14 +98,15 @@ def train_denoiser(settings: Pretrain) -> None:
     """Train the denoiser, and the text encoder along, and write the pipeline to the work folder of the model."""
     ours = settings.denoiser
     samples = load_training(settings)
-    vae = AutoencoderKL.from_pretrained(BUILD / "autoencoder", dtype=torch.float32).eval()
+    vae: Any = AutoencoderKL.from_pretrained(BUILD / "autoencoder", dtype=torch.float32).eval()
+    vae.to(DEVICE)
     text = CLIPTextModel.from_pretrained(BUILD / "text", attn_implementation="eager")
     words = CLIPTokenizer.from_pretrained(BUILD / "text")
-    encoded = Encoded.of(vae, words, load_images(CORPUS, samples), samples["caption"].tolist())
+    encoded = Encoded.of(vae, words, _images(samples), samples["caption"].tolist())
     torch.manual_seed(settings.seed)
     _, latent_channels, side, _ = encoded.means.shape
     unet = denoiser.denoiser(ours.channels, latent_channels, side, settings.text.width, ours.heads)
-    model = denoiser.TextToLatent(text, unet)
+    model = denoiser.TextToLatent(text, unet).to(DEVICE)
 
     def loss(step: int) -> torch.Tensor:
         random = generator(settings.seed + 2, step)
@@ -131,10 +137,10 @@ def settle(settings: Pretrain) -> None:
         raise InputError(f"{made}: no denoiser here; run `python -m stages.pretrain denoiser`")
     samples = load_training(settings)
     parts: Any = StableDiffusionPipeline.from_pretrained(made, dtype=torch.float32, use_safetensors=True)
-    encoded = Encoded.of(parts.vae, parts.tokenizer, load_images(CORPUS, samples), samples["caption"].tolist())
+    parts.to(DEVICE)
+    encoded = Encoded.of(parts.vae, parts.tokenizer, _images(samples), samples["caption"].tolist())
     parts.text_encoder.set_attn_implementation("eager")
-    parts.unet.set_attn_processor(AttnProcessor())
-    model = denoiser.TextToLatent(parts.text_encoder, parts.unet)
+    model = denoiser.TextToLatent(parts.text_encoder, denoiser.plain_attention(parts.unet))
     named = torch.from_numpy(np.flatnonzero(samples["occupation"] != ""))
 
     def loss(step: int) -> torch.Tensor:
@@ -214,11 +220,11 @@ def train_recogniser(settings: Pretrain) -> None:
     """Train the recogniser on the real images of all pairs, and write it."""
     ours = settings.recogniser
     samples = load_samples(CORPUS)
-    images = load_images(CORPUS, samples)
+    images = _images(samples)
     names = classes(samples)
-    targets = {head: torch.from_numpy(target) for head, target in names.targets(samples).items()}
+    targets = {head: torch.from_numpy(target).to(DEVICE) for head, target in names.targets(samples).items()}
     torch.manual_seed(settings.seed)
-    model = Recogniser(names, ours.width, ours.features, images.shape[1])
+    model = Recogniser(names, ours.width, ours.features, images.shape[1]).to(DEVICE)
 
     def loss(step: int) -> torch.Tensor:
         rows = batch(len(images), ours.batch_size, settings.seed + 4, step)

@@ -18,6 +18,7 @@ from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from stages.pretrain import autoencoder
+from stages.pretrain.optimise import DEVICE
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 MIN_SNR = 5.0
@@ -111,7 +112,13 @@ def denoiser(
         attention_head_dim=heads,
         norm_num_groups=16,
     )
-    unet.set_attn_processor(AttnProcessor())  # on a CPU the fused attention's backward costs more than all the rest
+    return plain_attention(unet)
+
+
+def plain_attention(unet: UNet2DConditionModel) -> UNet2DConditionModel:
+    """Compute attention step by step on a CPU, where the fused one's backward costs more than all the rest."""
+    if DEVICE.type == "cpu":
+        unet.set_attn_processor(AttnProcessor())
     return unet
 
 
@@ -170,7 +177,8 @@ class Encoded:
             Latents in bfloat16, tokens.
         """
         scale: float = vae.config["scaling_factor"]
-        return cls(*autoencoder.encode(vae, images), scale, tokens(words, captions), tokens(words, [""])[0])
+        read = (tokens(words, captions), tokens(words, [""])[0])
+        return cls(*autoencoder.encode(vae, images), scale, *(of.to(DEVICE) for of in read))
 
     def drawn(self, rows: torch.Tensor, dropout: float, random: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """
@@ -189,8 +197,8 @@ class Encoded:
             Latents of unit variance, float32, (B, C, h, w), and tokens, int64, (B, length).
         """
         mean = self.means[rows].float()
-        latents = mean + self.deviations[rows].float() * torch.randn(mean.shape, generator=random)
-        dropped = torch.rand(len(rows), generator=random) < dropout
+        latents = mean + self.deviations[rows].float() * torch.randn(mean.shape, generator=random).to(DEVICE)
+        dropped = (torch.rand(len(rows), generator=random) < dropout).to(DEVICE)
         return latents * self.scale, torch.where(dropped[:, None], self.empty, self.captions[rows])
 
 
@@ -220,7 +228,7 @@ class TextToLatent(nn.Module):
         super().__init__()
         self.text = text
         self.unet = unet
-        self.alphas: torch.Tensor = scheduler().alphas_cumprod
+        self.alphas: torch.Tensor = scheduler().alphas_cumprod.to(DEVICE)
 
     def loss(self, latents: torch.Tensor, tokens: torch.Tensor, random: torch.Generator) -> torch.Tensor:
         """
@@ -233,12 +241,12 @@ class TextToLatent(nn.Module):
         tokens : Tensor
             int64, (B, length); rows to be unconditional hold the empty caption.
         """
-        times = torch.randint(0, len(self.alphas), (len(latents),), generator=random)
-        noise = torch.randn(latents.shape, generator=random)
+        times = torch.randint(0, len(self.alphas), (len(latents),), generator=random).to(DEVICE)
+        noise = torch.randn(latents.shape, generator=random).to(DEVICE)
         alpha = self.alphas[times].view(-1, 1, 1, 1)
         noisy = alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
         target = alpha.sqrt() * noise - (1 - alpha).sqrt() * latents
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(DEVICE.type, torch.bfloat16):
             hidden = self.text(tokens).last_hidden_state
             predicted = self.unet(noisy, times, hidden).sample
         error = (predicted.float() - target).square().mean(dim=(1, 2, 3))

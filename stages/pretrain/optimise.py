@@ -8,6 +8,7 @@ Under `torchrun` each process takes its share of every batch and the gradients a
 part of the seed: one and two processes train on the same images in the same order, with other noise.
 """
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from torch import distributed, nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from stages.core.atomic import written
+
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 @dataclass(frozen=True)
@@ -74,14 +77,18 @@ def fit(
         If the loss is not finite.
     """
     optimiser = torch.optim.AdamW(
-        model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, betas=(0.9, 0.99)
+        model.parameters(),
+        lr=recipe.learning_rate,
+        weight_decay=recipe.weight_decay,
+        betas=(0.9, 0.99),
+        fused=DEVICE.type == "cuda",
     )
     names = [name for name, _ in model.named_parameters()]
     live = [parameter for _, parameter in model.named_parameters()]
     average = [parameter.detach().clone() for parameter in live]
     step = 0
     if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
+        state = torch.load(checkpoint, weights_only=True, map_location=DEVICE)
         model.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
         average, step = state["average"], state["step"]
@@ -99,11 +106,12 @@ def fit(
     while step < recipe.steps:
         for group in optimiser.param_groups:
             group["lr"] = recipe.rate(step)
-        value = loss(step)
-        if not torch.isfinite(value):
-            raise FloatingPointError(f"step {step}: the loss is {value.item()}")
+        found = loss(step)
+        value = found.item()  # once per step: the program waits for the GPU here
+        if not math.isfinite(value):
+            raise FloatingPointError(f"step {step}: the loss is {value}")
         optimiser.zero_grad(set_to_none=True)
-        value.backward()
+        found.backward()
         if processes > 1:
             _average([parameter.grad for parameter in live if parameter.grad is not None], processes)
         nn.utils.clip_grad_norm_(live, recipe.clip)
@@ -111,7 +119,7 @@ def fit(
         step += 1
         decay = min(recipe.ema, (1 + step) / (10 + step))
         torch._foreach_lerp_(average, [parameter.detach() for parameter in live], 1 - decay)
-        report(step, value.item())
+        report(step, value)
         if rank == 0 and (time.monotonic() - saved > save_every or step == recipe.steps):
             save()
             saved = time.monotonic()

