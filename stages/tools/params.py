@@ -28,6 +28,7 @@ from stages.plot.settings import Plot
 from stages.tools import parameter_help
 from stages.train.settings import Train
 
+REPLICATES = "replicates"  # in a point of a study: how many of its seeds
 EMOJI_SETS = ("people", "portraits", "objects")  # that the source emoji brings
 
 
@@ -55,12 +56,25 @@ class Study(Section):
     methods: Annotated[list[str], Field(min_length=1)] = Field(description="values of balance.method")
     fixed: dict[str, Any] = Field(default={}, description="other values of every point, by dotted key")
     further: list[dict[str, Any]] = Field(
-        default=[], description="points beside the grid: values by dotted key, on top of `fixed`"
+        default=[],
+        description="points beside the grid: values by dotted key, on top of `fixed`; `replicates`: so many of the "
+        "seeds, the first ones",
     )
     main: Annotated[list[str], Field(max_length=5)] = Field(
         default=[],
         description="metrics that are tested, at most five, named before the run; others get intervals alone",
     )
+
+    @model_validator(mode="after")
+    def _replicates_are_there(self) -> "Study":
+        for number, point in enumerate(self.further, 1):
+            wanted = point.get(REPLICATES, 1)
+            if isinstance(wanted, bool) or not isinstance(wanted, int) or not 1 <= wanted <= len(self.seeds):
+                raise ValueError(
+                    f"further: found replicates {wanted!r} in entry {number}, expected 1 to {len(self.seeds)}, the "
+                    "number of seeds"
+                )
+        return self
 
 
 class Counterweights(Section):

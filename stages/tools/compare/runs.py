@@ -16,7 +16,7 @@ METHOD = "balance.method"
 TARGET = "balance.target"
 ETA = "balance.eta"
 DRAW = "contamination.seed"
-SILENT = ("counterweights.", "gate.", "plot.", "study.")  # parameters that no score depends on
+SILENT = ("counterweights.", "gate.", "plot.", "study.", "download.emoji.oracle")  # no score depends on them alone
 
 
 @dataclass(frozen=True)

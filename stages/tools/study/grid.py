@@ -18,7 +18,7 @@ from stages.core.errors import InputError
 from stages.core.scratch import fingerprint
 from stages.core.settings import mistake
 from stages.tools.compare.runs import ALPHA, DRAW, METHOD, Run, lines, settings
-from stages.tools.params import Counterweights, Params, Study
+from stages.tools.params import REPLICATES, Counterweights, Params, Study
 
 SILENT = {"gate", "plot", "study", "counterweights"}  # sections that no score depends on
 
@@ -64,10 +64,11 @@ def points(params: Params, study: Study, code: str) -> list[Point]:
     ]
     found: dict[str, tuple[Run, Mapping[str, Any], int]] = {}
     for cell in [*cells, *study.further]:
-        for seed in study.seeds:
-            wanted = {DRAW: seed, **study.fixed, **cell, "seeds": [seed]}
-            name, values = identify(params, wanted, code)
-            found.setdefault(name, (Run(name, settings(values), pd.DataFrame()), wanted, seed))
+        values = {key: value for key, value in cell.items() if key != REPLICATES}
+        for seed in study.seeds[: cell.get(REPLICATES)]:
+            wanted = {DRAW: seed, **study.fixed, **values, "seeds": [seed]}
+            name, every = identify(params, wanted, code)
+            found.setdefault(name, (Run(name, settings(every), pd.DataFrame()), wanted, seed))
     named = lines([run for run, _, _ in found.values()])
     return [
         Point(name, wanted, float(run.settings[ALPHA]), line, seed)

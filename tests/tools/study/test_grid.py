@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from stages.core.errors import InputError
 from stages.tools.params import Params, Study, load
@@ -54,6 +55,19 @@ def test_further_points_come_last_and_once(params):
     known = {"balance.method": "m4", "contamination.alpha": 0.6}
     found = names(params, further=[proxies, known])
     assert len(found) == len(set(found)) == 15 and found[:12] == names(params)
+
+
+def test_a_further_point_may_have_fewer_replicates(params):
+    proxies = {"balance.method": "m4", "contamination.alpha": 0.6, "balance.proxies": True}
+    every = names(params, further=[proxies])
+    fewer = names(params, further=[proxies | {"replicates": 2}])
+    assert len(every) == 15 and fewer == every[:14]
+
+
+@pytest.mark.parametrize("replicates", [0, 4, True, 1.5, "2"])
+def test_replicates_that_are_no_number_of_seeds_are_refused(replicates):
+    with pytest.raises(ValidationError, match=r"replicates .* in entry 1, expected 1 to 3"):
+        study(further=[{"contamination.alpha": 0.6, "replicates": replicates}])
 
 
 def test_random_at_a_fixed_share_of_rows_is_a_line_of_its_own(params):
