@@ -111,12 +111,12 @@ def test_a_forgotten_dependency_would_be_noticed(tmp_path: Path) -> None:
     assert {"core/seeds.py", "corpus/shards.py", "core/errors.py"} <= needed([source])
 
 
-def test_only_main_modules_of_stages_parse_arguments() -> None:
+def test_only_main_modules_and_commands_of_stages_parse_arguments() -> None:
     assert not {
         str(path.relative_to(ROOT))
         for package in (*STAGES, *LIBRARIES)
         for path in sources(package)
-        if path.name != "__main__.py" and "argparse" in path.read_text()
+        if not path.stem.endswith(("__main__", "_command")) and "argparse" in path.read_text()
     }
 
 

@@ -11,7 +11,7 @@ Failed whatever the noise: a metric that is missing; a quality at or below chanc
 """
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -23,6 +23,7 @@ from stages.results.headline import headlines
 from stages.results.metric_change import Change, change
 from stages.results.noise import Noise
 from stages.results.registry import chance, entry
+from stages.tools.gate.keys import check_keys
 
 MANY = 50  # replicates a side that nobody trains for a check
 
@@ -122,16 +123,6 @@ def outcome(checks: Sequence[Check], stale: Collection[str] = (), learns: bool =
     if stale or not learns or Verdict.FAILED in verdicts:
         return Verdict.FAILED
     return Verdict.CANNOT_TELL if Verdict.CANNOT_TELL in verdicts else Verdict.PASSED
-
-
-def check_keys(keys: Iterable[str]) -> None:
-    """Refuse metrics that are in no registry, or of which no direction is worse."""
-    for key in keys:
-        if entry(key).better == "none":
-            raise InputError(
-                f"params.yaml: gate.metrics: {key}: unknown, or no direction of it is worse; expected a key of "
-                "`python -m stages.tools.metric_help` with a better direction"
-            )
 
 
 def _quality(keys: Collection[str]) -> list[str]:
