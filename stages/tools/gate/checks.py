@@ -15,7 +15,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from stages.core.errors import InputError
 from stages.core.settings import NonNegative, Share
 from stages.results.details import Details, Estimate
 from stages.results.formatting import counted, difference, number
