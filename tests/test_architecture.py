@@ -222,7 +222,7 @@ def test_generate_reruns_for_its_own_parameters_and_for_no_other(finished: Path)
         assert not [stage for stage in said if stage.startswith(("generate", "download"))]
 
 
-def test_no_test_imports_another() -> None:
+def test_no_test_imports_another_or_a_conftest() -> None:
     """What two of them need is in tests/helpers."""
-    imports = re.compile(r"^from tests\.(?:\w+\.)*test_\w+ import", re.MULTILINE)
+    imports = re.compile(r"^from tests\.(?:\w+\.)*(?:test_\w+|conftest) import", re.MULTILINE)
     assert not [path.name for path in sorted((ROOT / "tests").rglob("*.py")) if imports.search(path.read_text())]

@@ -40,8 +40,6 @@ class EvalSet:
 
     Attributes
     ----------
-    name : str
-        E.g. ``"people"``.
     table : DataFrame
         One row an image, in the order of the table's file; columns of `COLUMNS`, and others.
     kind : str
@@ -59,17 +57,12 @@ class EvalSet:
 
 def read_set(folder: Path, name: str) -> EvalSet:
     """
-    Read and check a set.
+    Read a set, and check its columns, known values, unique keys, and that every row has an image.
 
     Parameters
     ----------
     folder : Path
         Holds `<name>.tar` and `<name>.parquet`.
-
-    Returns
-    -------
-    EvalSet
-        Checked: columns, known values, unique keys, an image for every row.
 
     Raises
     ------
@@ -153,11 +146,6 @@ def _said(captions: Iterable[str]) -> bool:
 def check_group(attribute: str, value: str, where: str) -> None:
     """
     Check a value of an attribute; those without known values may have any.
-
-    Parameters
-    ----------
-    attribute : str
-        E.g. ``"gender"``.
 
     Raises
     ------

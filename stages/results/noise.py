@@ -94,17 +94,7 @@ def read(path: Path) -> dict[str, Noise]:
 
 def parse(content: bytes, where: str) -> dict[str, Noise]:
     """
-    Read the content of a noise.csv.
-
-    Parameters
-    ----------
-    where : str
-        Names it in errors.
-
-    Returns
-    -------
-    dict of str to Noise
-        By metric.
+    Read the content of a noise.csv, by metric.
 
     Raises
     ------

@@ -71,7 +71,7 @@ def distances(reference: Details, found: Details, spread: Mapping[str, Noise]) -
 
 def verdicts(reference: Mapping[str, Any], found: Mapping[str, Any], beyond: bool) -> dict[str, tuple[str, str]]:
     """
-    Judge each stage.
+    Judge each stage, without its item: the worst verdict of its items, and why.
 
     Parameters
     ----------
@@ -79,11 +79,6 @@ def verdicts(reference: Mapping[str, Any], found: Mapping[str, Any], beyond: boo
         Section ``stages`` of dvc.lock.
     beyond : bool
         Whether a headline metric is further than chance allows.
-
-    Returns
-    -------
-    dict of str to (str, str)
-        By stage without its item: the worst verdict of its items, and why.
     """
     judged: dict[str, tuple[str, str]] = {}
     order = (EQUAL, WITHIN, DIFFERENT)

@@ -74,7 +74,7 @@ def judge(
     tolerances: Mapping[str, NonNegative], old: Side, new: Side, noise: Mapping[str, Noise], drop: Share
 ) -> list[Check]:
     """
-    Judge the guarded metrics, and every headline metric of quality for collapse.
+    Judge the guarded metrics, in the order of the tolerances, then every headline quality that collapsed.
 
     Parameters
     ----------
@@ -82,11 +82,6 @@ def judge(
         Key of the metric: worsening that is let through.
     drop : float
         Share of a quality metric whose loss always fails.
-
-    Returns
-    -------
-    list of Check
-        In the order of the tolerances; after them what collapsed.
 
     Raises
     ------
