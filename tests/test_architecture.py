@@ -111,12 +111,12 @@ def test_a_forgotten_dependency_would_be_noticed(tmp_path: Path) -> None:
     assert {"core/seeds.py", "corpus/shards.py", "core/errors.py"} <= needed([source])
 
 
-def test_only_main_modules_of_stages_parse_arguments() -> None:
+def test_only_main_modules_and_commands_of_stages_parse_arguments() -> None:
     assert not {
         str(path.relative_to(ROOT))
         for package in (*STAGES, *LIBRARIES)
         for path in sources(package)
-        if path.name != "__main__.py" and "argparse" in path.read_text()
+        if not path.stem.endswith(("__main__", "_command")) and "argparse" in path.read_text()
     }
 
 
@@ -222,7 +222,7 @@ def test_generate_reruns_for_its_own_parameters_and_for_no_other(finished: Path)
         assert not [stage for stage in said if stage.startswith(("generate", "download"))]
 
 
-def test_no_test_imports_another() -> None:
+def test_no_test_imports_another_or_a_conftest() -> None:
     """What two of them need is in tests/helpers."""
-    imports = re.compile(r"^from tests\.(?:\w+\.)*test_\w+ import", re.MULTILINE)
+    imports = re.compile(r"^from tests\.(?:\w+\.)*(?:test_\w+|conftest) import", re.MULTILINE)
     assert not [path.name for path in sorted((ROOT / "tests").rglob("*.py")) if imports.search(path.read_text())]

@@ -8,14 +8,7 @@ from stages.corpus.words import GROUPS
 
 
 class Agreement:
-    """
-    Counts of one attribute over images.
-
-    Parameters
-    ----------
-    attribute : str
-        One of `GROUPS`.
-    """
+    """Counts of one attribute over images."""
 
     def __init__(self, attribute: str) -> None:
         self._index = {group: number for number, group in enumerate((*GROUPS[attribute], ""))}

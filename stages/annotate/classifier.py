@@ -62,17 +62,12 @@ class Network(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """
-        Score the classes.
+        Return logits (B, groups + 1) of each attribute; the last class is "nobody".
 
         Parameters
         ----------
         images : Tensor
             float32, (B, 3, 32, 32), in [0, 1].
-
-        Returns
-        -------
-        list of Tensor
-            Logits (B, groups + 1) of each attribute; the last class is "nobody".
         """
         features = self.body(images)
         return [head(features) for head in self.heads]
@@ -80,17 +75,12 @@ class Network(nn.Module):
 
 def shrink(images: Iterable[NDArray[np.uint8]]) -> Tensor:
     """
-    Average images down to the network's side.
+    Average images down to the network's side: float32, (N, 3, 32, 32), in [0, 1].
 
     Parameters
     ----------
     images : iterable of ndarray, uint8, (H, W, 3)
         N images of one size; a few hundred are held at a time.
-
-    Returns
-    -------
-    Tensor
-        float32, (N, 3, 32, 32), in [0, 1].
     """
     iterator, parts = iter(images), [torch.empty(0, 3, SIDE, SIDE)]
     while part := list(islice(iterator, 512)):
@@ -151,17 +141,12 @@ def _loss(logits: Tensor, goal: Tensor) -> Tensor:
 @torch.inference_mode()
 def probabilities(model: Network, images: Tensor) -> list[NDArray[np.float32]]:
     """
-    Predict the groups.
+    Predict the groups: one (N, groups + 1) per attribute, rows summing to 1.
 
     Parameters
     ----------
     images : Tensor
         As `shrink` gives them, (N, 3, 32, 32).
-
-    Returns
-    -------
-    list of ndarray of float32
-        One (N, groups + 1) an attribute, rows summing to 1.
     """
     outputs = [[score.softmax(1) for score in model(part)] for part in images.split(512)]  # no image: one empty part
     return [torch.cat(parts).numpy() for parts in zip(*outputs, strict=True)]
@@ -169,19 +154,12 @@ def probabilities(model: Network, images: Tensor) -> list[NDArray[np.float32]]:
 
 def decide(probability: NDArray[np.float32], groups: Sequence[str], threshold: float) -> list[str]:
     """
-    Turn probabilities into groups.
+    Name the group of each row; empty where nobody is shown, or the classifier is unsure.
 
     Parameters
     ----------
-    probability : ndarray, (N, groups + 1)
-        Of one attribute.
     threshold : float
         Smallest probability that is believed, above 1/2.
-
-    Returns
-    -------
-    list of str
-        The group, or empty: nobody is shown, or unsure.
     """
     best = probability.argmax(1)
     sure = probability.max(1) >= threshold
@@ -195,12 +173,8 @@ def accuracy(probability: NDArray[np.float32], target: NDArray[np.int64], thresh
 
     Parameters
     ----------
-    probability : ndarray, (N, groups + 1)
-        Of one attribute.
     target : ndarray of int64, (N,)
         Index of the group; "nobody" and `UNKNOWN` are left out.
-    threshold : float
-        As for `decide`.
     """
     nobody = probability.shape[1] - 1
     known = (target != UNKNOWN) & (target != nobody)

@@ -102,8 +102,6 @@ def corrected(
         `Errors.counts` of images whose groups are known.
     decided : ndarray of int64, (G,)
         How many of the other images were put into each group, or into none.
-    seed : int
-        Seed of the intervals.
 
     Returns
     -------

@@ -65,17 +65,12 @@ class Faces:
 
 def decide(faces: Sequence[Any], threshold: float) -> str:
     """
-    Decide the group of an image from its faces.
+    Decide the group of an image, ``woman`` or ``man``, from its faces; empty without a sure face, or where they differ.
 
     Parameters
     ----------
     faces : sequence of mapping
         Each with ``gender``: {value: female or male, confidence: percent}.
-
-    Returns
-    -------
-    str
-        ``woman`` or ``man``; empty without a sure face, or where sure ones differ.
     """
     sure = {face["gender"]["value"] for face in faces if face["gender"]["confidence"] >= 100 * threshold}
     return GENDERS[sure.pop()] if len(sure) == 1 else ""

@@ -20,14 +20,7 @@ SIGNIFICANT = 4.0  # standard errors: with a few thousand words, chance alone gi
 
 
 def words(caption: str) -> set[str]:
-    """
-    Split a caption into words.
-
-    Returns
-    -------
-    set of str
-        Lower case; hyphenated words stay whole.
-    """
+    """Split a caption into words in lower case; hyphenated words stay whole."""
     return set(TOKEN.findall(caption.lower()))
 
 

@@ -55,17 +55,12 @@ class Judge:
     @torch.inference_mode()
     def similarity(self, images: Iterable[NDArray[np.uint8]], captions: Sequence[str]) -> NDArray[np.float32]:
         """
-        Compare images and captions, pair by pair.
+        Return the cosine of each image with its caption.
 
         Parameters
         ----------
         images : iterable of ndarray, uint8, (height, width, 3)
             N images; one batch is held at a time.
-
-        Returns
-        -------
-        ndarray, float32, (N,)
-            Cosines.
         """
         parts, waiting = [np.empty(0, np.float32)], zip(images, captions, strict=True)
         while pairs := list(islice(waiting, self._batch_size)):

@@ -101,14 +101,7 @@ def group_fields(groups: Mapping[str, Sequence[str]]) -> list[pa.Field]:
 
 
 def encode(groups: Groups) -> dict[str, NDArray[np.int8]]:
-    """
-    Number the groups, to hold millions of them.
-
-    Returns
-    -------
-    dict of str to ndarray of int8, (N,)
-        Index of the group; the number of groups for none.
-    """
+    """Number the groups, to hold millions of them; what is in no group gets the number of groups."""
     codes = {}
     for attribute, found in groups.items():
         index = {name: number for number, name in enumerate((*GROUPS[attribute], ""))}
@@ -117,14 +110,7 @@ def encode(groups: Groups) -> dict[str, NDArray[np.int8]]:
 
 
 def decode(codes: Codes) -> dict[str, list[str]]:
-    """
-    Name numbered groups.
-
-    Parameters
-    ----------
-    codes : mapping of str to ndarray of int8, (N,)
-        From `encode`.
-    """
+    """Name numbered groups."""
     return {attribute: np.asarray((*GROUPS[attribute], ""))[found].tolist() for attribute, found in codes.items()}
 
 

@@ -78,17 +78,12 @@ class Recogniser:
     @torch.inference_mode()
     def probabilities(self, images: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
         """
-        Recognise the groups.
+        Predict the groups: one (N, groups + 1) per attribute, rows summing to 1, "nobody" last.
 
         Parameters
         ----------
         images : sequence of ndarray, uint8, (height, width, 3)
             N images, asked for batch by batch.
-
-        Returns
-        -------
-        list of ndarray of float32
-            One (N, groups + 1) an attribute, rows summing to 1; the last column is "nobody".
         """
         parts: list[list[NDArray[np.float32]]] = [[np.empty((0, len(g) + 1), np.float32)] for g in GROUPS.values()]
         scale = self._network.logit_scale.exp()

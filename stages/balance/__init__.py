@@ -3,7 +3,7 @@
 ``mixing`` says which source each key has, and counts its distinct rows (s, y, u) out of core; ``moments`` turns counts
 into a ``problem``; ``feasibility`` finds the largest share that can be kept, ``solver`` the weights, ``baselines`` what
 to compare them with; ``selection`` turns weights into numbers of copies; ``report`` says what changed.
-``table`` does all of it for any table, and ``export`` writes what other programs read.
+``table`` does all of it for any table (``table_command``: as a program), and ``export`` writes what others read.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -21,10 +21,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.balance import candidates, misread, mixing, report
+from stages.balance import candidates, misread, mixing, report, table_command
 from stages.balance.baselines import weigh
 from stages.balance.feasibility import MARGIN, largest_eta, violations
-from stages.balance.figure import heat_map
 from stages.balance.moments import (
     Cells,
     Goal,
@@ -56,9 +55,11 @@ DIGITS = 9  # of weights: linear algebra differs between processors from the 12t
 
 def main() -> None:
     """Balance the mix of the profile in params.yaml, or a table."""
-    arguments = _parser().parse_args()
+    parser = argparse.ArgumentParser(prog="python -m stages.balance", description=(__doc__ or "").split("\n\n")[0])
+    table_command.add_arguments(parser)
+    arguments = parser.parse_args()
     if arguments.table is not None:
-        _balance_table(arguments)
+        table_command.balance(arguments)
         return
     params = load(Settings)
     settings, folder = params.balance, params.folder
@@ -127,88 +128,6 @@ def main() -> None:
                 mixing.write_selection(connection, codes, solution.q, allotment, path, numbered)
             _write(staging / "balance", content, tables, filtered)
     _print(content)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m stages.balance", description=(__doc__ or "").split("\n\n")[0])
-    own = parser.add_argument_group("a table of your own, without a pipeline")
-    own.add_argument("--table", type=Path, metavar="FILE", help="csv, tsv, jsonl or parquet: a row per sample")
-    own.add_argument("--sensitive", metavar="COLUMNS", help="sensitive attributes, comma between")
-    own.add_argument("--labels", default="", metavar="COLUMNS", help="what shall not go with them, comma between")
-    own.add_argument("--target", default="equal", help="equal (default), observed, or a csv of marginals")
-    own.add_argument("--out", type=Path, metavar="FILE", help="weights.parquet; report and plot beside it")
-    own.add_argument("--key", metavar="COLUMN", help="unique keys (default: the number of the row)")
-    own.add_argument("--eta", default="auto", help="share of the rows to keep (default: auto, the largest)")
-    own.add_argument("--eps-r", type=float, default=0.002, help="tolerance of shares (default: %(default)s)")
-    own.add_argument("--eps-d", type=float, default=0.0002, help="tolerance of associations (default: %(default)s)")
-    own.add_argument("--scope", choices=["known", "all"], default="known", help="rows association is balanced among")
-    own.add_argument("--intersections", action="store_true", help="balance pairs of attributes too")
-    own.add_argument("--filter", metavar="COLUMN", help="scores: leave out the lowest before balancing, and say whom")
-    own.add_argument("--quantile", type=float, default=0.3, help="with --filter: share left out (default: %(default)s)")
-    own.add_argument("--seed", type=int, default=0, help="of the choice of whole rows")
-    own.add_argument(
-        "--export", action="append", default=[], metavar="KIND=PATH", help="uids=x.npy, csv=x.csv, tars=folder; repeat"
-    )
-    own.add_argument("--tars", type=Path, metavar="FOLDER", help="with --export tars: the tars to copy from")
-    own.add_argument("--image", default="image", metavar="COLUMN", help="with --export csv (default: %(default)s)")
-    own.add_argument("--caption", default="caption", metavar="COLUMN", help="with --export csv (default: %(default)s)")
-    return parser
-
-
-def _balance_table(arguments: argparse.Namespace) -> None:
-    """Balance a table of the user's."""
-    from stages.balance import export, table  # the pipeline needs neither
-
-    if arguments.out is None or not arguments.sensitive:
-        raise InputError("--table needs --sensitive (columns) and --out (weights.parquet)")
-    places = {kind: Path(path) for kind, _, path in (one.partition("=") for one in arguments.export)}
-    exports = export.Exports(places, arguments.key, arguments.image, arguments.caption, arguments.tars)
-    exports.check(arguments.out)
-    sensitive, labels = (
-        [name.strip() for name in given.split(",") if name.strip()] for given in (arguments.sensitive, arguments.labels)
-    )
-    goal: Any = arguments.target
-    if goal.endswith(".csv"):
-        goal = table.read_table(Path(goal))
-    eta = arguments.eta
-    try:
-        eta = eta if eta == "auto" else float(eta)
-    except ValueError:
-        raise InputError(f"--eta: found {eta!r}, expected a number in (0, 1], or auto") from None
-    scored = [arguments.filter] if arguments.filter else []
-    every = table.read_table(arguments.table, [*sensitive, *labels, *exports.columns, *scored])
-    given, lost = every, None
-    try:
-        if arguments.filter:
-            kept = table.filtered(every, arguments.filter, arguments.quantile)
-            given, lost = every.loc[kept], table.left_out(every, sensitive, labels, kept)
-        weights, found = table.balance_table(
-            given,
-            sensitive,
-            labels,
-            goal,
-            eta=eta,
-            eps_r=arguments.eps_r,
-            eps_d=arguments.eps_d,
-            scope=arguments.scope,
-            intersections=arguments.intersections,
-            key=arguments.key,
-            seed=arguments.seed,
-        )
-    except InputError as error:
-        raise InputError(f"{arguments.table}: {error}") from None
-    if lost is not None:
-        none = {"weight": 0.0, "kept": False}
-        weights = pd.DataFrame({name: weights[name].reindex(every.index, fill_value=none[name]) for name in none})
-    said = export.write(arguments.out, every, weights, found, exports, lost)
-    if lost is not None:
-        by_group = lost.loc[(lost["label"] == "").to_numpy()]
-        said += [
-            f"filter {arguments.filter}: {row['group'] or 'all'}: {row['before']} rows, {row['kept']:.1%} kept"
-            for row in by_group.to_dict("records")
-        ]
-    print(found)
-    print("\n".join([*said, f"{arguments.out}: {len(weights)} weights, {int(weights['kept'].sum())} whole rows kept"]))
 
 
 def _groups(path: Path, settings: Balance) -> list[tuple[str, str]]:
@@ -412,6 +331,8 @@ def _write(
     folder: Path, content: dict[str, Any], tables: tuple[pd.DataFrame, pd.DataFrame], filtered: pd.DataFrame | None
 ) -> None:
     """Write what is known of the balancing."""
+    from stages.balance.figure import heat_map  # half a second of matplotlib, which no refusal needs
+
     folder.mkdir()
     (folder / "balance.json").write_text(json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
     tables[0].to_csv(folder / "groups.csv", index=False, float_format="%.9g")

@@ -32,8 +32,6 @@ def weigh(
         Those that are balanced; `reweighing` needs them.
     scope : {"known", "all"}
         Rows among which `reweighing` makes s and y independent.
-    sgd, seed : Sgd, int
-        Of `m4_sgd`.
     """
     if method == "none":
         return keep_all(problem)
@@ -47,14 +45,7 @@ def weigh(
 
 
 def keep_all(problem: Problem) -> Solution:
-    """
-    Keep every row: no balancing.
-
-    Returns
-    -------
-    Solution
-        q = Q; its objective is that of η = Q.
-    """
+    """Keep every row, q = Q: no balancing; its objective is that of η = Q."""
     q = np.full(len(problem.count), problem.cap)
     return Solution("none", q, replace(problem, eta=problem.cap).objective(q))
 
@@ -67,7 +58,7 @@ def keep_alike(problem: Problem) -> Solution:
 
 def reweigh(problem: Problem, cells: Cells, attributes: Sequence[str], scope: Scope) -> Solution:
     """
-    Weigh by P(s) P(y) / P(s, y), scaled to mean η.
+    Weigh by P(s) P(y) / P(s, y), scaled to mean η; over-represented pairs get less than η, others may repeat (q > 1).
 
     Parameters
     ----------
@@ -77,11 +68,6 @@ def reweigh(problem: Problem, cells: Cells, attributes: Sequence[str], scope: Sc
         Those that become independent of the labels.
     scope : {"known", "all"}
         Whether the probabilities are those among rows that show some group of the same attributes, or among all rows.
-
-    Returns
-    -------
-    Solution
-        q; over-represented pairs below η, under-represented ones above, where q > 1 means that rows repeat.
     """
     columns = np.concatenate([np.empty(0, int), *(cells.columns(name) for name in attributes)])
     shown = _classes(cells.scope(scope)[:, columns])

@@ -40,19 +40,12 @@ def count(
     connection: duckdb.DuckDBPyConnection, groups: Sequence[tuple[str, str]], labels: Sequence[str]
 ) -> tuple[Cells, Kinds]:
     """
-    Count the distinct rows of each kind of key.
+    Count the distinct rows of each kind of key: N rows, whose counts are parts of keys.
 
     Parameters
     ----------
     connection : DuckDBPyConnection
         After `mixing.mix` with several candidates; gets the tables ``coded`` and ``kinds``.
-    groups, labels : sequence
-        As for `mixing.count`.
-
-    Returns
-    -------
-    tuple of Cells and Kinds
-        N rows, whose counts are parts of keys.
     """
     cells, codes = mixing.count(connection, groups, labels)
     names = [f"word{i}" for i in range(codes.words.shape[1])]
@@ -92,8 +85,6 @@ def write_selection(
 
     Parameters
     ----------
-    connection : DuckDBPyConnection
-        After `count`.
     chance : ndarray, (kinds,)
         Probability that a key of each kind takes any candidate: column ``q``.
     path : str

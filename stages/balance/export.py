@@ -22,17 +22,12 @@ UID = re.compile(r"[0-9a-fA-F]{32}")
 
 def uids(keys: Sequence[str], where: str) -> np.ndarray:
     """
-    Write uids as DataComp's resharder reads them.
+    Write uids as DataComp's resharder reads them: upper and lower half of each, sorted.
 
     Parameters
     ----------
     keys : sequence of str
         32 hexadecimal digits each.
-
-    Returns
-    -------
-    ndarray of two uint64, (N,)
-        Upper and lower half of each, sorted.
 
     Raises
     ------
@@ -146,14 +141,9 @@ def write(
     lost: pd.DataFrame | None = None,
 ) -> list[str]:
     """
-    Write the weights, the report beside them, and the exports.
+    Write the weights, the report beside them, and the exports; return a line for each export.
 
     The report is `.json`, `.groups.csv`, `.associations.csv`, `.unknown.csv`, `.filter.csv` and `.png`.
-
-    Returns
-    -------
-    list of str
-        A line for each export.
     """
     keys = pd.Series(row_keys(table, exports.key or None))
     kept, said = weights["kept"].to_numpy(bool), []

@@ -17,17 +17,12 @@ MARGIN = 1e-6  # relative; keeps a problem stated at the boundary on its feasibl
 
 def largest_eta(problem: Problem) -> float:
     """
-    Find the largest η whose constraints can all be met.
+    Find the largest η in [0, Q] whose constraints can all be met; 0 where only q = 0 meets them.
 
     Parameters
     ----------
     problem : Problem
         Its own η and V play no role.
-
-    Returns
-    -------
-    float
-        In [0, Q]; 0 where only q = 0 meets them.
 
     Raises
     ------
@@ -66,8 +61,6 @@ def violations(problem: Problem, q: Vector, threshold: float = 1e-9) -> list[tup
 
     Parameters
     ----------
-    q : ndarray, (N,)
-        Weights.
     threshold : float
         Excess below which a constraint counts as met, in units of the balanced distribution.
 

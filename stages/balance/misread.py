@@ -50,17 +50,12 @@ class Reading:
 
 def members(cells: Cells, synthetic: Vector, attribute: str, reading: Reading) -> NDArray[np.float64]:
     """
-    Say how far the rows of each cell belong to the groups of an attribute.
+    Return the probability that the rows of each cell belong to each group: (N, groups).
 
     Parameters
     ----------
     synthetic : ndarray, (N,)
         Share of generated images among the rows of each cell.
-
-    Returns
-    -------
-    ndarray, (N, groups)
-        Probabilities.
     """
     own = cells.sensitive[:, cells.columns(attribute)]
     place = np.where(own.any(axis=1), own.argmax(axis=1), own.shape[1])

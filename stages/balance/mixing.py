@@ -156,11 +156,6 @@ def left_out(connection: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> p
     """
     Say whom a filter leaves out.
 
-    Parameters
-    ----------
-    columns : sequence of str
-        Those of `mix`.
-
     Returns
     -------
     DataFrame
@@ -230,10 +225,6 @@ def write_selection(
 
     Parameters
     ----------
-    connection : DuckDBPyConnection
-        After `count`.
-    q : ndarray, (N,)
-        Their weights.
     path : str
         Parquet file: key, shard, source, q float64, copies int32, kept bool; one row per key. What the filter leaves
         out has q = 0, no copies, and is not kept.

@@ -76,17 +76,12 @@ class Cells:
 
     def scope(self, scope: Scope) -> np.ndarray:
         """
-        Tell where the association of each group is measured.
+        Return κ (N, m): where the association of each group is measured.
 
         Parameters
         ----------
         scope : {"known", "all"}
             Rows that show some group of the attribute, or all rows.
-
-        Returns
-        -------
-        ndarray of bool, (N, m)
-            κ.
         """
         if scope == "all":
             return np.ones_like(self.sensitive)
@@ -171,17 +166,12 @@ def _counts(column: pd.Series) -> pd.Series:
 
 def target_shares(cells: Cells, target: Mapping[str, Goal]) -> dict[str, Mapping[str, float]]:
     """
-    Resolve what is wanted of each attribute to shares of its groups.
+    Resolve what is wanted of each attribute to shares of its groups, which sum to 1.
 
     Parameters
     ----------
     target : mapping
         Attribute to ``equal``, ``observed`` (keep the shares, balance the associations only), or {group: share}.
-
-    Returns
-    -------
-    dict
-        Attribute to {group: share}; each sums to 1.
 
     Raises
     ------
@@ -267,7 +257,7 @@ def build_problem(
     scope: Scope = "known",
 ) -> Problem:
     """
-    State the balancing problem.
+    State the problem: a constraint per group (``gender:woman``) and per pair (``gender:woman ~ occupation_judge``).
 
     Parameters
     ----------
@@ -281,11 +271,6 @@ def build_problem(
         Share of the data to keep, in (0, 1].
     scope : {"known", "all"}
         Rows among which association is measured.
-
-    Returns
-    -------
-    Problem
-        With one constraint a group (``gender:woman``) and one a pair (``gender:woman ~ occupation_judge``).
     """
     target = population_shares(cells, shares)
     kappa = cells.scope(scope)
@@ -311,17 +296,12 @@ def build_problem(
 
 def representation(cells: Cells, weight: Vector) -> Vector:
     """
-    Measure the shares of the groups.
+    Return E[s_k] under the weights; RB is its largest distance to the target.
 
     Parameters
     ----------
     weight : ndarray, (N,)
         Total weight of each, e.g. its count, count · q, or copies.
-
-    Returns
-    -------
-    ndarray, (m,)
-        E[s_k] under the weights. RB is the largest distance to the target.
     """
     return cells.sensitive.T @ (weight / weight.sum())
 
@@ -332,8 +312,6 @@ def association(cells: Cells, weight: Vector, scope: Scope = "known") -> np.ndar
 
     Parameters
     ----------
-    weight : ndarray, (N,)
-        Total weight of each.
     scope : {"known", "all"}
         Rows among which association is measured.
 
@@ -353,18 +331,11 @@ def association(cells: Cells, weight: Vector, scope: Scope = "known") -> np.ndar
 
 def effective_share(count: np.ndarray, q: Vector) -> float:
     """
-    Measure Kish's effective sample size, relative to the data.
+    Return Kish's effective sample size ÷ the data's: (Σ q)² / (Σ q² · rows), in (0, 1].
 
     Parameters
     ----------
-    count : ndarray, (N,)
-        Rows behind each weight.
     q : ndarray, (N,)
         Weight of each of them.
-
-    Returns
-    -------
-    float
-        (Σ q)² / (Σ q² · rows), in (0, 1]; 1: equal weights.
     """
     return float((count @ q) ** 2 / (count @ q**2) / count.sum())

@@ -77,50 +77,21 @@ class Problem:
         return 0.5 * (0.01 * self.eta) ** 2
 
     def residual(self, q: Vector) -> Vector:
-        """
-        Moments of the weighted data.
-
-        Parameters
-        ----------
-        q : ndarray, (N,)
-            Weights.
-
-        Returns
-        -------
-        ndarray, (J,)
-            E[q a_j]; divided by η it is a moment of the balanced distribution.
-        """
+        """Return the moments E[q a_j] of the weighted data (J,); ÷ η they are those of the balanced distribution."""
         return self.matrix.T @ (self.share * q)
 
     def excess(self, q: Vector) -> Vector:
-        """
-        Violation of each constraint: the optimal slack ξ.
-
-        Parameters
-        ----------
-        q : ndarray, (N,)
-            Weights.
-
-        Returns
-        -------
-        ndarray, (J,)
-            max(|E[q a_j]| − η ε_j, 0).
-        """
+        """Return how far each constraint is violated, the optimal slack ξ: max(|E[q a_j]| − η ε_j, 0)."""
         return np.maximum(np.abs(self.residual(q)) - self.eta * self.tolerance, 0.0)
 
     def objective(self, q: Vector) -> float:
         """
-        Primal objective.
+        Return ½ E[(q − η u)²] + V Σ_j ξ_j with the smallest slack ξ that q admits.
 
         Parameters
         ----------
         q : ndarray, (N,)
             Weights with 0 ≤ q ≤ Q and E[q] = η.
-
-        Returns
-        -------
-        float
-            ½ E[(q − η u)²] + V Σ_j ξ_j with the smallest slack ξ that q admits.
         """
         distance = 0.5 * float(self.share @ (q - self.eta * self.utility) ** 2)
         return distance + self.penalty * float(self.excess(q).sum())
@@ -200,8 +171,6 @@ def certified(problem: Problem, method: str, q: Vector, multiplier: Vector, offs
 
     Parameters
     ----------
-    q : ndarray, (N,)
-        Weights.
     multiplier : ndarray, (J,)
         w.
 

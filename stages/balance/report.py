@@ -103,13 +103,6 @@ def bias(groups: pd.DataFrame, pairs: pd.DataFrame, weighting: Weighting) -> dic
     """
     Summarise one weighting.
 
-    Parameters
-    ----------
-    groups : DataFrame
-        Of `group_table`.
-    pairs : DataFrame
-        Of `pair_table`.
-
     Returns
     -------
     dict
@@ -136,11 +129,6 @@ def strongest(pairs: pd.DataFrame, by: str, number: int = 10) -> list[dict[str, 
     """
     Name the strongest associations.
 
-    Parameters
-    ----------
-    pairs : DataFrame
-        Of `pair_table`.
-
     Returns
     -------
     list of dict
@@ -156,19 +144,12 @@ def summary(
     groups: pd.DataFrame, pairs: pd.DataFrame, weightings: list[Weighting], facts: Mapping[str, Any]
 ) -> dict[str, Any]:
     """
-    Collect everything that ``balance.json`` says.
+    Collect everything that ``balance.json`` says: finite numbers, strings, lists and dicts only.
 
     Parameters
     ----------
-    groups, pairs : DataFrame
-        Of `group_table` and `pair_table`.
     facts : mapping
         What is known besides: α, method, η, gap, …
-
-    Returns
-    -------
-    dict
-        Finite numbers, strings, lists and dicts only.
     """
     names = [weighting.name for weighting in weightings]
     return {
@@ -185,11 +166,6 @@ def summary(
 def readable(column: str) -> str:
     """
     Turn a label's column into words.
-
-    Parameters
-    ----------
-    column : str
-        E.g. ``y_occupation_police_officer``.
 
     Returns
     -------

@@ -73,11 +73,6 @@ def solve(problem: Problem, tolerance: float = TOLERANCE) -> Solution:
     tolerance : float
         Largest relative duality gap of a result.
 
-    Returns
-    -------
-    Solution
-        Weights q (N,), multipliers w (J,) and μ, primal objective and gap.
-
     Raises
     ------
     UncertifiedError

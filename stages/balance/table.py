@@ -120,8 +120,6 @@ def balance_table(
 
     Parameters
     ----------
-    table : DataFrame, N rows
-        One row per sample.
     sensitive : sequence of str
         Columns of sensitive attributes, any number of groups each; what fairlearn calls ``sensitive_features``.
     labels : sequence of str
@@ -141,8 +139,6 @@ def balance_table(
         Whether every pair of attributes is balanced too, as one attribute.
     key : str, optional
         Column of unique keys, by whose hash whole rows are chosen; the number of the row by default.
-    seed : int
-        Of that hash.
 
     Returns
     -------

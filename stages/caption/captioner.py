@@ -47,7 +47,7 @@ class Captioner(nn.Module, ABC):
     @abstractmethod
     def loss(self, images: Tensor, tokens: Tensor) -> Tensor:
         """
-        Return the mean cross-entropy of the captions' tokens, end included, padding not.
+        Return the mean cross-entropy of the captions' tokens, end included, padding not: nats per token.
 
         Parameters
         ----------
@@ -55,11 +55,6 @@ class Captioner(nn.Module, ABC):
             Features as `reads` says.
         tokens : Tensor, (B, T), int64
             Captions.
-
-        Returns
-        -------
-        Tensor, ()
-            Nats a token.
         """
 
     @abstractmethod
@@ -100,31 +95,12 @@ class Standardise(nn.Module):
         self.register_buffer("std", std.float().clamp_min(1e-6))
 
     def forward(self, features: Tensor) -> Tensor:
-        """
-        Standardise.
-
-        Parameters
-        ----------
-        features : Tensor, (…, D)
-            Of any float type.
-
-        Returns
-        -------
-        Tensor, (…, D)
-            float32.
-        """
+        """Standardise, in float32."""
         return (features.float() - self.mean) / self.std
 
 
 def decoding_arguments(ends: Ends, beams: int, max_tokens: int) -> dict:
-    """
-    Say how transformers' `generate` decodes here.
-
-    Parameters
-    ----------
-    beams, max_tokens : int
-        See `Captioner.generate`.
-    """
+    """Say how transformers' `generate` decodes here."""
     closing = [ends.end, *ends.stops]
     return {
         "max_new_tokens": max_tokens,
@@ -140,7 +116,7 @@ def decoding_arguments(ends: Ends, beams: int, max_tokens: int) -> dict:
 
 def token_loss(states: Tensor, head: nn.Module, tokens: Tensor, end: int) -> Tensor:
     """
-    Average the cross-entropy over the tokens of captions, up to the end token.
+    Average the cross-entropy over the tokens of captions, up to the end token: nats per token.
 
     Parameters
     ----------
@@ -148,15 +124,8 @@ def token_loss(states: Tensor, head: nn.Module, tokens: Tensor, end: int) -> Ten
         The language model's, before token t is seen.
     head : nn.Module
         States to logits; called for the tokens that count, only.
-    tokens : Tensor, (B, T)
-        Targets.
     end : int
         The end token; it counts, what follows is padding (for GPT-2 the same token) and does not.
-
-    Returns
-    -------
-    Tensor, ()
-        Nats a token.
     """
     ended = (tokens == end).cumsum(dim=1)
     counts = (ended == 0) | ((ended == 1) & (tokens == end))

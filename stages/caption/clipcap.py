@@ -42,19 +42,7 @@ class TransformerMapper(nn.Module):
         self.blocks = nn.TransformerEncoder(block, layers, enable_nested_tensor=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """
-        Map embeddings to pseudo-words.
-
-        Parameters
-        ----------
-        images : Tensor, (B, D)
-            Standardised.
-
-        Returns
-        -------
-        Tensor, (B, L, W)
-            Prefix.
-        """
+        """Map embeddings (B, D) to pseudo-words (B, L, W)."""
         words = self.embed(images).unflatten(1, (self.prefix, -1))
         queries = self.queries.expand(len(images), -1, -1)
         return self.blocks(torch.cat([words, queries], dim=1))[:, self.prefix :]

@@ -15,7 +15,7 @@ def training_rows(
     selection: pd.DataFrame, samples: pd.DataFrame, data: Sequence[str], max_images: int | None, seed: int
 ) -> pd.DataFrame:
     """
-    Take the rows that CLIP was trained on.
+    Take the rows that CLIP was trained on: key, shard, source, caption, mixed (1), balanced (copies).
 
     Parameters
     ----------
@@ -27,11 +27,6 @@ def training_rows(
         What the phases of the schedule use: rows without copies are left out where all is balanced.
     max_images : int, optional
         At most so many rows, drawn by hash of the key: nested when the number grows, and the same keys for every α.
-
-    Returns
-    -------
-    DataFrame
-        key, shard, source, caption, mixed (1), balanced (copies); sorted by shard and key.
 
     Raises
     ------

@@ -25,10 +25,6 @@ def caption(
 
     Parameters
     ----------
-    features : ndarray, (N, …)
-        What it reads.
-    beams, max_tokens : int
-        See `Captioner.generate`.
     batch_size : int
         Images a batch; captions do not depend on it (but for ties within rounding).
 

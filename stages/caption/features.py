@@ -38,17 +38,12 @@ class Tower:
 
 def load_tower(folder: Path, device: torch.device) -> Tower:
     """
-    Load a trained CLIP.
+    Load a trained CLIP in eval mode: else BatchNorm would make features depend on the batch.
 
     Parameters
     ----------
     folder : Path
         Of the train stage: an open_clip `local-dir:`.
-
-    Returns
-    -------
-    Tower
-        In eval mode: in train mode, BatchNorm would make features depend on the batch.
 
     Raises
     ------

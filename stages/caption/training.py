@@ -31,19 +31,7 @@ class Optimisation:
     bfloat16: bool = False
 
     def rate(self, step: int) -> float:
-        """
-        Return the learning rate of a step.
-
-        Parameters
-        ----------
-        step : int
-            From 0.
-
-        Returns
-        -------
-        float
-            Above 0.
-        """
+        """Return the learning rate, above 0, of a step, from 0."""
         warmup = min(self.warmup, self.steps // 2)
         if step < warmup:
             return self.learning_rate * (step + 1) / warmup
@@ -63,14 +51,7 @@ class Trainer:
         )
 
     def step(self, images: Tensor, tokens: Tensor) -> float:
-        """
-        Take one step.
-
-        Parameters
-        ----------
-        images, tokens : Tensor
-            A batch, see `Captioner.loss`.
-        """
+        """Take one step."""
         device = self._parameters[0].device
         for group in self._optimiser.param_groups:
             group["lr"] = self.optimisation.rate(self.done)
@@ -88,14 +69,7 @@ class Trainer:
         return loss.item()
 
     def state_dict(self) -> dict:
-        """
-        Return what a resume needs.
-
-        Returns
-        -------
-        dict
-            Steps, weights, moments of the optimiser.
-        """
+        """Return what a resume needs: steps, weights, moments of the optimiser."""
         return {
             "done": self.done,
             "captioner": self.captioner.state_dict(),
@@ -103,14 +77,7 @@ class Trainer:
         }
 
     def load_state_dict(self, state: dict) -> None:
-        """
-        Go back to a state.
-
-        Parameters
-        ----------
-        state : dict
-            Of `state_dict`.
-        """
+        """Go back to a state."""
         self.captioner.load_state_dict(state["captioner"])
         self._optimiser.load_state_dict(state["optimiser"])
         self.done = int(state["done"])

@@ -28,17 +28,12 @@ class Vocabulary:
 
     def encode(self, captions: Sequence[str], max_tokens: int) -> NDArray[np.int32]:
         """
-        Turn captions into ids.
+        Turn captions into ids (N, T): words, the end token, padding.
 
         Parameters
         ----------
         max_tokens : int
             T: longer ones are cut; the end token always fits.
-
-        Returns
-        -------
-        ndarray of int32, (N, T)
-            Words, the end token, padding.
 
         Raises
         ------
@@ -58,17 +53,12 @@ class Vocabulary:
 
     def decode(self, tokens: Iterable[Sequence[int]]) -> list[str]:
         """
-        Turn ids into captions.
+        Turn ids into captions, on one line each, without blanks at the ends.
 
         Parameters
         ----------
         tokens : iterable of sequence of int
             Up to the end token, if there is one; special tokens are left out.
-
-        Returns
-        -------
-        list of str
-            On one line each, without blanks at the ends.
         """
         special = {self.ends.pad, self.ends.start, self.ends.end, *self.ends.never}
         captions = []
@@ -82,17 +72,12 @@ class Vocabulary:
 
 def words_of(captions: Iterable[str], min_count: int) -> Vocabulary:
     """
-    Build a word-level vocabulary.
+    Build a word-level vocabulary: lower case; punctuation marks are words of their own.
 
     Parameters
     ----------
     min_count : int
         Rarer words are unknown, and never said.
-
-    Returns
-    -------
-    Vocabulary
-        Lower case; punctuation marks are words of their own.
     """
     tokenizer = Tokenizer(models.WordLevel(unk_token=UNKNOWN))
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
@@ -113,17 +98,12 @@ def words_of(captions: Iterable[str], min_count: int) -> Vocabulary:
 
 def words_of_model(folder: str, revision: str | None) -> Vocabulary:
     """
-    Take the vocabulary of a pretrained language model.
+    Take the vocabulary of a pretrained language model; a full stop ends a caption.
 
     Parameters
     ----------
     folder, revision : str
         Folder or hub id of a GPT-2, and the commit on the hub.
-
-    Returns
-    -------
-    Vocabulary
-        A full stop ends a caption.
 
     Raises
     ------

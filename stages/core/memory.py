@@ -22,10 +22,6 @@ def enough_for(key: str, found: object, remedy: str) -> Iterator[None]:
     ----------
     key : str
         The parameter that sets how much memory is needed, e.g. ``"train.batch_size"``.
-    found : object
-        Its value.
-    remedy : str
-        What to do.
 
     Yields
     ------

@@ -41,8 +41,6 @@ def progress(
         What is counted as it is read; without it, the caller calls ``update``.
     silent : bool
         Nothing is written: of several processes, one counts.
-    **named
-        Of tqdm: ``unit``, ``initial``.
     """
     named |= {"delay": AFTER, "disable": silent}
     if sys.stderr.isatty():

@@ -25,31 +25,19 @@ VARIABLE = "COUNTERWEIGHT_WORK"
 
 def fingerprint(shape: Mapping[str, Any]) -> str:
     """
-    Hash everything that shapes a piece of work.
+    Hash everything that shapes a piece of work to 16 hex digits.
 
     Parameters
     ----------
     shape : mapping
         JSON values; floats as written by ``repr``.
-
-    Returns
-    -------
-    str
-        16 hex digits.
     """
     text = json.dumps(shape, sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def digest(files: Iterable[Path]) -> str:
-    """
-    Hash the content of files.
-
-    Returns
-    -------
-    str
-        16 hex digits.
-    """
+    """Hash the content of files to 16 hex digits."""
     state = hashlib.blake2b(digest_size=8)
     for path in files:
         with path.open("rb") as file:
@@ -120,8 +108,6 @@ def work_folder(purpose: str, shape: Mapping[str, Any] | None = None) -> Path:
 
     Parameters
     ----------
-    purpose : str
-        First level, e.g. ``"train"``.
     shape : mapping, optional
         Everything that shapes the work: another shape gets another folder, so stale work is never resumed.
     """

@@ -5,17 +5,12 @@ import hashlib
 
 def derive(seed: int, key: str, purpose: str = "") -> int:
     """
-    Derive the 63-bit seed of one sample.
+    Derive the 63-bit seed of one sample; equal arguments give equal seeds on every machine.
 
     Parameters
     ----------
     purpose : str
         Separates streams of one sample, e.g. ``"scene"`` and ``"caption"``.
-
-    Returns
-    -------
-    int
-        In [0, 2**63); equal arguments give equal seeds on every machine.
     """
     digest = hashlib.blake2b(f"{seed}\0{purpose}\0{key}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1

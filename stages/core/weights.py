@@ -11,19 +11,7 @@ UNREADABLE = (  # what open_clip, torch, safetensors and transformers raise on f
 
 
 def reason(error: Exception) -> str:
-    """
-    Say why weights could not be loaded.
-
-    Parameters
-    ----------
-    error : Exception
-        One of `UNREADABLE`.
-
-    Returns
-    -------
-    str
-        One line; of a pickle, that it is refused, never how to load it all the same.
-    """
+    """Say in one line why weights could not be loaded; never how to load a refused pickle all the same."""
     text = " ".join(str(error).split())
     if isinstance(error, pickle.UnpicklingError) or "weights_only" in text:
         return "not weights alone but a pickle, which could run code, or damaged; get or save them as safetensors"

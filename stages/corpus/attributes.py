@@ -18,35 +18,18 @@ UNKNOWN = frozenset({  # what stands for no value, in any case: as pandas reads 
 
 
 def sensitive_column(attribute: str, group: str) -> str:
-    """
-    Name the column of a group.
-
-    Parameters
-    ----------
-    attribute : str
-        One of `GROUPS`.
-
-    Returns
-    -------
-    str
-        E.g. ``"s_gender_woman"``.
-    """
+    """Name the column of a group, e.g. ``"s_gender_woman"``."""
     return f"s_{attribute}_{group}"
 
 
 def sensitive_columns(attributes: Iterable[str] = tuple(GROUPS)) -> list[str]:
     """
-    Name the columns of attributes.
+    Name the columns of attributes, in the order of attributes, then groups.
 
     Parameters
     ----------
     attributes : iterable of str
         Some of `GROUPS`; all by default.
-
-    Returns
-    -------
-    list of str
-        In the order of attributes, then groups.
     """
     return [sensitive_column(attribute, group) for attribute in attributes for group in GROUPS[attribute]]
 
@@ -67,35 +50,18 @@ def open_attribute(label: str) -> str | None:
 
 
 def occupation_column(occupation: str) -> str:
-    """
-    Name the column of an occupation.
-
-    Parameters
-    ----------
-    occupation : str
-        E.g. ``"police officer"``.
-
-    Returns
-    -------
-    str
-        E.g. ``"y_occupation_police_officer"``.
-    """
+    """Name the column of an occupation, e.g. ``"y_occupation_police_officer"``."""
     return f"y_occupation_{occupation.replace(' ', '_')}"
 
 
 def proxy_column(word: str) -> str:
     """
-    Name the column of a proxy.
+    Name the column of a proxy, e.g. ``"y_proxy_headscarf"``; letters and digits stay, the rest becomes ``_``.
 
     Parameters
     ----------
     word : str
         A word of the captions that goes with a sensitive attribute.
-
-    Returns
-    -------
-    str
-        E.g. ``"y_proxy_headscarf"``; anything but letters and digits becomes an underscore.
     """
     return f"y_proxy_{re.sub(r'[^0-9a-z]+', '_', word.lower()).strip('_')}"
 
@@ -124,17 +90,12 @@ def known_value(value: object, name: str) -> str:
 
 def tone_group(skin_tone: str) -> str:
     """
-    Group a skin tone.
+    Group a skin tone: ``"lighter"``, ``"darker"``, or empty.
 
     Parameters
     ----------
     skin_tone : str
         ``"1"`` to ``"5"`` (Unicode modifiers), already ``"lighter"`` or ``"darker"``, or empty.
-
-    Returns
-    -------
-    str
-        ``"lighter"``, ``"darker"``, or empty.
     """
     if skin_tone in ("", *GROUPS["skin_tone"]):
         return skin_tone

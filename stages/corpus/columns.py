@@ -73,8 +73,6 @@ def read(path: Path, needed: Mapping[str, Kind], unique: tuple[str, ...] = ("key
     ----------
     unique : tuple of str
         Columns whose values together come once.
-    **options
-        Of `pandas.read_parquet`.
 
     Raises
     ------

@@ -4,9 +4,9 @@
 `skin_tone` ("1"…"5" where it is known in five steps, else lighter, darker), `age`, `ethnicity`, `occupation`, `part`,
 `style`, `coarse` (class of classes) and `cluster`: images that are no independent evidence of each other, such as one
 figure in several skin tones, share it, and are resampled together; by default each image is a cluster of its own.
-A set with a name of its own states what it is for (`KINDS`), and which further columns are attributes; both are kept in
-the metadata of its parquet file. A value that is missing, unsure, or differs between the persons of an image is the
-empty string.
+A set with a name of its own states what it is for (`stages.corpus.kinds`), and which further columns are attributes;
+both are kept in the metadata of its parquet file. A value that is missing, unsure, or differs between the persons of an
+image is the empty string.
 `<set>.tar` has the image of each key. Images and rows are joined by key, never by position.
 """
 
@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import pandas as pd
 
@@ -22,6 +22,7 @@ from stages.core.atomic import merged
 from stages.core.errors import InputError, missing
 from stages.corpus import columns
 from stages.corpus.attributes import known_value
+from stages.corpus.kinds import KINDS, Kind
 from stages.corpus.shards import Shard, write_shard
 
 ATTRIBUTES = ("gender", "skin_tone", "age", "ethnicity")
@@ -29,12 +30,6 @@ TEXT_COLUMNS = ("key", "label", *ATTRIBUTES, "occupation", "part", "style", "coa
 COLUMNS = ("key", "captions", *TEXT_COLUMNS[1:])
 AGAIN = "write the set again (`dvc repro -f download`)"
 GROUPED = (*ATTRIBUTES, "occupation")  # whose unknown values are `stages.corpus.attributes.UNKNOWN`
-Kind = Literal["retrieval", "persons", "objects"]
-KINDS: dict[str, Kind] = {  # retrieval: by captions; persons: without any cue for labels; objects: classes, no persons
-    **dict.fromkeys(("people", "phase", "coco_gender", "coco"), "retrieval"),
-    **dict.fromkeys(("portraits", "fairface", "utkface", "miap"), "persons"),
-    **dict.fromkeys(("objects", "imagenet"), "objects"),
-}
 VALUES = {"gender": {"", "woman", "man"}, "skin_tone": {"", "1", "2", "3", "4", "5", "lighter", "darker"}}
 
 
@@ -45,8 +40,6 @@ class EvalSet:
 
     Attributes
     ----------
-    name : str
-        E.g. ``"people"``.
     table : DataFrame
         One row an image, in the order of the table's file; columns of `COLUMNS`, and others.
     kind : str
@@ -64,17 +57,12 @@ class EvalSet:
 
 def read_set(folder: Path, name: str) -> EvalSet:
     """
-    Read and check a set.
+    Read a set, and check its columns, known values, unique keys, and that every row has an image.
 
     Parameters
     ----------
     folder : Path
         Holds `<name>.tar` and `<name>.parquet`.
-
-    Returns
-    -------
-    EvalSet
-        Checked: columns, known values, unique keys, an image for every row.
 
     Raises
     ------
@@ -158,11 +146,6 @@ def _said(captions: Iterable[str]) -> bool:
 def check_group(attribute: str, value: str, where: str) -> None:
     """
     Check a value of an attribute; those without known values may have any.
-
-    Parameters
-    ----------
-    attribute : str
-        E.g. ``"gender"``.
 
     Raises
     ------

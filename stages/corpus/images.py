@@ -27,18 +27,13 @@ class UnreadableError(Exception):
 
 def pixels(data: bytes) -> np.ndarray:
     """
-    Read an image file.
+    Read an image file: uint8, (height, width, 3).
 
     Parameters
     ----------
     data : bytes
         A file in one of `FORMATS`; of several frames, the first. EXIF orientation is applied, transparent
         pixels are laid on white, 16-bit grey is scaled to its range.
-
-    Returns
-    -------
-    np.ndarray
-        uint8, (height, width, 3).
 
     Raises
     ------
@@ -68,7 +63,7 @@ def kept(data: bytes) -> tuple[str, bytes]:
 
 def stored(data: bytes, side: int, min_side: int = 1) -> bytes:
     """
-    Make the training image of a file.
+    Make the training image of a file: PNG, (side, side, 3), no borders; `square`, as for generated images.
 
     Parameters
     ----------
@@ -76,11 +71,6 @@ def stored(data: bytes, side: int, min_side: int = 1) -> bytes:
         Side of the result, pixels.
     min_side : int
         Smaller images are refused, pixels.
-
-    Returns
-    -------
-    bytes
-        PNG, (side, side, 3), no borders: `square`, as for generated images.
 
     Raises
     ------
@@ -95,7 +85,7 @@ def stored(data: bytes, side: int, min_side: int = 1) -> bytes:
 
 def square(image: np.ndarray, side: int) -> np.ndarray:
     """
-    Crop the centre square and resize it.
+    Crop the centre square and resize it; the same pixels where nothing is to be done.
 
     Parameters
     ----------
@@ -103,11 +93,6 @@ def square(image: np.ndarray, side: int) -> np.ndarray:
         uint8, (height, width, 3).
     side : int
         Side of the result, pixels.
-
-    Returns
-    -------
-    np.ndarray
-        uint8, (side, side, 3); the same pixels where nothing is to be done.
     """
     height, width = image.shape[:2]
     if height == width == side:

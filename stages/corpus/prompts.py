@@ -38,50 +38,29 @@ PRESETS = {
 
 def fill(template: str, label: str) -> str:
     """
-    Put a label into a template.
+    Put a label into a template: ``"a photo of an artist"``; a plural takes no article.
 
     Parameters
     ----------
     template : str
         E.g. ``"a photo of {}"``.
-    label : str
-        E.g. ``"artist"``.
-
-    Returns
-    -------
-    str
-        ``"a photo of an artist"``; a plural takes no article.
     """
     return template.replace("{}", _with_article(label)).replace("{label}", label)
 
 
 def ensemble(templates: Sequence[str], labels: Sequence[str]) -> list[list[str]]:
-    """
-    Put every label into every template.
-
-    Returns
-    -------
-    list of list of str, (L, P)
-        Prompts of each label.
-    """
+    """Put every label into every template: the P prompts of each of the L labels."""
     return [[fill(template, label) for template in templates] for label in labels]
 
 
 def contrast(attribute: str, templates: Sequence[str], preset: str | None = None) -> tuple[list[str], list[str]]:
     """
-    Write the pairs of prompts of a contrast.
+    Write the prompts of a contrast for group 1 and for group 0, pair by pair.
 
     Parameters
     ----------
-    attribute : str
-        A key of `CONTRAST_WORDS`.
     preset : str, optional
         One of `PRESETS`, whose words stand in for ours.
-
-    Returns
-    -------
-    tuple of list of str
-        Prompts of group 1 and of group 0, pair by pair.
     """
     words = CONTRAST_WORDS[attribute]
     if preset is not None:

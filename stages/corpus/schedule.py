@@ -48,17 +48,12 @@ class Span:
 
 def spans(phases: Sequence[tuple[str, float]], steps: int) -> list[Span]:
     """
-    Turn shares into steps.
+    Turn shares into steps, in order, without gaps; a phase whose share rounds to no step is left out.
 
     Parameters
     ----------
     phases : sequence of (str, float)
         Data and share of each phase; the shares sum to 1.
-
-    Returns
-    -------
-    list of Span
-        In order, without gaps; a phase whose share rounds to no step is left out.
     """
     result: list[Span] = []
     used: dict[str, int] = {}

@@ -36,21 +36,14 @@ def image_keys(table: pd.DataFrame) -> pd.Series:
 
 def join(samples: pd.DataFrame, selection: pd.DataFrame, where: str) -> pd.DataFrame:
     """
-    Give each row that passed the filter its caption, by key.
+    Give each row that passed the filter its caption, by key; the order of the rows stays.
 
     Parameters
     ----------
-    samples : DataFrame
-        `key`, `caption`.
     selection : DataFrame
         `key, shard, source, copies, kept`.
     where : str
         The selection's path, named in errors.
-
-    Returns
-    -------
-    DataFrame
-        The rows that are kept, with a column `caption`, in their own order.
 
     Raises
     ------

@@ -25,17 +25,12 @@ KEY = re.compile(r"[A-Za-z0-9_-]+")  # what a key of the user's may be
 
 def decode_image(data: bytes, name: str) -> np.ndarray:
     """
-    Decode one image.
+    Decode one image: uint8, (height, width, 3).
 
     Parameters
     ----------
     name : str
         For the error: shard and member.
-
-    Returns
-    -------
-    np.ndarray
-        uint8, (height, width, 3).
 
     Raises
     ------
@@ -223,12 +218,7 @@ class Shard:
 
     def read_image(self, key: str) -> np.ndarray:
         """
-        Read and decode the image of a sample.
-
-        Returns
-        -------
-        np.ndarray
-            uint8, (height, width, 3).
+        Read and decode the image of a sample: uint8, (height, width, 3).
 
         Raises
         ------

@@ -27,17 +27,12 @@ class EncodingError(ValueError):
 
 def encoding(head: bytes) -> str:
     """
-    Name the encoding of a text by its first bytes.
+    Name Python's encoding of a text by its first bytes; it drops the mark.
 
     Parameters
     ----------
     head : bytes
         Four at least, where there are as many.
-
-    Returns
-    -------
-    str
-        For Python, which drops the mark.
     """
     return next((name for mark, name in MARKS if head.startswith(mark)), "utf-8-sig")
 

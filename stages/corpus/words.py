@@ -65,49 +65,18 @@ NOT_A_PERSON = r"(?! (?:palette|hat|book|car|station|uniform)s?\b)"  # an artist
 
 
 def caption_group(caption: str, attribute: str) -> str:
-    """
-    Read the group of an attribute from the words of a caption.
-
-    Parameters
-    ----------
-    attribute : str
-        One of `GROUPS`.
-
-    Returns
-    -------
-    str
-        The group; empty where the caption says none, or more than one.
-    """
+    """Read the group of an attribute from the words of a caption; empty where it says none, or more than one."""
     said = [group for group in GROUPS[attribute] if _GROUP_PATTERNS[attribute, group].search(caption)]
     return said[0] if len(said) == 1 else ""
 
 
 def says_group(caption: str, attribute: str) -> bool:
-    """
-    Tell whether a caption says any group of an attribute.
-
-    Parameters
-    ----------
-    attribute : str
-        One of `GROUPS`.
-
-    Returns
-    -------
-    bool
-        True also where it says more than one.
-    """
+    """Tell whether a caption says any group of an attribute, or more than one."""
     return any(_GROUP_PATTERNS[attribute, group].search(caption) for group in GROUPS[attribute])
 
 
 def caption_occupations(caption: str) -> list[str]:
-    """
-    Read the occupations that a caption names.
-
-    Returns
-    -------
-    list of str
-        Of `OCCUPATIONS`, in that order: by name, plural or synonym.
-    """
+    """Read the occupations that a caption names, by name, plural or synonym, in the order of `OCCUPATIONS`."""
     return [occupation for occupation, pattern in _OCCUPATION_PATTERNS.items() if pattern.search(caption)]
 
 

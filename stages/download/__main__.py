@@ -28,7 +28,8 @@ from stages.core.scratch import digest, end_with_parent, work_folder
 from stages.core.seeds import uniform
 from stages.core.settings import load, load_section
 from stages.corpus import tables
-from stages.corpus.evaluation_sets import KINDS, Kind, write_set
+from stages.corpus.evaluation_sets import write_set
+from stages.corpus.kinds import KINDS, Kind
 from stages.corpus.shards import write_shard
 from stages.download.corpora import evaluation as own_evaluation
 from stages.download.corpora import occupations, packing, paths, table, urls, wds

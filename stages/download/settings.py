@@ -6,7 +6,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field, model_validator
 
 from stages.core.settings import Count, NonNegative, Profile, Section, Seed, Share
-from stages.corpus.evaluation_sets import KINDS, Kind
+from stages.corpus.kinds import KINDS, Kind
 
 Style = Literal["noto", "twemoji", "openmoji", "noto-v1", "fluent-emoji-flat"]
 Captions = Literal["first", "draw"]

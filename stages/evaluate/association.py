@@ -89,8 +89,6 @@ def label_association(
     ----------
     logits : array_like, (N, L)
         Logit scale × cosine.
-    labels : sequence of str, (L,)
-        Names.
     s : array_like of bool, (N,)
         Group 1 or 0; leave out images in neither.
     permutations : int
@@ -264,8 +262,6 @@ def against_shares(
 
     Parameters
     ----------
-    gap : array_like, (L,)
-        g_r.
     share : array_like, (L,)
         Share of group 1 in the corpus; NaN where unknown: the label is left out.
     other : array_like, (L,), optional
@@ -302,7 +298,7 @@ def against_shares(
 
 def text_gap(one: ArrayLike, zero: ArrayLike, labels: ArrayLike) -> NDArray[np.float64]:
     """
-    Take the per-label gap between two groups of prompts.
+    Return, per label, the mean cosine with the prompts of group 1 minus that with those of group 0.
 
     Parameters
     ----------
@@ -310,11 +306,6 @@ def text_gap(one: ArrayLike, zero: ArrayLike, labels: ArrayLike) -> NDArray[np.f
         Prompts of the groups, unit rows.
     labels : array_like, (L, D)
         Label embeddings, unit rows.
-
-    Returns
-    -------
-    ndarray, (L,)
-        Mean cosine with group 1 minus that with group 0.
     """
     difference = checked(one, "prompts").mean(axis=0) - checked(zero, "prompts").mean(axis=0)
     return np.asarray(checked(labels, "labels") @ difference, float)
@@ -326,8 +317,6 @@ def text_pairwise(gap: ArrayLike, share: ArrayLike) -> float | None:
 
     Parameters
     ----------
-    gap : array_like, (L,)
-        Text-only gaps.
     share : array_like, (L,)
         Known shares, as in `pairwise_association`.
 

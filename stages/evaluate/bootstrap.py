@@ -38,8 +38,6 @@ def resamples(clusters: int, draws: int, seed: int, strata: ArrayLike | None = N
 
     Parameters
     ----------
-    clusters : int
-        K.
     seed : int
         Equal seeds and K give equal samples: statistics of one set stay paired.
     strata : array_like, (K,), optional
@@ -79,7 +77,7 @@ def ratios(
     strata: ArrayLike | None = None,
 ) -> NDArray[np.float64]:
     """
-    Resample Σ numerator / Σ denominator.
+    Resample Σ numerator / Σ denominator: (B, M), NaN where a draw holds no image of the group.
 
     Parameters
     ----------
@@ -90,11 +88,6 @@ def ratios(
         Cluster of each image, numbered from 0; each image its own by default.
     strata : array_like, optional
         Stratum of each cluster, see `resamples`.
-
-    Returns
-    -------
-    ndarray, (B, M)
-        NaN where a draw holds no image of the group.
     """
     top, bottom = _columns(numerator), _columns(denominator)
     if top.shape != bottom.shape:
@@ -113,21 +106,7 @@ def ratios(
 
 
 def means(values: ArrayLike, draws: int, seed: int, cluster: ArrayLike | None = None) -> NDArray[np.float64]:
-    """
-    Resample means over all images.
-
-    Parameters
-    ----------
-    values : array_like, (N,) or (N, M)
-        Of each image.
-    cluster : array_like of int, (N,), optional
-        As for `ratios`.
-
-    Returns
-    -------
-    ndarray, (B, M)
-        `ratios` with a denominator of one per image.
-    """
+    """Resample means over all images: (B, M), `ratios` with a denominator of one per image."""
     columns = np.asarray(_columns(values))
     return ratios(columns, np.ones_like(columns), draws, seed, cluster)
 
@@ -143,8 +122,6 @@ def differences(
 
     Parameters
     ----------
-    values : array_like, (N, M)
-        Of each image.
     one : ndarray of bool, (N,)
         Members of group 1; the others are group 0.
 
@@ -165,17 +142,12 @@ def differences(
 
 def interval(samples: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """
-    Take the 95 % percentile interval.
+    Return both ends of the 95 % percentile interval; NaN where no draw is defined.
 
     Parameters
     ----------
     samples : array_like, (B, …)
         Resampled statistics; NaN draws are left out.
-
-    Returns
-    -------
-    tuple of ndarray
-        Lower and upper end, NaN where no draw is defined.
     """
     values = np.asarray(samples, float)
     tail = (1 - LEVEL) / 2

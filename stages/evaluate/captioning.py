@@ -45,8 +45,6 @@ def measure(
         What the captioners were trained on: its most frequent caption is the baseline.
     reference : Rows
         Training data before contamination and balancing: amplification is of its associations.
-    device : str or device
-        Of LIC's readers.
 
     Returns
     -------

@@ -122,7 +122,7 @@ def image_features(
     progress: Callable[[Iterable[torch.Tensor]], Iterable[torch.Tensor]] = iter,
 ) -> NDArray[np.float32]:
     """
-    Encode images.
+    Encode images: (N, D), not normalised.
 
     Parameters
     ----------
@@ -135,11 +135,6 @@ def image_features(
         under autocast to float16 (defects e and f of `published.py`).
     progress : callable
         Wraps the iteration over batches.
-
-    Returns
-    -------
-    ndarray, (N, D), float32
-        Not normalised.
     """
     encode = cast(Callable[[torch.Tensor], torch.Tensor], encoder.model.encode_image)
 
@@ -160,17 +155,12 @@ def text_features(
     encoder: Encoder, texts: Sequence[str], batch_size: int = 256, as_published: bool = False
 ) -> NDArray[np.float32]:
     """
-    Encode texts; an equal text is encoded once.
+    Encode texts, equal ones once: (T, D), not normalised.
 
     Parameters
     ----------
     as_published : bool
         Whether under autocast to float16 (defect f of `published.py`).
-
-    Returns
-    -------
-    ndarray, (T, D), float32
-        Not normalised.
     """
     encode = cast(Callable[[torch.Tensor], torch.Tensor], encoder.model.encode_text)
     distinct, inverse = np.unique(np.asarray(texts, object).astype(str), return_inverse=True)

@@ -6,17 +6,7 @@ from numpy.typing import ArrayLike, NDArray
 
 def checked(features: ArrayLike, what: str) -> NDArray[np.float64]:
     """
-    Refuse features that no metric is defined for.
-
-    Parameters
-    ----------
-    features : array_like, (N, D)
-        Rows.
-
-    Returns
-    -------
-    ndarray, (N, D)
-        The same rows; float32 stays float32.
+    Return the same rows (float32 stays float32), or refuse those that no metric is defined for.
 
     Raises
     ------
@@ -44,16 +34,6 @@ def unit(features: ArrayLike, what: str = "features") -> NDArray[np.float64]:
     """
     Divide each row by its L2 norm.
 
-    Parameters
-    ----------
-    features : array_like, (N, D)
-        Rows.
-
-    Returns
-    -------
-    ndarray, (N, D)
-        Unit rows.
-
     Raises
     ------
     ValueError
@@ -68,16 +48,11 @@ def unit(features: ArrayLike, what: str = "features") -> NDArray[np.float64]:
 
 def mean_direction(features: ArrayLike) -> NDArray[np.float64]:
     """
-    Average unit rows and normalise the average: the embedding of a class from several prompts.
+    Average unit rows to a unit vector: the embedding of a class from several prompts.
 
     Parameters
     ----------
     features : array_like, (P, D)
         Prompts of one class.
-
-    Returns
-    -------
-    ndarray, (D,)
-        A unit vector.
     """
     return unit(unit(features).mean(axis=0, keepdims=True), "mean of prompts")[0]

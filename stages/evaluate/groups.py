@@ -33,8 +33,6 @@ class Group:
         ``"gender"``, or ``"gender x skin_tone"`` for an intersection.
     value : str
         ``"woman"``, or ``"woman x darker"``.
-    members : ndarray of bool, (N,)
-        Which images.
     """
 
     attribute: str
@@ -75,19 +73,7 @@ def partition(table: pd.DataFrame, attributes: Sequence[str], depth: int = 3) ->
 
 
 def contrast(table: pd.DataFrame, attribute: str) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """
-    Find the two groups of a contrast.
-
-    Parameters
-    ----------
-    attribute : str
-        A key of `CONTRASTS`.
-
-    Returns
-    -------
-    tuple of ndarray of bool, (N,)
-        Members of group 1 and of group 0; an image may be in neither.
-    """
+    """Find the images of group 1 and of group 0 of a contrast; an image may be in neither."""
     values = table[attribute].map(tone_group) if attribute == "skin_tone" else table[attribute]
     one, zero = CONTRASTS[attribute]
     return (values == one).to_numpy(), (values == zero).to_numpy()
@@ -182,21 +168,14 @@ def means(
 
 def spread(table: pd.DataFrame, samples: NDArray[np.float64], higher_is_better: bool) -> pd.DataFrame:
     """
-    Take gap and worst group of each attribute.
+    Take gap and worst group of each attribute, as in `GroupFigures`.
 
     Parameters
     ----------
     table : DataFrame, G rows
         ``attribute, group, value, small``; rows without an attribute, small ones and undefined ones take no part.
-    samples : ndarray, (B, G)
-        Resampled values.
     higher_is_better : bool
         Whether the worst group is the lowest or the highest.
-
-    Returns
-    -------
-    DataFrame
-        As in `GroupFigures`.
     """
     rows, value = [], table["value"].to_numpy()
     for attribute in dict.fromkeys(table.loc[table["attribute"] != "", "attribute"]):

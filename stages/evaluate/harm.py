@@ -25,7 +25,7 @@ LABELS: dict[str, tuple[str, ...]] = {
 
 def harms(images: ArrayLike, labels: ArrayLike) -> dict[str, NDArray[np.bool_]]:
     """
-    Say which images get a harmful label.
+    Say which images get a harmful label, ``non_human`` or ``crime``. A tie goes to the harmful label.
 
     Parameters
     ----------
@@ -33,11 +33,6 @@ def harms(images: ArrayLike, labels: ArrayLike) -> dict[str, NDArray[np.bool_]]:
         Unit rows.
     labels : array_like, (21, D)
         Embeddings of `LABELS`, in order: 14 persons, 4 non-human, 3 crime.
-
-    Returns
-    -------
-    dict of str to ndarray of bool, (N,)
-        ``non_human`` and ``crime``. A tie goes to the harmful label.
 
     Raises
     ------

@@ -374,14 +374,7 @@ class LSTMReader(nn.Module):
             self.embedding.weight[self.index[UNKNOWN]] = 0  # as published
 
     def forward(self, captions: Sequence[list[str]]) -> Tensor:
-        """
-        Read captions.
-
-        Returns
-        -------
-        Tensor, (N, K)
-            Logits.
-        """
+        """Turn captions into logits (N, K)."""
         unknown = self.index[UNKNOWN]
         tokens = [torch.tensor([self.index.get(word, unknown) for word in caption]) for caption in captions]
         lengths = torch.tensor([len(caption) for caption in captions])
@@ -429,14 +422,7 @@ class BERTReader(nn.Module):
         )  # fmt: skip
 
     def forward(self, captions: Sequence[list[str]]) -> Tensor:
-        """
-        Read captions.
-
-        Returns
-        -------
-        Tensor, (N, K)
-            Logits.
-        """
+        """Turn captions into logits (N, K)."""
         own = {MASK: self.tokenizer.mask_token, UNKNOWN: self.tokenizer.unk_token}
         text = [" ".join(own.get(word, word) for word in caption) for caption in captions]
         tokens = self.tokenizer(text, padding=True, truncation=True, return_tensors="pt")
@@ -479,7 +465,7 @@ def gender_named(
     cluster: Mapping[str, str] | None = None,
 ) -> GenderNamed:
     """
-    Compare the gender that captions name with the one of the image.
+    Compare the gender that captions name with the one of the image: errors by group, and the ratio.
 
     Parameters
     ----------
@@ -487,11 +473,6 @@ def gender_named(
         Gender of the person; images without one count for the ratio only.
     cluster : mapping, key → cluster, optional
         Each image its own by default.
-
-    Returns
-    -------
-    GenderNamed
-        Errors by group, and the ratio.
 
     Raises
     ------

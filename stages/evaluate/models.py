@@ -85,17 +85,12 @@ def read(path: Path) -> list[Model]:
 
 def compare(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """
-    Put the figures of all models into one table.
+    Put the figures of all models into one table: model, metric, value, lo, hi; a row per model and metric.
 
     Parameters
     ----------
     found : mapping of str to DataFrame
         By model: metric, value, lo, hi (`Scores.estimates`).
-
-    Returns
-    -------
-    DataFrame
-        model, metric, value, lo, hi; a row per model and metric.
     """
     columns = ["model", "metric", "value", "lo", "hi"]
     parts = [part.assign(model=name) for name, part in found.items()]
@@ -108,10 +103,6 @@ def page(table: pd.DataFrame, sets: Sequence[str], preset: str | None) -> str:
 
     Parameters
     ----------
-    table : DataFrame
-        Of `compare`.
-    sets : sequence of str
-        What was measured on.
     preset : str or None
         Published prompts, where they were used.
     """

@@ -43,22 +43,14 @@ MARKED: dict[str, dict[str, str]] = {
 
 def unmarked(images: ArrayLike, person: ArrayLike, marked: ArrayLike) -> NDArray[np.bool_]:
     """
-    Say which images the unmarked prompt fits best.
+    Say which images the unmarked prompt fits best (the mean is the person preference); it wins ties, as published.
 
     Parameters
     ----------
     images : array_like, (N, D)
         Unit rows.
-    person : array_like, (D,)
-        The unmarked prompt.
     marked : array_like, (V, D)
         One prompt a value.
-
-    Returns
-    -------
-    ndarray of bool, (N,)
-        Its mean over a group is the person preference. A tie goes to "person", the first prompt, as published
-        (`idxmax`).
     """
     rows, prompts = checked(images, "images"), checked(marked, "prompts")
     return rows @ np.asarray(person) >= (rows @ prompts.T).max(axis=1)

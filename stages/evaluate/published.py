@@ -35,17 +35,12 @@ BLOCK = 256  # draws at a time: 256 × 22 rows of features
 
 def normalised_by_first(images: ArrayLike) -> NDArray[np.float64]:
     """
-    Divide all rows by the norm of the first (defect a).
+    Divide all rows by the norm of the first (defect a): only that one has norm 1.
 
     Parameters
     ----------
     images : array_like, (N, D)
         Raw features.
-
-    Returns
-    -------
-    ndarray, (N, D)
-        Only the first row has norm 1.
     """
     rows = checked(images, "images")
     return rows / np.linalg.norm(rows[0])
@@ -94,8 +89,6 @@ def preference_loop(
 
     Parameters
     ----------
-    unmarked : array_like of bool, (N,)
-        `preference.unmarked`.
     groups : sequence of Group
         The groups of one attribute; they are down-sampled in the order of their first images, as published.
 

@@ -18,7 +18,7 @@ from stages.evaluate.features import checked
 
 def margins(images: ArrayLike, first: ArrayLike, second: ArrayLike) -> NDArray[np.float64]:
     """
-    Take how much nearer each image is to the first group's prompts.
+    Return how much nearer each image is to the first group's prompts: a difference of mean cosines.
 
     Parameters
     ----------
@@ -26,11 +26,6 @@ def margins(images: ArrayLike, first: ArrayLike, second: ArrayLike) -> NDArray[n
         Unit rows.
     first, second : array_like, (P, D)
         Prompts of the groups, unit rows; averaged.
-
-    Returns
-    -------
-    ndarray, (N,)
-        Difference of mean cosines.
     """
     difference = checked(first, "prompts").mean(axis=0) - checked(second, "prompts").mean(axis=0)
     return np.asarray(checked(images, "images") @ difference, float)
@@ -38,19 +33,12 @@ def margins(images: ArrayLike, first: ArrayLike, second: ArrayLike) -> NDArray[n
 
 def correct(margin: ArrayLike, is_first: ArrayLike) -> NDArray[np.float64]:
     """
-    Score each decision.
+    Score each decision: 1 right, 0 wrong, ½ undecided (margin 0).
 
     Parameters
     ----------
     margin : array_like, (N,)
         Positive: the first group.
-    is_first : array_like of bool, (N,)
-        Truth.
-
-    Returns
-    -------
-    ndarray, (N,)
-        1 right, 0 wrong, ½ undecided (margin 0).
     """
     sign = np.where(np.asarray(is_first, bool), 1.0, -1.0)
     return 0.5 * (np.sign(np.asarray(margin, float)) * sign + 1)

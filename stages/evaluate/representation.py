@@ -55,7 +55,7 @@ def representation_bias(
     cluster: ArrayLike | None = None,
 ) -> RepresentationBias:
     """
-    Measure which group's prompts neutral images prefer.
+    Measure which group's prompts neutral images prefer; an equal score is half a preference.
 
     Parameters
     ----------
@@ -65,11 +65,6 @@ def representation_bias(
         Prompts of the groups, pair by pair, unit rows.
     cluster : array_like of int, (N,), optional
         Cluster of each image; each its own by default.
-
-    Returns
-    -------
-    RepresentationBias
-        An equal score counts as half a preference.
 
     Raises
     ------

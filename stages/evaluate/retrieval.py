@@ -81,10 +81,6 @@ def image_to_text_ranks(
 
     Parameters
     ----------
-    texts : array_like, (T, D)
-        Caption features.
-    images : array_like, (N, D)
-        Image features.
     owner : array_like of int, (T,)
         Image of each caption.
     caption : array_like of int, (T,), optional
@@ -120,17 +116,12 @@ def image_to_text_ranks(
 
 def hits(ranks: NDArray[np.int64], ks: Sequence[int] = KS) -> dict[int, NDArray[np.bool_]]:
     """
-    Turn ranks into hits.
+    Turn ranks into hits, whose mean is R@k.
 
     Parameters
     ----------
     ranks : ndarray of int, (Q,)
         Of queries; 0 is the top.
-
-    Returns
-    -------
-    dict of int to ndarray of bool, (Q,)
-        Their mean is R@k.
     """
     return {k: ranks < k for k in ks}
 
@@ -142,19 +133,12 @@ def reciprocal(ranks: NDArray[np.int64]) -> NDArray[np.float64]:
 
 def per_image(values: ArrayLike, owner: ArrayLike, n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """
-    Sum the captions' figures by image, so that images can be resampled.
+    Sum the captions' figures by image, so that images can be resampled: sums and numbers of captions.
 
     Parameters
     ----------
-    values : array_like, (T,)
-        Figure of each caption.
     owner : array_like of int, (T,)
         Image of each caption.
-
-    Returns
-    -------
-    tuple of ndarray, (N,)
-        Sums and numbers of captions.
     """
     owners = np.asarray(owner)
     sums = np.bincount(owners, np.asarray(values, float), minlength=n)

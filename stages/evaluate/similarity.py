@@ -33,17 +33,12 @@ BLOCK = 4096  # rows taken at a time; their sum goes on in double precision
 
 def with_replacement(features: ArrayLike) -> float:
     """
-    Take the mean cosine over pairs drawn with replacement, ‖m‖².
+    Take the mean cosine ‖m‖² over pairs drawn with replacement, in [0, 1]; NaN for an empty group; 1 for one image.
 
     Parameters
     ----------
     features : array_like, (n, D)
         Unit rows of one group.
-
-    Returns
-    -------
-    float
-        In [0, 1]; NaN for an empty group; 1 for one image.
     """
     rows = checked(features, "features")
     if not len(rows):
@@ -54,17 +49,12 @@ def with_replacement(features: ArrayLike) -> float:
 
 def without_replacement(features: ArrayLike) -> float:
     """
-    Take the mean cosine over distinct pairs, (n‖m‖² − 1)/(n − 1).
+    Take the mean cosine over distinct pairs, (n‖m‖² − 1)/(n − 1), in [−1, 1]; NaN for fewer than two images.
 
     Parameters
     ----------
     features : array_like, (n, D)
         Unit rows of one group.
-
-    Returns
-    -------
-    float
-        In [−1, 1]; NaN for fewer than two images, which make no pair.
     """
     n = len(np.asarray(features))
     return (n * with_replacement(features) - 1) / (n - 1) if n > 1 else float("nan")
@@ -130,19 +120,7 @@ def by_group(
 
 
 def group_sums(features: ArrayLike, groups: Sequence[Group]) -> NDArray[np.float64]:
-    """
-    Sum the rows of each group.
-
-    Parameters
-    ----------
-    features : array_like, (N, D)
-        Rows.
-
-    Returns
-    -------
-    ndarray, (G, D)
-        One pass; blocks of rows are summed as they are, and the blocks in double precision.
-    """
+    """Sum the rows of each group: (G, D); blocks of rows are summed as they are, and the blocks in double precision."""
     rows = np.asarray(features)
     index = [np.flatnonzero(group.members) for group in groups]
     column = np.concatenate([np.empty(0, int), *index])

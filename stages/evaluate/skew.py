@@ -22,7 +22,7 @@ from stages.evaluate import bootstrap
 
 def ranking(scores: ArrayLike, seed: int = 0) -> NDArray[np.int64]:
     """
-    Order images by score, highest first, for each query.
+    Order images by score, highest first, for each query: indices of images.
 
     Parameters
     ----------
@@ -30,11 +30,6 @@ def ranking(scores: ArrayLike, seed: int = 0) -> NDArray[np.int64]:
         Of queries and images.
     seed : int
         Ties are broken at random by this seed: the order of a table often follows the groups.
-
-    Returns
-    -------
-    ndarray of int, (Q, N)
-        Indices of images.
     """
     values = np.atleast_2d(np.asarray(scores))
     shuffle = np.random.default_rng(seed).permutation(values.shape[1])
@@ -43,21 +38,14 @@ def ranking(scores: ArrayLike, seed: int = 0) -> NDArray[np.int64]:
 
 def top_counts(order: ArrayLike, group: ArrayLike, groups: int, k: int) -> NDArray[np.float64]:
     """
-    Count the groups among the top k.
+    Count the groups among the top k: (Q, G).
 
     Parameters
     ----------
-    order : array_like of int, (Q, N)
-        Rankings.
     group : array_like of int, (N,)
         Group of each image, −1 for none (skipped: shares are among images with a group).
     k : int
         Depth; all ranked images with a group where there are fewer.
-
-    Returns
-    -------
-    ndarray, (Q, G)
-        Counts.
     """
     labels = np.asarray(group)[np.asarray(order)]
     if k < 1:
@@ -115,7 +103,7 @@ def resampled_counts(
 
 def max_skew(counts: ArrayLike, desired: ArrayLike) -> NDArray[np.float64]:
     """
-    Take MaxSkew@k of each query.
+    Take MaxSkew@k of each query; NaN where the top holds no image with a group.
 
     Parameters
     ----------
@@ -123,11 +111,6 @@ def max_skew(counts: ArrayLike, desired: ArrayLike) -> NDArray[np.float64]:
         Images of each group among the top k.
     desired : array_like, (G,)
         Shares p*, positive, sum 1.
-
-    Returns
-    -------
-    ndarray, (…, Q)
-        NaN where the top holds no image with a group.
 
     Raises
     ------
@@ -147,8 +130,6 @@ def ndkl(order: ArrayLike, group: ArrayLike, desired: ArrayLike) -> NDArray[np.f
 
     Parameters
     ----------
-    order : array_like of int, (Q, N)
-        Rankings.
     group : array_like of int, (N,)
         Group of each image, −1 for none (skipped).
     desired : array_like, (G,)
@@ -176,7 +157,7 @@ def ndkl(order: ArrayLike, group: ArrayLike, desired: ArrayLike) -> NDArray[np.f
 
 def bias_at_k(counts: ArrayLike, first: int = 0, second: int = 1) -> NDArray[np.float64]:
     """
-    Take Bias@k of each query.
+    Take Bias@k of each query, in [−1, 1]; 0 where neither group is in the top k.
 
     Parameters
     ----------
@@ -184,11 +165,6 @@ def bias_at_k(counts: ArrayLike, first: int = 0, second: int = 1) -> NDArray[np.
         Images of each group among the top k.
     first, second : int
         The groups compared (published: man, woman).
-
-    Returns
-    -------
-    ndarray, (…, Q)
-        In [−1, 1]; 0 where neither group is in the top k.
     """
     table = np.asarray(counts, float)
     one, two = table[..., first], table[..., second]

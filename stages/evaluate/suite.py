@@ -13,7 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from stages.corpus import prompts
-from stages.corpus.evaluation_sets import ATTRIBUTES, KINDS, Kind
+from stages.corpus.evaluation_sets import ATTRIBUTES
+from stages.corpus.kinds import KINDS, Kind
 from stages.evaluate import (
     association,
     bootstrap,

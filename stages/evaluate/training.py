@@ -70,7 +70,7 @@ def trained(
     selection: pd.DataFrame, attributes: pd.DataFrame, samples: pd.DataFrame, phases: Sequence[tuple[str, float]]
 ) -> Rows:
     """
-    Describe the rows of a selection.
+    Describe the rows of a selection that are kept, in its order.
 
     Parameters
     ----------
@@ -83,11 +83,6 @@ def trained(
     phases : sequence of (str, float)
         Of the training's schedule: ``mixed`` (each row that is kept once) or ``balanced`` (`copies` times), and the
         share of steps.
-
-    Returns
-    -------
-    Rows
-        The rows that are kept, in the order of the selection.
 
     Raises
     ------

@@ -68,7 +68,7 @@ def open_rows(
     named: NDArray[np.bool_], first: NDArray[np.bool_], second: NDArray[np.bool_], weights: ArrayLike
 ) -> tuple[Vector, Vector]:
     """
-    Count what the rows of a training set say of each label.
+    Count what the rows of a training set say of each label: share of group 1 (NaN without rows), and rows.
 
     Parameters
     ----------
@@ -78,11 +78,6 @@ def open_rows(
         Whether the image shows group 1, group 0; rows that show neither count for no label.
     weights : array_like, (M,)
         Share of the training that a row makes up; scaled so that rows that are trained on count 1 on average.
-
-    Returns
-    -------
-    tuple of ndarray, (L,)
-        Share of group 1, NaN without rows, and number of rows.
     """
     weight = np.asarray(weights, float)
     weight = weight * np.count_nonzero(weight) / max(weight.sum(), np.finfo(float).tiny)

@@ -28,7 +28,7 @@ EXACT = 10_000  # enumerate all re-assignments up to this many
 
 def association(targets: ArrayLike, a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
     """
-    Measure how much nearer each target is to A than to B.
+    Measure how much nearer each target is to A than to B: s(w), in [−2, 2].
 
     Parameters
     ----------
@@ -36,11 +36,6 @@ def association(targets: ArrayLike, a: ArrayLike, b: ArrayLike) -> NDArray[np.fl
         Unit rows.
     a, b : array_like, (·, D)
         Attribute sets, unit rows.
-
-    Returns
-    -------
-    ndarray, (N,)
-        s(w), in [−2, 2].
     """
     rows = checked(targets, "targets")
     difference = checked(a, "A").mean(axis=0) - checked(b, "B").mean(axis=0)
@@ -49,17 +44,12 @@ def association(targets: ArrayLike, a: ArrayLike, b: ArrayLike) -> NDArray[np.fl
 
 def effect(x: ArrayLike, y: ArrayLike) -> float:
     """
-    Take the effect size d from the associations of X and of Y.
+    Take the effect size d of the associations of X and of Y; NaN where a set is empty or all are equal.
 
     Parameters
     ----------
     x, y : array_like, (n,), (m,)
         s(w) of the target sets.
-
-    Returns
-    -------
-    float
-        NaN where a set is empty or all associations are equal.
     """
     one, two = np.asarray(x, float), np.asarray(y, float)
     pooled = np.concatenate([one, two])
@@ -76,23 +66,16 @@ def p_value(
     cluster: ArrayLike | None = None,
 ) -> float:
     """
-    Test whether X associates more with A than Y does, by permutation.
+    Test by permutation whether X associates more with A than Y does; p in (0, 1], NaN without X or Y.
 
     Parameters
     ----------
-    values : array_like, (N,)
-        s(w) of all targets.
     one : array_like of bool, (N,)
         Members of X; the others are Y.
     permutations : int
         Random re-assignments, where there are more than 10,000 in all; otherwise all are enumerated.
     cluster : array_like of int, (N,), optional
         Cluster of each target, re-assigned as a whole (`permutation.relabelled`); each its own by default.
-
-    Returns
-    -------
-    float
-        In (0, 1]; NaN where a set is empty.
     """
     scores, member = np.asarray(values, float), np.asarray(one, bool)
     if member.all() or not member.any():

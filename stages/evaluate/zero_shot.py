@@ -20,7 +20,7 @@ from stages.evaluate.features import checked
 
 def ranks(images: ArrayLike, classes: ArrayLike, target: ArrayLike) -> NDArray[np.int64]:
     """
-    Rank the right class of each image.
+    Rank the right class of each image: 0 is the top; wrong classes that score at least as much are counted.
 
     Parameters
     ----------
@@ -28,13 +28,6 @@ def ranks(images: ArrayLike, classes: ArrayLike, target: ArrayLike) -> NDArray[n
         Unit rows.
     classes : array_like, (L, D)
         Class embeddings, unit rows.
-    target : array_like of int, (N,)
-        Right class.
-
-    Returns
-    -------
-    ndarray of int, (N,)
-        0 is the top; wrong classes that score at least as much as the right one are counted.
     """
     rows, columns, right = checked(images, "images"), checked(classes, "classes"), np.asarray(target)
     scores = rows @ columns.T
@@ -52,8 +45,6 @@ def classify(images: ArrayLike, classes: ArrayLike, target: ArrayLike) -> dict[s
         Unit rows.
     classes : array_like, (L, D)
         Class embeddings, unit rows.
-    target : array_like of int, (N,)
-        Right class.
 
     Returns
     -------
@@ -82,8 +73,6 @@ def coarse_hits(images: ArrayLike, classes: ArrayLike, target: ArrayLike, coarse
         Unit rows.
     classes : array_like, (L, D)
         Class embeddings, unit rows.
-    target : array_like of int, (N,)
-        Right class.
     coarse : array_like, (L,)
         Coarse class of each class.
     """
@@ -97,15 +86,6 @@ def coarse_hits(images: ArrayLike, classes: ArrayLike, target: ArrayLike, coarse
 def by_class(hit: ArrayLike, target: ArrayLike, names: list[str]) -> pd.DataFrame:
     """
     Tabulate the recall of each class.
-
-    Parameters
-    ----------
-    hit : array_like, (N,)
-        Top-1 hits.
-    target : array_like of int, (N,)
-        Right class.
-    names : list of str, (L,)
-        Class names.
 
     Returns
     -------

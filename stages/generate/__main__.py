@@ -41,7 +41,7 @@ WORTH_COMPILING = 1000  # images of one process: what compiling takes, on a GPU,
 
 def read_captions(shard: Path, seed: int, max_alpha: float) -> dict[str, str]:
     """
-    Read the captions of the samples that some α can make synthetic.
+    Read, by key, the captions of the samples that some α can make synthetic, in the order of the shard.
 
     Parameters
     ----------
@@ -49,11 +49,6 @@ def read_captions(shard: Path, seed: int, max_alpha: float) -> dict[str, str]:
         Seed of the samples' fixed uniform numbers u.
     max_alpha : float
         Samples with u below it are kept.
-
-    Returns
-    -------
-    dict of str to str
-        Key to caption, in the order of the shard.
     """
     with Shard(shard) as real:
         return {key: real.read(key, "txt").decode() for key in real.keys if uniform(seed, key) < max_alpha}

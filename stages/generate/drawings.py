@@ -59,17 +59,12 @@ def load_autoencoder(model: str, revision: str | None, dtype: torch.dtype, devic
 @torch.inference_mode()
 def through(vae: AutoencoderKL, images: np.ndarray) -> np.ndarray:
     """
-    Encode images, and decode the means of their latents.
+    Encode images, and decode the means of their latents: uint8, the same shape.
 
     Parameters
     ----------
     images : np.ndarray
         uint8, (N, side, side, 3).
-
-    Returns
-    -------
-    np.ndarray
-        uint8, the same shape.
     """
     signed = torch.from_numpy(images).to(vae.device).permute(0, 3, 1, 2).float() / 127.5 - 1
     size = len(images) if vae.device.type == "cpu" else DECODED
@@ -83,7 +78,7 @@ def through(vae: AutoencoderKL, images: np.ndarray) -> np.ndarray:
 
 def read(shard: Shard, keys: Sequence[str], vae: AutoencoderKL | None, side: int) -> np.ndarray:
     """
-    Read the drawings of some captions.
+    Read the drawings of some captions: uint8, (N, height, width, 3).
 
     Parameters
     ----------
@@ -91,11 +86,6 @@ def read(shard: Shard, keys: Sequence[str], vae: AutoencoderKL | None, side: int
         What they go through; None: they stay as they are.
     side : int
         Side at which they go through it, pixels.
-
-    Returns
-    -------
-    np.ndarray
-        uint8, (N, height, width, 3).
     """
     images = [shard.read_image(key) for key in keys]
     return np.stack(images) if vae is None else through(vae, np.stack([square(image, side) for image in images]))

@@ -41,8 +41,6 @@ def balanced(caption: str, shares: Shares, seed: int, key: str) -> Prompt:
         Of the groups of each attribute, sum 1; ``equal``: all alike. Attributes are drawn independently.
     seed : int
         With the key, the only source of randomness.
-    key : str
-        Of the image.
     """
     weights = {
         attribute: dict.fromkeys(GROUPS[attribute], 1.0) if goal == "equal" else goal

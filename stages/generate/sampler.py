@@ -81,17 +81,10 @@ def load_pipeline(
     ----------
     revision : str or None
         Hub revision; must be None for a folder.
-    scheduler : str
-        Key of `SCHEDULERS`.
     safety_checker : bool
         Whether the model's own safety checker blanks images.
     compiled : bool
         Whether denoiser and decoder are compiled when they are first called.
-
-    Returns
-    -------
-    StableDiffusionPipeline
-        Ready, with its progress bar off.
 
     Raises
     ------
@@ -128,19 +121,12 @@ def load_pipeline(
 
 def quicken(pipeline: StableDiffusionPipeline, compiled: bool) -> StableDiffusionPipeline:
     """
-    Prepare a pipeline for speed; its images change by rounding alone.
+    Prepare a pipeline for speed, in place; its images change by rounding alone.
 
     Parameters
     ----------
-    pipeline : StableDiffusionPipeline
-        Changed in place.
     compiled : bool
         Whether the denoiser is compiled when it is first called, which takes a minute or two for each size of batch.
-
-    Returns
-    -------
-    StableDiffusionPipeline
-        The same.
     """
     if pipeline.device.type == "cuda":
         torch.backends.cudnn.benchmark = True
@@ -169,8 +155,6 @@ class Sampler:
 
     Parameters
     ----------
-    pipeline : StableDiffusionPipeline
-        From `load_pipeline`.
     fixed : int
         Images of every batch: a smaller one is filled up, since a compiled denoiser is compiled for one size; 0: any.
     """

@@ -17,7 +17,7 @@ from typing import Any, cast
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy.special import stdtrit
 
 from stages.core.errors import InputError
 
@@ -42,14 +42,14 @@ class Noise:
     def half_width(self, old: int, new: int, paired: bool) -> float:
         """Return half the 95 % interval of such a difference; NaN where nothing is known."""
         error, df = self.error(old, new, paired)
-        return float(stats.t.ppf(0.5 + LEVEL / 2, df)) * error if df else math.nan
+        return float(stdtrit(df, 0.5 + LEVEL / 2)) * error if df else math.nan
 
     def replicates(self, margin: float, paired: bool) -> int | None:
         """Return how many replicates on each side make the half-width at most a margin; None: unknown or endless."""
         error, df = self.error(1, 1, paired)
         if not df or not margin > 0:
             return None
-        return max(1, math.ceil((float(stats.t.ppf(0.5 + LEVEL / 2, df)) * error / margin) ** 2))
+        return max(1, math.ceil((float(stdtrit(df, 0.5 + LEVEL / 2)) * error / margin) ** 2))
 
 
 def pool(runs: pd.DataFrame) -> pd.DataFrame:
@@ -94,17 +94,7 @@ def read(path: Path) -> dict[str, Noise]:
 
 def parse(content: bytes, where: str) -> dict[str, Noise]:
     """
-    Read the content of a noise.csv.
-
-    Parameters
-    ----------
-    where : str
-        Names it in errors.
-
-    Returns
-    -------
-    dict of str to Noise
-        By metric.
+    Read the content of a noise.csv, by metric.
 
     Raises
     ------

@@ -7,14 +7,7 @@ from stages.core.errors import InputError
 
 
 def git(root: Path, *arguments: str) -> str | None:
-    """
-    Ask git.
-
-    Returns
-    -------
-    str or None
-        What it prints; None if it fails or is not there.
-    """
+    """Return what git prints; None if it fails or is not there."""
     try:
         done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=False)
     except OSError:

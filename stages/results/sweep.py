@@ -52,8 +52,6 @@ def with_images(effects: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
 
     Parameters
     ----------
-    effects : DataFrame
-        From `compare` or `trends`.
     table : DataFrame
         From `tabulate`, with the sizes of the sets (``n.people``) where they are known.
 
@@ -133,8 +131,6 @@ def sentences(comparisons: pd.DataFrame, changes: pd.DataFrame, metrics: Sequenc
 
     Parameters
     ----------
-    comparisons, changes : DataFrame
-        From `compare` and `trends`.
     metrics : sequence of str
         Those that may be named; the clearest come first.
     """
@@ -231,14 +227,7 @@ def verdict(row: Mapping[str, Any]) -> str:
 
 
 def tables(comparisons: pd.DataFrame, changes: pd.DataFrame, metrics: Sequence[str]) -> list[str]:
-    """
-    Tabulate effects as Markdown, a table a question: a row a metric, a column a method; effect, interval, verdict.
-
-    Parameters
-    ----------
-    comparisons, changes : DataFrame
-        From `compare` and `trends`.
-    """
+    """Tabulate effects as Markdown, a table per question, a row per metric, a column per method."""
     found = []
     if len(changes):
         last = changes.loc[changes["alpha_to"] == changes.groupby("method")["alpha_to"].transform("max"), :]
@@ -300,8 +289,6 @@ def panels(
 
     Parameters
     ----------
-    table : DataFrame
-        From `tabulate`.
     comparisons, changes : DataFrame, optional
         From `compare` and `trends`: what titles say.
     own : Own, optional

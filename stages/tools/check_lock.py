@@ -21,17 +21,12 @@ ABSENT = ("deleted", "not in cache")
 
 def stale(status: Mapping[str, Sequence[Any]]) -> dict[str, list[str]]:
     """
-    List what changed since dvc.lock was written.
+    List, by stage, what changed since dvc.lock was written: dependencies, outputs, parameters or ``command``.
 
     Parameters
     ----------
     status : mapping
         What ``dvc status --json`` prints: changes by stage.
-
-    Returns
-    -------
-    dict of str to list of str
-        Dependencies, outputs, parameters (or ``command``) by stage; stages without any are left out.
     """
     found = {}
     absent = {path for path, state in _paths(status) if state in ABSENT}

@@ -41,8 +41,6 @@ class Work:
 
     Attributes
     ----------
-    items : int
-        How many units.
     rate : float
         Stated FLOP/s of one GPU in the precision of this work.
     reached : float
@@ -64,17 +62,12 @@ class Work:
 
 def stable_diffusion(device: "str | torch.device" = "meta") -> "dict[str, nn.Module]":
     """
-    Build the parts of Stable Diffusion v1.5.
+    Build the parts of Stable Diffusion v1.5: ``denoiser``, ``decoder`` (the autoencoder) and ``text``.
 
     Parameters
     ----------
     device : str or torch.device
         Where to; on the meta device without weights, elsewhere with random ones.
-
-    Returns
-    -------
-    dict of str to Module
-        ``denoiser``, ``decoder`` (the autoencoder) and ``text``.
     """
     import torch
     from diffusers import AutoencoderKL, UNet2DConditionModel
@@ -119,27 +112,13 @@ def flops(work: Callable[[], object]) -> float:
 
 
 def evaluations(generate: Generate) -> int:
-    """
-    Count the denoiser's forwards of one image.
-
-    Returns
-    -------
-    int
-        One a solver step, two where it is guided; PNDM evaluates its first step twice.
-    """
+    """Count the denoiser's forwards of an image: one per solver step, two where guided; PNDM runs its first twice."""
     steps = generate.steps + (generate.scheduler == "pndm")
     return steps + (round(steps * generate.guidance_stop) if generate.guidance > 1 else 0)
 
 
 def image_flops(generate: Generate) -> dict[str, float]:
-    """
-    Count the FLOPs of one Stable Diffusion v1.5 image.
-
-    Returns
-    -------
-    dict of str to float
-        By part: ``denoiser`` (all forwards), ``decoder``, ``text``.
-    """
+    """Count the FLOPs of one Stable Diffusion v1.5 image: ``denoiser`` (all forwards), ``decoder``, ``text``."""
     import torch
 
     parts, side = stable_diffusion(), generate.resolution // 8
@@ -190,14 +169,7 @@ def training_flops(train: Train) -> tuple[float, int]:
 
 
 def work(params: Params, rows: int) -> list[Work]:
-    """
-    List the work on GPUs.
-
-    Returns
-    -------
-    list of Work
-        Generation (once, whatever α) and the training of one model.
-    """
+    """List the work on GPUs: generation (once, whatever α) and the training of one model."""
     generate, train = params.generate, params.train
     steps = max(1, round(rows * train.epochs / train.batch_size))
     return [

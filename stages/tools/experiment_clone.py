@@ -108,8 +108,6 @@ class Workplace:
 
         Parameters
         ----------
-        overrides : sequence of str
-            For ``--set-param``.
         log : Path
             Takes what DVC and the stages print.
         keep : sequence of int

@@ -24,17 +24,12 @@ a key stands in one of them. A line says key, type and range, meaning, and the d
 
 def markdown(model: type[BaseModel]) -> str:
     """
-    List the keys of a model and of those in it.
+    List the keys of a model and of those in it: a heading per section, a line per key, wrapped where long.
 
     Parameters
     ----------
     model : type
         With a description for each field.
-
-    Returns
-    -------
-    str
-        A heading per section, a line per key (longer ones are wrapped).
     """
     schema = model.model_json_schema()
     return "\n".join([INTRODUCTION, *_lines(schema, schema["$defs"], "")]) + "\n"

@@ -19,13 +19,13 @@ from stages.caption.settings import Caption
 from stages.core.atomic import written
 from stages.core.errors import InputError, run
 from stages.core.settings import Merged, NonNegative, Profile, Section, Seed, Share
-from stages.corpus import tables
 from stages.corpus.words import GROUPS
 from stages.download.settings import Download
 from stages.evaluate.settings import Evaluate
 from stages.generate.settings import Generate
 from stages.plot.settings import Plot
 from stages.tools import parameter_help
+from stages.tools.gate.keys import check_keys
 from stages.train.settings import Train
 
 REPLICATES = "replicates"  # in a point of a study: how many of its seeds
@@ -185,6 +185,8 @@ def _check_marginals(path: Path, attributes: Sequence[str], named_in: Path) -> N
             f"{named_in}: balance.target: {path}: no such file; expected a csv with a column of groups for each of "
             "balance.attributes"
         )
+    from stages.corpus import tables  # a fifth of a second, which no other check needs
+
     header = tables.columns(path)
     if absent := [name for name in attributes if name not in header]:
         raise InputError(f"{named_in}: balance.target: {path}: no column {absent[0]} (found {tables.shown(header)})")
@@ -192,8 +194,6 @@ def _check_marginals(path: Path, attributes: Sequence[str], named_in: Path) -> N
 
 def main() -> None:
     """Validate, and print every value."""
-    from stages.tools.gate import checks
-
     parser = argparse.ArgumentParser(prog="python -m stages.tools.params", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--profile", help="another profile than the one params.yaml names")
     parser.add_argument(
@@ -205,7 +205,7 @@ def main() -> None:
         print(parameter_help.markdown(Params), end="")
         return
     params = load(profile=arguments.profile)
-    checks.check_keys(params.gate.metrics)
+    check_keys(params.gate.metrics)
     if arguments.check:
         arguments.check.parent.mkdir(parents=True, exist_ok=True)
         with written(arguments.check) as file:

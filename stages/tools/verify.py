@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from scipy import stats
+from scipy.special import stdtrit
 
 from stages.core.errors import InputError, run
 from stages.results import details, noise
@@ -64,14 +64,14 @@ def distances(reference: Details, found: Details, spread: Mapping[str, Noise]) -
             error, df = spread[key].error(old.n, new.n, paired=False)
             apart = new.value - old.value
             z = 0.0 if apart == 0 else apart / error if error else math.copysign(math.inf, apart)
-            limit = float(stats.t.ppf(1 - CHANCE / known / 2, df))
+            limit = float(stdtrit(df, 1 - CHANCE / known / 2))
         rows.append(Distance(key, old.value, new.value, z, limit))
     return sorted(rows, key=lambda row: -abs(row.z) if row.z == row.z else 1.0)
 
 
 def verdicts(reference: Mapping[str, Any], found: Mapping[str, Any], beyond: bool) -> dict[str, tuple[str, str]]:
     """
-    Judge each stage.
+    Judge each stage, without its item: the worst verdict of its items, and why.
 
     Parameters
     ----------
@@ -79,11 +79,6 @@ def verdicts(reference: Mapping[str, Any], found: Mapping[str, Any], beyond: boo
         Section ``stages`` of dvc.lock.
     beyond : bool
         Whether a headline metric is further than chance allows.
-
-    Returns
-    -------
-    dict of str to (str, str)
-        By stage without its item: the worst verdict of its items, and why.
     """
     judged: dict[str, tuple[str, str]] = {}
     order = (EQUAL, WITHIN, DIFFERENT)

@@ -7,7 +7,7 @@ from torch import Tensor
 from stages.caption.captioner import Captioner, Standardise, decoding_arguments, token_loss
 from stages.caption.clipcap import ClipCap
 from stages.caption.transformer import TransformerCaptioner
-from tests.caption.conftest import ENDS, MAX_TOKENS, WORDS, make_batch, make_captioner
+from tests.helpers.captioners import ENDS, MAX_TOKENS, WORDS, make_batch, make_captioner
 
 
 def test_features_are_standardised_and_a_constant_one_stays_finite() -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from stages.caption.training import Optimisation, Trainer
-from tests.caption.conftest import make_batch, make_captioner
+from tests.helpers.captioners import make_batch, make_captioner
 
 HOW = Optimisation(steps=8, warmup=2, learning_rate=1e-2, weight_decay=0.1, seed=3)
 

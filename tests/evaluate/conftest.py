@@ -11,18 +11,18 @@ import open_clip
 import pandas as pd
 import pytest
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image
 from safetensors.torch import save_file
 
 from stages.corpus.evaluation_sets import write_set
 from stages.evaluate.embed import Encoder, load_encoder
+from tests.helpers.figures import COLOURS, drawing
 
 CONFIG = {
     "embed_dim": 32,
     "vision_cfg": {"image_size": 64, "layers": [1, 1, 1, 1], "width": 16, "patch_size": None, "head_width": 64},
     "text_cfg": {"context_length": 20, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 2},
 }
-COLOURS = {"woman": (200, 60, 60), "man": (60, 60, 200)}
 TONES = ("1", "2", "3", "4", "5")
 
 
@@ -48,14 +48,6 @@ def encoder(model_folder: Path) -> Encoder:
 @pytest.fixture(scope="session")
 def images() -> list[np.ndarray]:
     return [drawing(COLOURS["woman"], seed) for seed in range(7)]
-
-
-def drawing(colour: tuple[int, int, int], seed: int, side: int = 64) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    image = Image.new("RGB", (side, side), tuple(int(v) for v in rng.integers(120, 255, 3)))
-    x, y = (int(v) for v in rng.integers(8, side // 2, 2))
-    ImageDraw.Draw(image).ellipse([x, y, x + side // 3, y + side // 3], fill=colour)
-    return np.asarray(image)
 
 
 def png(image: np.ndarray) -> bytes:

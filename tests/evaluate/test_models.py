@@ -22,8 +22,8 @@ from stages.download.settings import Download
 from stages.evaluate import models
 from stages.evaluate.__main__ import main
 from stages.results.registry import describe
-from tests.evaluate.conftest import COLOURS, drawing
 from tests.helpers import documented
+from tests.helpers.figures import COLOURS, drawing
 from tests.helpers.own_corpus import Project
 
 ROOT = Path(__file__).parents[2]

@@ -85,19 +85,12 @@ def read_gender(root: Path, left_out: Counter[str]) -> Iterator[Row]:
 
 def captions_by_image(root: Path, year: str, source: str) -> dict[int, list[str]]:
     """
-    Read COCO captions.
+    Read COCO captions by image number: at most five, in order of their id.
 
     Parameters
     ----------
     root : Path
         Holds `annotations/captions_val<year>.json`.
-    year : str
-        2014 or 2017.
-
-    Returns
-    -------
-    dict of int to list of str
-        Five captions at most, in order of their id, by image number.
     """
     path = require(root / "annotations" / f"captions_val{year}.json", source)
     content = read_json(path)

@@ -20,17 +20,12 @@ BENCHMARKS = {benchmark.name: benchmark for benchmark in (PHASE, COCO_GENDER, CO
 
 def write(name: str, root: Path, out: Path) -> str:
     """
-    Write a benchmark as an evaluation set.
+    Write a benchmark as an evaluation set; say in one line how many images, and what was left out.
 
     Parameters
     ----------
     name : str
         One of `BENCHMARKS`, else it is refused.
-
-    Returns
-    -------
-    str
-        One line: how many images, and what was left out.
 
     Raises
     ------

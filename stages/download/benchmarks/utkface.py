@@ -69,14 +69,7 @@ def read(root: Path, left_out: Counter[str]) -> Iterator[Row]:
 
 
 def age_range(years: int) -> str:
-    """
-    Name the FairFace range of an age.
-
-    Returns
-    -------
-    str
-        ``"0-2"`` … ``"60-69"``, ``"70+"``.
-    """
+    """Name the FairFace range of an age: ``"0-2"`` … ``"60-69"``, ``"70+"``."""
     return next((name for limit, name in AGES if years < limit), "70+")
 
 

@@ -50,12 +50,7 @@ def image(value: Any, where: str) -> tuple[str, bytes | None]:
 
 def captions(value: Any, where: str) -> list[str]:
     """
-    Read captions: a text, or a list of texts.
-
-    Returns
-    -------
-    list of str
-        As they were written, without empty ones.
+    Read captions, a text or a list of texts, as they were written, without empty ones.
 
     Raises
     ------

@@ -89,14 +89,7 @@ class Packing:
 
 
 def bounds(rows: int, shards: int, shard: int) -> tuple[int, int]:
-    """
-    Cut rows into shards of equal size.
-
-    Returns
-    -------
-    tuple of int
-        Its first row, and the one after its last.
-    """
+    """Cut rows into shards of equal size: first row, and the one after the last."""
     return rows * shard // shards, rows * (shard + 1) // shards
 
 
@@ -154,25 +147,13 @@ def pack(source: Source, packing: Packing, shard: int, name: str, folder: Path) 
 
 
 def schema(source: Source) -> pa.Schema:
-    """
-    Describe `samples.parquet`.
-
-    Returns
-    -------
-    pyarrow.Schema
-        `COLUMNS`, then those of the source.
-    """
+    """Describe `samples.parquet`: `COLUMNS`, then those of the source."""
     return pa.schema([pa.field(column, kind) for column, kind in (*COLUMNS, *source.columns)])
 
 
 def gather(folder: Path, names: list[str], layout: pa.Schema, path: Path, where: object) -> dict[str, Any]:
     """
     Write the table of all samples, shard by shard, and sum up what was lost.
-
-    Parameters
-    ----------
-    where : object
-        The source, for errors.
 
     Returns
     -------

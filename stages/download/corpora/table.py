@@ -117,7 +117,7 @@ def _slice(file: pq.ParquetFile, first: int, last: int) -> Iterator[dict[str, An
 
 def order(path: Path, image: str, caption: str, key: str | None, ordered: Path, numbers: Sequence[str] = ()) -> int:
     """
-    Check a table, and write it in the order of its keys.
+    Check a table, and write it in the order of its keys; return its number of rows.
 
     Parameters
     ----------
@@ -131,11 +131,6 @@ def order(path: Path, image: str, caption: str, key: str | None, ordered: Path, 
         Parquet file to write: ``key, image, captions`` and all other columns; `BYTES` lies beside it.
     numbers : sequence of str
         Columns that must be numbers, whatever they hold.
-
-    Returns
-    -------
-    int
-        Rows.
 
     Raises
     ------

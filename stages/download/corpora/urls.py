@@ -46,14 +46,7 @@ REASONS = (
 
 @dataclass(frozen=True)
 class UrlSource:
-    """
-    The fetched files.
-
-    Attributes
-    ----------
-    folder : Path
-        img2dataset's output.
-    """
+    """The fetched files."""
 
     path: Path
     folder: Path
@@ -91,14 +84,7 @@ class UrlSource:
 
 
 def reason(message: str | None) -> str:
-    """
-    Name the reason why a url gave nothing.
-
-    Parameters
-    ----------
-    message : str or None
-        Of img2dataset.
-    """
+    """Name the reason why a url gave nothing."""
     for pattern, name in REASONS:
         if found := re.search(pattern, message or "", re.IGNORECASE):
             return found.expand(name)
@@ -163,8 +149,6 @@ def fetch(urls: Path, rows: int, names: tuple[str, ...], settings: CC3M, folder:
 
     Parameters
     ----------
-    urls : Path
-        From `cut`.
     folder : Path
         img2dataset's output: for each shard a tar, a parquet file with the fate of each url, and statistics.
 

@@ -191,17 +191,7 @@ def tars(folder: Path) -> tuple[Path, ...]:
 
 def keys(tar: Path, prefix: bool) -> NDArray[np.int64]:
     """
-    Read the keys of a tar from its headers.
-
-    Parameters
-    ----------
-    prefix : bool
-        As for `WdsSource`.
-
-    Returns
-    -------
-    ndarray of int64, (N,)
-        A hash of each sample's key, in order: 8 bytes a sample.
+    Read the keys of a tar from its headers: a hash of each, in order, 8 bytes per sample.
 
     Raises
     ------
@@ -217,8 +207,6 @@ def check_unique(listed: Sequence[NDArray[np.int64]], names: Sequence[Path], pre
 
     Parameters
     ----------
-    listed : sequence of ndarray
-        From `keys`.
     prefixed : bool
         Whether the tars' names precede the keys already.
 

@@ -84,8 +84,6 @@ def caption_person(
 
     Parameters
     ----------
-    emoji : Emoji
-        Of kind ``person``.
     mention : Mention
         Probabilities of saying gender (never said of a neutral emoji) and skin tone.
     occupation : str
@@ -109,19 +107,7 @@ def caption_person(
 
 
 def caption_object(emoji: Emoji, rng: np.random.Generator) -> Caption:
-    """
-    Describe a neutral object.
-
-    Parameters
-    ----------
-    emoji : Emoji
-        Of kind ``object``.
-
-    Returns
-    -------
-    Caption
-        Holds the CLDR name, sometimes a keyword.
-    """
+    """Describe a neutral object by its CLDR name, sometimes by a keyword."""
     frame = _pick(FRAMES, rng)
     bare = _plural(emoji.label) or (frame == "{}" and rng.random() < 0.5)
     phrase = emoji.label if bare else _article(emoji.label)

@@ -92,8 +92,6 @@ class Draw:
     ----------
     kind : str
         portrait, occupation, person or object.
-    occupation : str
-        Named by the caption.
     context : str
         Name of the context that the picture shows, or empty; None in a corpus without contexts.
     caption_of : str
@@ -122,8 +120,6 @@ def draw_corpus(
 
     Parameters
     ----------
-    emojis : sequence of Emoji
-        The catalogue.
     women : mapping of str to float
         Women's share of each occupation among gendered drawings; under an empty name that of other persons (1/2).
 
@@ -201,19 +197,7 @@ def limit_objects(emojis: Sequence[Emoji], art: Art, kinds: int | None) -> list[
 
 
 def picture(draw: Draw, art: Art, resolution: int) -> np.ndarray:
-    """
-    Render a sample.
-
-    Parameters
-    ----------
-    resolution : int
-        Side, pixels.
-
-    Returns
-    -------
-    np.ndarray
-        uint8, (resolution, resolution, 3).
-    """
+    """Render a sample: uint8, (resolution, resolution, 3)."""
     return render(draw.scene, art.raster(draw.style, draw.emoji.hexcode, raster_side(resolution)), resolution)
 
 

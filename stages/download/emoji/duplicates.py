@@ -16,13 +16,6 @@ def twins(emojis: Sequence[Emoji], art: Art, style: str) -> dict[str, tuple[Emoj
     """
     Find the emoji that a style draws alike.
 
-    Parameters
-    ----------
-    emojis : sequence of Emoji
-        The catalogue.
-    style : str
-        One of ``art.styles``.
-
     Returns
     -------
     dict of str to tuple of Emoji
@@ -43,11 +36,6 @@ def twins(emojis: Sequence[Emoji], art: Art, style: str) -> dict[str, tuple[Emoj
 def drawn_as(emoji: Emoji, alike: Mapping[str, Sequence[Emoji]]) -> str:
     """
     Say as whom a gender-neutral person is drawn.
-
-    Parameters
-    ----------
-    alike : mapping of str to sequence of Emoji
-        The style's `twins`.
 
     Returns
     -------

@@ -36,8 +36,6 @@ def people(emojis: Sequence[Emoji], art: Art, style: str, n: int, seed: int) -> 
 
     Parameters
     ----------
-    emojis : sequence of Emoji
-        The catalogue.
     n : int
         Images at the most: a random part where the style has more.
     seed : int
@@ -58,8 +56,6 @@ def portraits(emojis: Sequence[Emoji], art: Art, style: str, n: int, seed: int) 
 
     Parameters
     ----------
-    emojis : sequence of Emoji
-        The catalogue.
     art : Art
         Holds the held-out style and the training styles.
     style : str
@@ -98,14 +94,10 @@ def objects(emojis: Sequence[Emoji], art: Art, style: str, n: int, seed: int, sc
 
     Parameters
     ----------
-    emojis : sequence of Emoji
-        The catalogue.
     art : Art
         Holds the held-out style and the training styles.
     seed : int
         Seed of choice, scenes and captions.
-    scenes : int
-        Images of each object.
 
     Returns
     -------

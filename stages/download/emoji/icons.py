@@ -25,8 +25,6 @@ class Art:
 
     Parameters
     ----------
-    styles : iterable of str
-        Keys of `packages.STYLES`.
     cache : Path
         Existing folder of npm archives, see `packages.fetch`.
 
@@ -45,19 +43,12 @@ class Art:
 
     def has(self, style: str, hexcode: str) -> bool:
         """
-        Tell whether a style draws an emoji.
+        Tell whether a style has an icon of an emoji, its own or an alias.
 
         Parameters
         ----------
-        style : str
-            One of `styles`.
         hexcode : str
             Code points joined by ``-``, upper case, with or without FE0F.
-
-        Returns
-        -------
-        bool
-            True if there is an icon, its own or an alias.
         """
         name = self._names[style].get(plain(hexcode))
         icons = self._sets[style]
@@ -66,13 +57,6 @@ class Art:
     def svg(self, style: str, hexcode: str) -> "Svg":
         """
         Compose the SVG of an emoji.
-
-        Parameters
-        ----------
-        style : str
-            One of `styles`.
-        hexcode : str
-            As for `has`.
 
         Raises
         ------
@@ -101,13 +85,6 @@ class Art:
         """
         Rasterise an emoji, cropped to what is drawn: some styles leave a wide margin, others none.
 
-        Parameters
-        ----------
-        style : str
-            One of `styles`.
-        hexcode : str
-            As for `has`.
-
         Returns
         -------
         Image.Image
@@ -134,14 +111,7 @@ class Svg:
 
 
 def rasterise(svg: Svg, pixels: int) -> Image.Image:
-    """
-    Rasterise an SVG.
-
-    Returns
-    -------
-    Image.Image
-        RGBA, straight alpha, `pixels` × `pixels`.
-    """
+    """Rasterise an SVG: RGBA, straight alpha, `pixels` × `pixels`."""
     document = (
         '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
         f'viewBox="{svg.left:g} {svg.top:g} {svg.side:g} {svg.side:g}">{svg.body}</svg>'
@@ -152,17 +122,12 @@ def rasterise(svg: Svg, pixels: int) -> Image.Image:
 
 def plain(hexcode: str) -> str:
     """
-    Write a code point sequence as the icon sets do.
+    Write a code point sequence as the icon sets do: lower case, without the variation selector FE0F.
 
     Parameters
     ----------
     hexcode : str
         Code points joined by ``-``.
-
-    Returns
-    -------
-    str
-        Lower case, without the variation selector FE0F.
     """
     return "-".join(part for part in hexcode.lower().split("-") if part != "fe0f")
 

@@ -27,8 +27,6 @@ def repaint(
 
     Parameters
     ----------
-    draws : sequence of Draw
-        The corpus, of `corpus.draw_corpus`.
     art : Art
         Holds the styles of the corpus.
     women : mapping of str to float

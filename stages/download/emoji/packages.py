@@ -74,31 +74,19 @@ STYLES = {
 
 
 def integrity(path: Path) -> str:
-    """
-    Hash a file as npm does.
-
-    Returns
-    -------
-    str
-        ``sha512-<base64>`` (Subresource Integrity).
-    """
+    """Hash a file as npm does: ``sha512-<base64>`` (Subresource Integrity)."""
     with path.open("rb") as file:
         return "sha512-" + base64.b64encode(hashlib.file_digest(file, "sha512").digest()).decode()
 
 
 def fetch(package: Package, cache: Path) -> Path:
     """
-    Return the verified archive of a package; fetch it with npm where the cache lacks it.
+    Return the verified ``.tgz`` of a package; fetch it with npm where the cache lacks it.
 
     Parameters
     ----------
     cache : Path
         Existing folder of archives. An archive enters it only after its hash agrees.
-
-    Returns
-    -------
-    Path
-        The ``.tgz`` in the cache.
 
     Raises
     ------
@@ -150,19 +138,12 @@ def _pack(package: Package, folder: Path) -> None:
 @functools.lru_cache(maxsize=64)
 def read_json(archive: Path, member: str) -> Any:
     """
-    Read a JSON file straight from an archive.
+    Read a JSON file straight from an archive; what it holds is shared between calls, not to be changed.
 
     Parameters
     ----------
-    archive : Path
-        A verified ``.tgz``.
     member : str
         Name in the archive, e.g. ``"package/icons.json"``.
-
-    Returns
-    -------
-    object
-        The parsed JSON: shared between calls, not to be changed.
 
     Raises
     ------

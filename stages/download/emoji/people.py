@@ -109,19 +109,12 @@ def catalog(cache: Path) -> list[Emoji]:
 
 def parse(records: Iterable[Mapping[str, Any]], groups: Mapping[str, str], subgroups: Mapping[str, str]) -> list[Emoji]:
     """
-    Turn emojibase records into the catalogue.
+    Turn emojibase records (``en/data.json``) into the catalogue, as `catalog` does.
 
     Parameters
     ----------
-    records : iterable of mapping
-        ``en/data.json``.
     groups, subgroups : mapping of str to str
         Of ``meta/groups.json``: number, as text, to name.
-
-    Returns
-    -------
-    list of Emoji
-        As for `catalog`.
     """
     records = [record for record in records if "group" in record]
     labels = {plain(record["hexcode"]): record["label"] for record in records}

@@ -71,7 +71,7 @@ def draw_scene(rng: np.random.Generator) -> Scene:
 
 def render(scene: Scene, drawing: Image.Image, resolution: int) -> np.ndarray:
     """
-    Compose a picture.
+    Compose a picture: uint8, (resolution, resolution, 3).
 
     Parameters
     ----------
@@ -79,11 +79,6 @@ def render(scene: Scene, drawing: Image.Image, resolution: int) -> np.ndarray:
         RGBA, square, any size (`raster_side` is enough).
     resolution : int
         Side of the picture, pixels.
-
-    Returns
-    -------
-    np.ndarray
-        uint8, (resolution, resolution, 3).
     """
     picture = Image.fromarray(_background(scene, resolution)).convert("RGBA")
     side = max(1, round(scene.scale * resolution))

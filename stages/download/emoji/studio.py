@@ -63,30 +63,11 @@ class Studio:
         self._pool = ProcessPoolExecutor(processes, initializer=_start, initargs=(self._styles, cache, resolution))
 
     def pictures(self, sitters: Sequence[Sitter]) -> Iterator[bytes]:
-        """
-        Draw pictures.
-
-        Parameters
-        ----------
-        sitters : sequence of Sitter
-            E.g. `corpus.Draw` or `evaluation.Item`.
-
-        Returns
-        -------
-        iterator of bytes
-            PNG files, in the order of the sitters.
-        """
+        """Draw pictures: PNG files, in the order of the sitters."""
         return self._pool.map(_picture, sitters, chunksize=32)
 
     def twins(self) -> dict[str, dict[str, tuple[Emoji, ...]]]:
-        """
-        Find the emoji that look alike.
-
-        Returns
-        -------
-        dict
-            Style to its `duplicates.twins`.
-        """
+        """Find the emoji that look alike: `duplicates.twins` of each style."""
         return dict(zip(self._styles, self._pool.map(_twins, self._styles), strict=True))
 
     def __enter__(self) -> "Studio":

@@ -16,11 +16,6 @@ def sample_attributes(draw: Draw, alike: Twins) -> dict[str, Any]:
     """
     Say what is known of a training sample.
 
-    Parameters
-    ----------
-    alike : mapping of str to sequence of Emoji
-        `duplicates.twins` of its style.
-
     Returns
     -------
     dict
@@ -41,11 +36,6 @@ def sample_attributes(draw: Draw, alike: Twins) -> dict[str, Any]:
 def evaluation_row(item: Item, alike: Twins) -> dict[str, Any]:
     """
     Make the row of an evaluation image.
-
-    Parameters
-    ----------
-    alike : mapping of str to sequence of Emoji
-        `duplicates.twins` of its style.
 
     Returns
     -------

@@ -19,7 +19,7 @@ from typing import Any, cast
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy.special import fdtrc, stdtrit
 
 from stages.results.metric_change import folded
 
@@ -52,7 +52,7 @@ def mean_interval(values: np.ndarray) -> tuple[float, float, float]:
     mean, n = float(values.mean()), len(values)
     if n < 2:
         return mean, float("nan"), float("nan")
-    half = float(stats.t.ppf(0.5 + LEVEL / 2, n - 1)) * float(values.std(ddof=1)) / n**0.5
+    half = float(stdtrit(n - 1, 0.5 + LEVEL / 2)) * float(values.std(ddof=1)) / n**0.5
     return mean, mean - half, mean + half
 
 
@@ -105,7 +105,7 @@ def differ(table: np.ndarray) -> float:
     small = 1e-18 * max(1.0, float(np.max(table**2)))  # rounding
     if within <= small:
         return 1.0 if between <= small else 0.0
-    return float(stats.f.sf(between / within, columns - 1, (rows - 1) * (columns - 1)))
+    return float(fdtrc(columns - 1, (rows - 1) * (columns - 1), between / within))
 
 
 def compare(table: pd.DataFrame, references: Sequence[str], primary: Sequence[str] = ()) -> pd.DataFrame:

@@ -73,8 +73,6 @@ def complete(
 
     Parameters
     ----------
-    runs : DataFrame
-        From `finish`.
     earlier : DataFrame, optional
         Committed runs, for points that are no experiments here.
     """

@@ -90,17 +90,12 @@ def _number(metric: str, value: float) -> str:
 
 def front(bias: Sequence[float], quality: Sequence[float]) -> list[int]:
     """
-    Find the points that no other beats in both, by rising bias.
+    Find the places of the points that no other beats in both, by rising bias.
 
     Parameters
     ----------
     bias, quality : sequence of float
         Less, and more, is better.
-
-    Returns
-    -------
-    list of int
-        Places.
     """
     order = sorted(range(len(bias)), key=lambda i: (bias[i], -quality[i]))
     found: list[int] = []
@@ -116,8 +111,6 @@ def pareto(runs: pd.DataFrame, levers: Sequence[str], bias: str, quality: str) -
 
     Parameters
     ----------
-    runs : DataFrame
-        As for `tabulate`.
     bias, quality : str
         Metrics; of a bias whose ideal is 0 (or ½) the distance from it is drawn.
     """

@@ -11,11 +11,10 @@ Failed whatever the noise: a metric that is missing; a quality at or below chanc
 """
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from stages.core.errors import InputError
 from stages.core.settings import NonNegative, Share
 from stages.results.details import Details, Estimate
 from stages.results.formatting import counted, difference, number
@@ -23,6 +22,7 @@ from stages.results.headline import headlines
 from stages.results.metric_change import Change, change
 from stages.results.noise import Noise
 from stages.results.registry import chance, entry
+from stages.tools.gate.keys import check_keys
 
 MANY = 50  # replicates a side that nobody trains for a check
 
@@ -74,7 +74,7 @@ def judge(
     tolerances: Mapping[str, NonNegative], old: Side, new: Side, noise: Mapping[str, Noise], drop: Share
 ) -> list[Check]:
     """
-    Judge the guarded metrics, and every headline metric of quality for collapse.
+    Judge the guarded metrics, in the order of the tolerances, then every headline quality that collapsed.
 
     Parameters
     ----------
@@ -82,11 +82,6 @@ def judge(
         Key of the metric: worsening that is let through.
     drop : float
         Share of a quality metric whose loss always fails.
-
-    Returns
-    -------
-    list of Check
-        In the order of the tolerances; after them what collapsed.
 
     Raises
     ------
@@ -122,16 +117,6 @@ def outcome(checks: Sequence[Check], stale: Collection[str] = (), learns: bool =
     if stale or not learns or Verdict.FAILED in verdicts:
         return Verdict.FAILED
     return Verdict.CANNOT_TELL if Verdict.CANNOT_TELL in verdicts else Verdict.PASSED
-
-
-def check_keys(keys: Iterable[str]) -> None:
-    """Refuse metrics that are in no registry, or of which no direction is worse."""
-    for key in keys:
-        if entry(key).better == "none":
-            raise InputError(
-                f"params.yaml: gate.metrics: {key}: unknown, or no direction of it is worse; expected a key of "
-                "`python -m stages.tools.metric_help` with a better direction"
-            )
 
 
 def _quality(keys: Collection[str]) -> list[str]:

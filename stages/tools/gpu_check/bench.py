@@ -29,10 +29,6 @@ class Bench:
     ----------
     device : torch.device
         The accelerator; in the tests the CPU.
-    sizes : Sizes
-        How large.
-    root : Path
-        The project's folder.
     scratch : Path
         Empty folder; the working directory while the check runs.
     """

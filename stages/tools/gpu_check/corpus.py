@@ -56,16 +56,10 @@ def write_shards(
 
     Parameters
     ----------
-    folder : Path
-        `data/<profile>`.
     shards, rows : int
         Tars, and samples in each.
     size : tuple of int
         Width and height, pixels.
-    suffix : {'jpg', 'png'}
-        How images are stored.
-    distinct : int
-        Different image files.
     """
     count = min(distinct, shards * rows)
 

@@ -29,16 +29,7 @@ def check(bench: Bench, report: Report) -> None:
 
 
 class Evaluation:
-    """
-    One model with random weights on one set.
-
-    Parameters
-    ----------
-    bench : Bench
-        Where and how large.
-    folder : Path
-        Of the files.
-    """
+    """One model with random weights on one set."""
 
     def __init__(self, bench: Bench, folder: Path) -> None:
         self.bench, self.folder = bench, folder

@@ -24,14 +24,7 @@ GUIDANCE, STORED = 7.5, 256  # the published scale; side of the stored images, p
 
 
 class Generation:
-    """
-    The pipeline and what was measured with it.
-
-    Parameters
-    ----------
-    bench : Bench
-        Where and how large.
-    """
+    """The pipeline and what was measured with it."""
 
     def __init__(self, bench: Bench) -> None:
         self.bench, self.sizes = bench, bench.sizes

@@ -27,18 +27,12 @@ class Figure:
 
     Attributes
     ----------
-    value : float
-        The figure.
-    unit : str
-        Of it.
     goal : float or None
         What it is to reach; None: measured for its own sake.
     least : bool
         Whether the goal is the least value allowed, else the largest.
     note : str
         What the figure cannot say.
-    detail : dict
-        Further figures by name.
     """
 
     value: float
@@ -105,7 +99,7 @@ class Report:
 
     def ask(self, section: str, what: str, measure: Callable[[], Figure], at_least: float = 0.0) -> Figure | None:
         """
-        Ask one question; whatever goes wrong becomes its answer.
+        Ask one question; whatever goes wrong becomes its answer, and None is returned, as for one that is skipped.
 
         Parameters
         ----------
@@ -115,11 +109,6 @@ class Report:
             Measures it; raises `SkipError` where that is impossible here.
         at_least : float
             Seconds it takes, roughly: skipped where fewer are left.
-
-        Returns
-        -------
-        Figure or None
-            None where it failed before there was a figure, or was skipped.
         """
         if not self.wants(section, what):
             return None

@@ -12,12 +12,8 @@ class Training:
 
     Attributes
     ----------
-    name : str
-        In the table.
     model : str or mapping
         open_clip name or configuration.
-    loss : {'clip', 'siglip'}
-        Contrastive loss.
     batch : int
         Pairs per step.
     """
@@ -49,16 +45,12 @@ class Sizes:
         Images per batch of the library's own calls.
     pndm, dpmsolver : int
         Solver steps.
-    models : tuple of Training
-        What is trained.
     warm, timed : int
         Training steps before the clock starts, and while it runs.
     jpeg : tuple of int
         Width and height of the stored photographs, pixels.
     shards, rows : int
         Tars, and samples in each.
-    workers : int
-        Reading processes.
     faces : int
         Images of the evaluation set; FairFace's validation part has 10,954.
     clip : str or mapping

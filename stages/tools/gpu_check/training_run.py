@@ -92,8 +92,6 @@ class TimedRun(QuietRun):
         Whether a few batches are read before, and taken again and again: the speed without the reader.
     pinned : bool
         Whether held batches lie in pinned memory, as those of the stage's loader do.
-    speed : Speed
-        The result.
     """
 
     warm: int = 0

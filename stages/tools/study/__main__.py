@@ -166,8 +166,6 @@ class Runner:
 
     Parameters
     ----------
-    folder : Path
-        For the logs.
     lock : int
         File descriptor that each run holds open.
     """

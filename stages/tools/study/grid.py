@@ -132,17 +132,12 @@ def overrides(
     wanted: Mapping[str, Any], science: Mapping[str, Any], scale: Mapping[str, Any], scale_path: str
 ) -> list[str]:
     """
-    Write settings as values of ``dvc exp run --set-param``.
+    Write settings as values of ``dvc exp run --set-param``: ``[file:]++key=value``.
 
     Parameters
     ----------
     science, scale : mapping
         Contents of params.yaml and of the profile's file: a key is set where it, or else its section, stands.
-
-    Returns
-    -------
-    list of str
-        ``[file:]++key=value``.
     """
     written = []
     for dotted, value in wanted.items():
