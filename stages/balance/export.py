@@ -3,6 +3,7 @@
 `weights.parquet` (key, weight, kept) is for samplers that weigh; the others hold the whole rows that realise weights.
 """
 
+import io
 import json
 import re
 import tarfile
@@ -84,6 +85,7 @@ def filter_tar(source: Path, keys: set[str], out: Path) -> set[str]:
 
 
 KINDS = ("uids", "csv", "tars")
+BESIDE = (".groups.csv", ".associations.csv", ".unknown.csv", ".filter.csv", ".json", ".png")  # the report
 
 
 @dataclass(frozen=True)
@@ -107,22 +109,34 @@ class Exports:
     caption: str
     tars: Path | None
 
-    def check(self, out: Path) -> None:
+    def check(self, out: Path, read: Iterable[Path]) -> None:
         """
-        Refuse what would fail after the work.
+        Refuse what would fail after the work, or replace what is read.
+
+        Parameters
+        ----------
+        read : iterable of Path
+            Files that are read.
 
         Raises
         ------
         InputError
-            If a kind is none of `KINDS`, a folder is not there, or what a kind needs is not named.
+            If a kind is none of `KINDS`, a place is no place for it, or what a kind needs is not named.
         """
         if out.suffix != ".parquet":
             raise InputError(f"--out {out}: found {out.suffix or 'no suffix'}, expected .parquet")
         if other := [kind for kind in self.places if kind not in KINDS]:
             raise InputError(f"--export: found {other[0]!r}, expected one of {', '.join(KINDS)}, as in uids=kept.npy")
-        for path in (out, *(self.places[kind] for kind in ("uids", "csv") if kind in self.places)):
+        files = [self.places[kind] for kind in ("uids", "csv") if kind in self.places]
+        for path in (out, *files):
+            if path.is_dir() or not path.name:
+                raise InputError(f"{path}: found a folder, expected the name of a file; name one in it")
             if not path.parent.is_dir():
                 raise InputError(f"{path}: no folder {path.parent}; make it, or name another file")
+        written = [path.resolve() for path in (out, *(out.with_suffix(end) for end in BESIDE), *files)]
+        taken = {path.resolve() for path in read}
+        if lost := [path for place, path in enumerate(written) if path in taken or path in written[:place]]:
+            raise InputError(f"{lost[0]}: is read, or written for something else too; name another file")
         if self.key is None and {"uids", "tars"} & self.places.keys():
             raise InputError("--export: uids and tars need --key: the column of the uids, or of the tars' keys")
         if "tars" in self.places:
@@ -155,6 +169,8 @@ def write(
     list of str
         A line for each export.
     """
+    drawn = io.BytesIO()
+    report.figure().savefig(drawn, format="png")  # first, as whatever fails has then written nothing
     keys = pd.Series(row_keys(table, exports.key or None))
     kept, said = weights["kept"].to_numpy(bool), []
     if "uids" in exports.places:
@@ -186,5 +202,5 @@ def write(
     with written(out.with_suffix(".json")) as path:
         path.write_text(json.dumps(report.facts, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
     with written(out.with_suffix(".png")) as path:
-        report.figure().savefig(path, format="png")
+        path.write_bytes(drawn.getvalue())
     return said

@@ -62,9 +62,12 @@ def check_owned(folder: Path) -> None:
     InputError
         If it is a file, the working folder or one above it, or holds anything that is not listed in its manifest.
     """
-    if not os.path.lexists(folder):
-        return
     remedy = "name a new folder, or an empty one"
+    if not os.path.lexists(folder):
+        above = next(path for path in folder.absolute().parents if path.exists())
+        if not above.is_dir():
+            raise InputError(f"--out {folder}: found a file, {above}, in its path, expected folders; {remedy}")
+        return
     if not folder.is_dir():
         raise InputError(f"--out {folder}: found a file, expected a folder; {remedy}")
     if Path.cwd().is_relative_to(folder.resolve()):

@@ -70,7 +70,7 @@ def changed(merged: Merged, dotted: str, value: object) -> Params:
         ("train.betas", [0.9, 1.0], "train.betas.1: found 1.0: input should be less than 1"),
         ("train.learning_rate", "1_0", "train.learning_rate: found '1_0', expected a number"),
         ("train.batch_size", 10**21, f"train.batch_size: found {10**21}, expected a whole number"),
-        ("evaluate.sets", ["people", "people"], "evaluate.sets: found people, people, expected each set once"),
+        ("evaluate.sets", ["people", "people"], "evaluate.sets: found ['people', 'people']: expected each once"),
         ("evaluate.templates", ["a {x}"], "evaluate.templates: found 'a {x}', expected one {} or {label} in it"),
         ("evaluate.templates", ["a {"], "evaluate.templates: found 'a {', expected one {} or {label} in it"),
         ("evaluate.person_templates", ["a photo"], "evaluate.person_templates: found 'a photo', expected one {} or"),
