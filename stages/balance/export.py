@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from stages.balance.table import BalanceReport, row_keys
-from stages.core.atomic import check_owned, owned, written
+from stages.core.atomic import check_file, check_owned, owned, written
 from stages.core.errors import InputError
 
 UID = re.compile(r"[0-9a-fA-F]{32}")
@@ -129,8 +129,7 @@ class Exports:
             raise InputError(f"--export: found {other[0]!r}, expected one of {', '.join(KINDS)}, as in uids=kept.npy")
         files = [self.places[kind] for kind in ("uids", "csv") if kind in self.places]
         for path in (out, *files):
-            if path.is_dir() or not path.name:
-                raise InputError(f"{path}: found a folder, expected the name of a file; name one in it")
+            check_file(path)
             if not path.parent.is_dir():
                 raise InputError(f"{path}: no folder {path.parent}; make it, or name another file")
         written = [path.resolve() for path in (out, *(out.with_suffix(end) for end in BESIDE), *files)]
@@ -142,7 +141,7 @@ class Exports:
         if "tars" in self.places:
             check_owned(self.places["tars"])
             if self.tars is None or not any(self.tars.glob("*.tar")):
-                raise InputError(f"--tars {self.tars}: no .tar file; name the folder of the tars to copy from")
+                raise InputError(f"--tars {self.tars or ''}: no .tar file; name the folder of the tars to copy from")
 
     @property
     def columns(self) -> list[str]:

@@ -385,14 +385,12 @@ def indicators(column: pd.Series, name: str) -> tuple[list[str], np.ndarray]:
 
 
 def _real_number(listed: Sequence[Sequence[str]]) -> str | None:
-    """Find a number with decimals where all texts are numbers: what a csv file says of a column of numbers."""
-    texts = [text for values in listed for text in values]
+    """Find a number with decimals where all texts are numbers: a csv file holds a column of numbers as text."""
     try:
-        return next(
-            (text for text, number in zip(texts, map(float, texts), strict=True) if not number.is_integer()), None
-        )
+        numbers = {text: float(text) for values in listed for text in values}
     except ValueError:
         return None
+    return next((text for text, number in numbers.items() if not number.is_integer()), None)
 
 
 def _whole(value: Any) -> Any:
