@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from stages.core.settings import Count, Profile, Section, Seed, View
+from stages.core.settings import Count, Once, Profile, Section, Seed, View
 from stages.corpus.words import GROUPS
 
 
@@ -39,7 +39,7 @@ class Annotate(Section):
     similarity: Similarity | None = Field(
         default=None, description="the model that scores how alike image and caption are; none: not scored"
     )
-    columns: list[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]] = Field(
+    columns: Annotated[list[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]], Once] = Field(
         default=[],
         description="columns of samples.parquet that are attributes too, each value a group: of real images; generated "
         "ones are in none",

@@ -23,7 +23,7 @@ from torch.nn.functional import normalize
 
 from stages.annotate.settings import Similarity
 from stages.core.errors import missing
-from stages.core.weights import UNREADABLE, reason
+from stages.core.weights import UNREADABLE, reason, unlogged
 
 
 class Judge:
@@ -40,14 +40,15 @@ class Judge:
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._batch_size = settings.batch_size
         try:
-            network, _, preprocess = open_clip.create_model_and_transforms(
-                settings.model, pretrained=settings.pretrained
-            )
-            self._tokenize = cast(Any, open_clip.get_tokenizer(settings.model))
+            with unlogged():
+                network, _, preprocess = open_clip.create_model_and_transforms(
+                    settings.model, pretrained=settings.pretrained, require_pretrained=True
+                )
+                self._tokenize = cast(Any, open_clip.get_tokenizer(settings.model))
         except UNREADABLE as error:
             raise missing(
                 f"annotate.similarity.model: {settings.model}: cannot be loaded ({reason(error)})",
-                "name a model of open_clip, a local-dir: folder, or weights that this machine has",
+                "name a model of open_clip and its pretrained weights, or a local-dir: folder or hub id with both",
             ) from None
         self._network = cast(Any, network).to(self._device).eval()
         self._preprocess = cast(Any, preprocess)

@@ -20,7 +20,7 @@ from torch.nn.functional import normalize
 from stages.core.ahead import ahead, workers_beside
 from stages.core.errors import missing
 from stages.core.progress import progress
-from stages.core.weights import UNREADABLE, reason
+from stages.core.weights import UNREADABLE, reason, unlogged
 from stages.corpus.words import GROUPS
 
 TEMPLATES = ("{}", "a photo of {}", "a picture of {}", "an image of {}")
@@ -56,12 +56,15 @@ class Recogniser:
         self._device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._batch_size = batch_size
         try:
-            network, _, preprocess = open_clip.create_model_and_transforms(model, pretrained=pretrained)
-            tokenize = open_clip.get_tokenizer(model)
+            with unlogged():
+                network, _, preprocess = open_clip.create_model_and_transforms(
+                    model, pretrained=pretrained, require_pretrained=True
+                )
+                tokenize = open_clip.get_tokenizer(model)
         except UNREADABLE as error:
             raise missing(
                 f"annotate.zero_shot.model: {model}: cannot be loaded ({reason(error)})",
-                "name a model of open_clip, a local-dir: folder, or weights that this machine has",
+                "name a model of open_clip and its pretrained weights, or a local-dir: folder or hub id with both",
             ) from None
         self._network = cast(Any, network).to(self._device).eval()
         self._preprocess = cast(Any, preprocess)

@@ -61,6 +61,8 @@ def main() -> None:
     if arguments.table is not None:
         table_command.balance(arguments)
         return
+    if given := [name for name, value in vars(arguments).items() if value != parser.get_default(name)]:
+        raise InputError(f"--{given[0].replace('_', '-')} needs --table: the pipeline reads params.yaml; leave it out")
     params = load(Settings)
     settings, folder = params.balance, params.folder
     groups = _groups(folder / "attributes.parquet", settings)

@@ -3,6 +3,7 @@
 `weights.parquet` (key, weight, kept) is for samplers that weigh; the others hold the whole rows that realise weights.
 """
 
+import io
 import json
 import re
 import tarfile
@@ -14,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from stages.balance.table import BalanceReport, row_keys
-from stages.core.atomic import check_owned, owned, written
+from stages.core.atomic import check_file, check_owned, owned, written
 from stages.core.errors import InputError
 
 UID = re.compile(r"[0-9a-fA-F]{32}")
@@ -79,6 +80,7 @@ def filter_tar(source: Path, keys: set[str], out: Path) -> set[str]:
 
 
 KINDS = ("uids", "csv", "tars")
+BESIDE = (".groups.csv", ".associations.csv", ".unknown.csv", ".filter.csv", ".json", ".png")  # the report
 
 
 @dataclass(frozen=True)
@@ -102,28 +104,39 @@ class Exports:
     caption: str
     tars: Path | None
 
-    def check(self, out: Path) -> None:
+    def check(self, out: Path, read: Iterable[Path]) -> None:
         """
-        Refuse what would fail after the work.
+        Refuse what would fail after the work, or replace what is read.
+
+        Parameters
+        ----------
+        read : iterable of Path
+            Files that are read.
 
         Raises
         ------
         InputError
-            If a kind is none of `KINDS`, a folder is not there, or what a kind needs is not named.
+            If a kind is none of `KINDS`, a place is no place for it, or what a kind needs is not named.
         """
         if out.suffix != ".parquet":
             raise InputError(f"--out {out}: found {out.suffix or 'no suffix'}, expected .parquet")
         if other := [kind for kind in self.places if kind not in KINDS]:
             raise InputError(f"--export: found {other[0]!r}, expected one of {', '.join(KINDS)}, as in uids=kept.npy")
-        for path in (out, *(self.places[kind] for kind in ("uids", "csv") if kind in self.places)):
+        files = [self.places[kind] for kind in ("uids", "csv") if kind in self.places]
+        for path in (out, *files):
+            check_file(path)
             if not path.parent.is_dir():
                 raise InputError(f"{path}: no folder {path.parent}; make it, or name another file")
+        written = [path.resolve() for path in (out, *(out.with_suffix(end) for end in BESIDE), *files)]
+        taken = {path.resolve() for path in read}
+        if lost := [path for place, path in enumerate(written) if path in taken or path in written[:place]]:
+            raise InputError(f"{lost[0]}: is read, or written for something else too; name another file")
         if self.key is None and {"uids", "tars"} & self.places.keys():
             raise InputError("--export: uids and tars need --key: the column of the uids, or of the tars' keys")
         if "tars" in self.places:
             check_owned(self.places["tars"])
             if self.tars is None or not any(self.tars.glob("*.tar")):
-                raise InputError(f"--tars {self.tars}: no .tar file; name the folder of the tars to copy from")
+                raise InputError(f"--tars {self.tars or ''}: no .tar file; name the folder of the tars to copy from")
 
     @property
     def columns(self) -> list[str]:
@@ -145,6 +158,8 @@ def write(
 
     The report is `.json`, `.groups.csv`, `.associations.csv`, `.unknown.csv`, `.filter.csv` and `.png`.
     """
+    drawn = io.BytesIO()
+    report.figure().savefig(drawn, format="png")  # first, as whatever fails has then written nothing
     keys = pd.Series(row_keys(table, exports.key or None))
     kept, said = weights["kept"].to_numpy(bool), []
     if "uids" in exports.places:
@@ -176,5 +191,5 @@ def write(
     with written(out.with_suffix(".json")) as path:
         path.write_text(json.dumps(report.facts, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
     with written(out.with_suffix(".png")) as path:
-        report.figure().savefig(path, format="png")
+        path.write_bytes(drawn.getvalue())
     return said

@@ -6,6 +6,8 @@ from matplotlib.figure import Figure
 
 from stages.balance.report import readable
 
+LARGEST = 60.0  # inches: a thousand groups would not fit in memory
+
 
 def heat_map(pairs: pd.DataFrame, before: str, after: str, title: str) -> Figure:
     """
@@ -21,12 +23,16 @@ def heat_map(pairs: pd.DataFrame, before: str, after: str, title: str) -> Figure
     Figure
         Groups across, labels down, sorted by the association of the first group before; empty pairs stay grey.
     """
-    pairs = pairs.assign(column=pairs["attribute"].str.replace("_", " ") + "\n" + pairs["group"])
-    columns = list(dict.fromkeys(pairs["column"]))
-    grids = [pairs.pivot(index="label", columns="column", values=name)[columns] for name in (before, after)]
+    groups = ["attribute", "group"]
+    columns = list(pairs[groups].drop_duplicates().itertuples(index=False, name=None))
+    grids = [pairs.pivot(index="label", columns=groups, values=name)[columns] for name in (before, after)]
     order = grids[0].iloc[:, 0].sort_values(ascending=False, kind="stable").index
     limit = max(float(np.nanmax(np.abs(grids[0].to_numpy()), initial=0.0)), 1e-6)
-    figure = Figure(figsize=(3.4 + 1.7 * len(columns), 1.6 + 0.27 * len(order)), layout="constrained", dpi=130)
+    figure = Figure(
+        figsize=(min(3.4 + 1.7 * len(columns), LARGEST), min(1.6 + 0.27 * len(order), LARGEST)),
+        layout="constrained",
+        dpi=130,
+    )
     panels = figure.subplots(1, 2, sharey=True)
     image = None
     for panel, grid, name in zip(panels, grids, (before, after), strict=True):
@@ -37,7 +43,7 @@ def heat_map(pairs: pd.DataFrame, before: str, after: str, title: str) -> Figure
         panel.set_title(
             f"{name}: max {size.max(initial=0.0):.3f}, mean {size.mean() if size.size else 0.0:.3f}", size=9
         )
-        panel.set_xticks(range(len(columns)), columns, size=8)
+        panel.set_xticks(range(len(columns)), ["\n".join((a.replace("_", " "), g)) for a, g in columns], size=8)
         panel.set_yticks(range(len(order)), [readable(label) for label in order], size=8)
         panel.tick_params(length=0)
     if image is not None:
@@ -58,7 +64,7 @@ def share_bars(groups: pd.DataFrame, before: str, after: str, title: str) -> Fig
         attribute, group, target, and the shares, columns `before` and `after`.
     """
     place = np.arange(len(groups))
-    figure = Figure(figsize=(6, 1.2 + 0.4 * len(groups)), layout="constrained", dpi=130)
+    figure = Figure(figsize=(6, min(1.2 + 0.4 * len(groups), LARGEST)), layout="constrained", dpi=130)
     panel = figure.subplots()
     for offset, name, colour in ((-0.2, before, "0.7"), (0.2, after, "tab:blue")):
         panel.barh(place + offset, groups[name], 0.38, color=colour, label=name)

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from stages.core.settings import Count, NonNegative, Positive, Profile, Section, Seed, Share
+from stages.core.settings import Count, NonNegative, Once, Positive, Profile, Section, Seed, Share
 from stages.corpus.words import GROUPS
 
 Goal = Literal["none", "equal", "observed"]
@@ -60,7 +60,7 @@ class Balance(Section):
         description="`none`, `equal`, `observed` (associations only), the path of a csv with marginals, or for some "
         "attributes one of these words or {group: share}"
     )
-    attributes: Annotated[list[str], Field(min_length=1)] = Field(
+    attributes: Annotated[list[str], Field(min_length=1), Once] = Field(
         description="sensitive attributes to report: gender, skin_tone and those of annotate.columns"
     )
     intersections: bool = Field(default=False, description="balance every pair of attributes too, as one attribute")

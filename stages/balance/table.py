@@ -157,8 +157,16 @@ def balance_table(
     check_columns(table, [*sensitive, *labels, *([key] if key else [])])
     if not len(table) or not sensitive:
         raise InputError(f"found {len(table)} rows and {len(sensitive)} sensitive columns, expected some of both")
+    every = [*sensitive, *labels]
+    if twice := [name for name in every if every.count(name) > 1]:
+        raise InputError(f"column {twice[0]}: named twice as an attribute or label; name each column once")
+    for name, tolerance in (("eps_r", eps_r), ("eps_d", eps_d)):
+        if tolerance is not None and not 0 <= tolerance < np.inf:
+            raise InputError(f"{name}: found {tolerance:g}, expected a finite number ≥ 0")
     groups, in_groups = _groups(table, sensitive)
     names, in_labels = _labels(table, labels)
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise InputError(f"label {twice[0]}: found as a column and as a value of another, expected one; rename one")
     bits = np.hstack([in_groups, in_labels])
     packed = np.packbits(bits, axis=1)
     first, inverse, count = np.unique(packed, axis=0, return_index=True, return_inverse=True, return_counts=True)[1:]
@@ -356,6 +364,10 @@ def indicators(column: pd.Series, name: str) -> tuple[list[str], np.ndarray]:
     if found and {value.casefold() for value in found} <= TRUTHS.keys():
         listed, found = [[value.casefold() for value in values] for values in listed], set(TRUTHS)
     names = sorted(found)
+    if real := _real_number(listed):
+        raise InputError(
+            f"column {name}: found the number {real}, expected groups; cut it into ranges first (pandas.cut)"
+        )
     if isinstance(column.dtype, pd.CategoricalDtype):
         order = [known_value(_whole(value), name) for value in column.dtype.categories]
         names = [value for value in order if value in found]
@@ -366,6 +378,15 @@ def indicators(column: pd.Series, name: str) -> tuple[list[str], np.ndarray]:
     for code, values in enumerate(listed):
         members[code, [place[value] for value in values]] = True
     return names, members[codes]
+
+
+def _real_number(listed: Sequence[Sequence[str]]) -> str | None:
+    """Find a number with decimals where all texts are numbers: a csv file holds a column of numbers as text."""
+    try:
+        numbers = {text: float(text) for values in listed for text in values}
+    except ValueError:
+        return None
+    return next((text for text, number in numbers.items() if not number.is_integer()), None)
 
 
 def _whole(value: Any) -> Any:
@@ -431,7 +452,10 @@ def _labels(table: pd.DataFrame, labels: Sequence[str]) -> tuple[list[str], np.n
 
 def _goals(target: str | pd.DataFrame | Mapping[str, Goal], sensitive: Sequence[str]) -> dict[str, Goal]:
     if isinstance(target, pd.DataFrame):
-        return {name: goal for name, goal in shares_of_table(target, sensitive).items()}  # noqa: C416 — of a wider type
+        try:
+            return {name: goal for name, goal in shares_of_table(target, sensitive).items()}  # noqa: C416 — of a wider type
+        except InputError as error:
+            raise InputError(f"target: {error}") from None
     if isinstance(target, Mapping):
         if other := [name for name in target if name not in sensitive]:
             raise InputError(f"target: found {other[0]}, expected some of {', '.join(sensitive)}")

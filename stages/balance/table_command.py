@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     own.add_argument("--table", type=Path, metavar="FILE", help="csv, tsv, jsonl or parquet: a row per sample")
     own.add_argument("--sensitive", metavar="COLUMNS", help="sensitive attributes, comma between")
     own.add_argument("--labels", default="", metavar="COLUMNS", help="what shall not go with them, comma between")
-    own.add_argument("--target", default="equal", help="equal (default), observed, or a csv of marginals")
+    own.add_argument("--target", default="equal", help="equal (default), observed, or a table of marginals")
     own.add_argument("--out", type=Path, metavar="FILE", help="weights.parquet; report and plot beside it")
     own.add_argument("--key", metavar="COLUMN", help="unique keys (default: the number of the row)")
     own.add_argument("--eta", default="auto", help="share of the rows to keep (default: auto, the largest)")
@@ -40,14 +40,19 @@ def balance(arguments: argparse.Namespace) -> None:
 
     if arguments.out is None or not arguments.sensitive:
         raise InputError("--table needs --sensitive (columns) and --out (weights.parquet)")
-    places = {kind: Path(path) for kind, _, path in (one.partition("=") for one in arguments.export)}
+    wanted = [one.partition("=")[::2] for one in arguments.export]
+    places = {kind: Path(path) for kind, path in wanted}
+    if len(places) < len(wanted):
+        raise InputError(f"--export: found {' '.join(arguments.export)}, expected each kind once")
+    if arguments.tars and "tars" not in places:
+        raise InputError("--tars needs --export tars=FOLDER: the folder to copy to")
     exports = export.Exports(places, arguments.key, arguments.image, arguments.caption, arguments.tars)
-    exports.check(arguments.out)
+    exports.check(arguments.out, [arguments.table, Path(arguments.target)])
     sensitive, labels = (
         [name.strip() for name in given.split(",") if name.strip()] for given in (arguments.sensitive, arguments.labels)
     )
     goal: Any = arguments.target
-    if goal.endswith(".csv"):
+    if Path(goal).suffix:
         goal = table.read_table(Path(goal))
     eta = arguments.eta
     try:
@@ -75,7 +80,8 @@ def balance(arguments: argparse.Namespace) -> None:
             seed=arguments.seed,
         )
     except InputError as error:
-        raise InputError(f"{arguments.table}: {error}") from None
+        of_target = isinstance(goal, pd.DataFrame) and str(error).startswith("target: ")
+        raise InputError(f"{f'--target {arguments.target}' if of_target else arguments.table}: {error}") from None
     if lost is not None:
         none = {"weight": 0.0, "kept": False}
         weights = pd.DataFrame({name: weights[name].reindex(every.index, fill_value=none[name]) for name in none})

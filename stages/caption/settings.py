@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from stages.core.settings import Count, NonNegative, Positive, Profile, Section, Seed
+from stages.core.settings import Count, NonNegative, Once, Positive, Profile, Section, Seed
 from stages.corpus.schedule import Scheduled
 
 
@@ -73,7 +73,9 @@ class TransformerCaptioner(Section):
 class Caption(Section):
     """Captioners on top of the trained CLIP image tower, trained on the rows that CLIP was trained on."""
 
-    captioners: list[Literal["clipcap", "transformer"]] = Field(description="which, in order; none: no captions")
+    captioners: Annotated[list[Literal["clipcap", "transformer"]], Once] = Field(
+        description="which, in order; none: no captions"
+    )
     max_images: Count | None = Field(description="training rows at most, drawn by hash of the key; none: all")
     feature_batch: Count = Field(description="images a forward pass of CLIP")
     min_count: Count = Field(description="words that come less often in the training captions are never said")
@@ -85,12 +87,6 @@ class Caption(Section):
     evaluation_set: str = Field(default="people", description="evaluation set that is captioned; it needs captions")
     clipcap: ClipCap
     transformer: TransformerCaptioner
-
-    @model_validator(mode="after")
-    def _once(self) -> "Caption":
-        if len(set(self.captioners)) < len(self.captioners):
-            raise ValueError(f"captioners: found {self.captioners}, expected each once")
-        return self
 
 
 class Settings(Profile):

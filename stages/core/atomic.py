@@ -62,9 +62,12 @@ def check_owned(folder: Path) -> None:
     InputError
         If it is a file, the working folder or one above it, or holds anything that is not listed in its manifest.
     """
-    if not os.path.lexists(folder):
-        return
     remedy = "name a new folder, or an empty one"
+    if not os.path.lexists(folder):
+        above = next(path for path in folder.absolute().parents if path.exists())
+        if not above.is_dir():
+            raise InputError(f"--out {folder}: found a file, {above}, in its path, expected folders; {remedy}")
+        return
     if not folder.is_dir():
         raise InputError(f"--out {folder}: found a file, expected a folder; {remedy}")
     if Path.cwd().is_relative_to(folder.resolve()):
@@ -101,13 +104,33 @@ def written(path: Path) -> Iterator[Path]:
     ----------
     path : Path
         It need not exist, its folder must.
+
+    Raises
+    ------
+    InputError
+        See `check_file`.
     """
+    check_file(path)
     staging = _staging(path)
     try:
         yield staging
         staging.replace(path)
     finally:
         staging.unlink(missing_ok=True)
+
+
+def check_file(path: Path) -> None:
+    """
+    Check that `written` may replace a path: a device that is replaced is gone for every program of the machine.
+
+    Raises
+    ------
+    InputError
+        If it is a folder, a device, a pipe or a socket.
+    """
+    if path.exists() and not path.is_file():
+        found = "a folder" if path.is_dir() else "a device, a pipe or a socket"
+        raise InputError(f"{path}: found {found}, expected a file or nothing; name another file")
 
 
 @contextmanager

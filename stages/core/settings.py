@@ -8,6 +8,7 @@ differently is refused.
 """
 
 import codecs
+import datetime
 import re
 import reprlib
 from collections.abc import Iterable
@@ -15,7 +16,8 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from stages.core.errors import InputError
 
@@ -24,6 +26,15 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+def _once(values: list[Any]) -> list[Any]:
+    if len(set(values)) < len(values):
+        raise PydanticCustomError("twice", "Expected each once")
+    return values
+
+
+Once = AfterValidator(_once)  # of a list of names or seeds
 
 
 class Section(BaseModel):
@@ -271,6 +282,9 @@ def mistake(error: ValidationError, model: type[BaseModel], values: Any = None) 
             message = f"Expected a list: [{first['input']}]"
         if first["type"] in ("dict_type", "model_type"):
             message = "Expected keys and values"
+        if first["type"] in ("too_short", "too_long"):
+            bound, most = first["ctx"].get("min_length"), first["ctx"].get("max_length")
+            message = f"Expected {bound or most} or {'more' if bound else 'fewer'}"
         key = max(key, ".".join(_followed(values, first["loc"])), key=len)
         return location, f"{key}: found {_short(first['input'])}: {message[0].lower()}{message[1:]}{expected}"
     missing = f"{key}: missing{expected}"
@@ -305,7 +319,7 @@ def _unknown(location: list[str], model: type[BaseModel]) -> str:
 
 
 def _short(value: Any) -> str:
-    plain = _REPR.repr(value)
+    plain = str(value) if isinstance(value, datetime.date) else _REPR.repr(value)
     text = {"True": "true", "False": "false", "None": "null"}.get(plain, plain)  # as YAML writes them
     return text if len(text) <= 100 else f"{text[:97]}..."
 

@@ -1,6 +1,9 @@
 """Why weights cannot be loaded, in words that are safe to follow: torch advises to run what a file holds."""
 
+import logging
 import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from safetensors import SafetensorError
 
@@ -19,4 +22,14 @@ def reason(error: Exception) -> str:
         return f"empty, cut off or damaged ({text[:60]})" if text else "empty or cut off"
     if isinstance(error, (LookupError, AttributeError)) or text.isdigit():
         return "not weights of this model"
-    return text[:200]
+    return text if len(text) <= 200 else f"{text[:199]}…"
+
+
+@contextmanager
+def unlogged() -> Iterator[None]:
+    """Keep libraries from logging what they raise as well: an error is said once, in one line."""
+    logging.disable(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)

@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import hashlib
 import json
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -46,7 +47,7 @@ from stages.evaluate import captioning, embed, erasing, leakage, models, trainin
 from stages.evaluate.features import unit
 from stages.evaluate.groups import CONTRASTS
 from stages.evaluate.scores import Scores
-from stages.evaluate.settings import Evaluate, Settings
+from stages.evaluate.settings import SET_NAME, Evaluate, Settings
 from stages.evaluate.suite import Options, SetFeatures, Suite
 
 Features = NDArray[np.float32]
@@ -60,6 +61,7 @@ def main() -> None:
     if arguments.prompts:
         chosen = params.evaluate.model_copy(update={"prompts": arguments.prompts})
         params = params.model_copy(update={"evaluate": chosen})
+    _check_options(arguments)
     if arguments.seed is not None:
         check_member("seed", arguments.seed, params.seeds, "seeds")
         model, pretrained = str(params.folder / "models" / str(arguments.seed) / "clip"), None
@@ -71,8 +73,6 @@ def main() -> None:
         return
     else:
         model, pretrained, out = arguments.model, arguments.pretrained, arguments.out
-        if out is None:
-            raise InputError("--model needs --out: the folder to write the scores to")
         _check_weights(model, pretrained, arguments.random)
     if arguments.out is not None:
         check_owned(arguments.out)
@@ -100,9 +100,8 @@ def main() -> None:
 def _evaluate_models(arguments: argparse.Namespace, params: Settings) -> None:
     """Evaluate every model of a table on the same sets; those that are done stay when one fails."""
     out, data = arguments.out, arguments.data or params.folder
-    if out is None:
-        raise InputError("--models needs --out: the folder to write the scores to")
     listed = models.read(arguments.models)
+    models.check_place(out)
     for one in listed:
         _check_weights(one.model, one.pretrained, random=False)
         check_owned(out / one.name)
@@ -121,23 +120,46 @@ def _evaluate_models(arguments: argparse.Namespace, params: Settings) -> None:
                 found[one.name] = scores.estimates()
     if found:
         table = models.compare(found)
-        with written(out / "models.csv") as path:
+        with written(out / models.FILES[0]) as path:
             table.to_csv(path, index=False, float_format="%.6g")
-        with written(out / "models.html") as path:
+        with written(out / models.FILES[1]) as path:
             path.write_text(models.page(table, names, arguments.prompts or params.evaluate.prompts))
-        print(f"{out / 'models.csv'}, {out / 'models.html'}: {len(found)} models")
+        print(f"{out / models.FILES[0]}, {out / models.FILES[1]}: {len(found)} models")
+
+
+def _check_options(arguments: argparse.Namespace) -> None:
+    """Refuse options that would be ignored, and sets that are no names or come twice."""
+    which = "seed" if arguments.seed is not None else "models" if arguments.models is not None else "model"
+    needless = {"seed": ["pretrained", "random"], "models": ["pretrained", "random"], "model": []}[which]
+    if which == "seed" and arguments.leakage_seeds is None:
+        needless.append("out")
+    if given := [name for name in needless if getattr(arguments, name)]:
+        remedy = "leave it out" if which == "seed" else "name weights in the column pretrained of the table"
+        raise InputError(f"--{given[0]}: found beside --{which}, which does not use it; {remedy}")
+    if which != "seed":
+        if arguments.leakage_seeds is not None:
+            raise InputError("--leakage-seeds needs --seed: captions are those of a trained model")
+        if arguments.out is None:
+            raise InputError(f"--{which} needs --out: the folder to write the scores to")
+    sets = arguments.sets or []
+    if wrong := [name for name in sets if not re.fullmatch(SET_NAME, name) or sets.count(name) > 1]:
+        raise InputError(f"--sets: found {wrong[0]!r}, expected names of sets (letters, digits, _ and -), each once")
 
 
 def _check_weights(model: str, pretrained: str | None, random: bool) -> None:
     """Refuse an open_clip name without weights, whose scores would be those of chance, unless that is asked for."""
-    brings_its_own = Path(model).is_dir() or ":" in model
+    try:
+        embed.check_name(model)
+    except ValueError as error:
+        raise InputError(f"{model}: {error}") from None
+    brings_its_own = Path(model).is_dir() or model.startswith(embed.REMOTE)
     if random and (brings_its_own or pretrained):
         raise InputError(f"--random: {pretrained or model} has weights of its own; leave out one of the two")
     if not (brings_its_own or pretrained or random) and model.replace("/", "-") in open_clip.list_models():
         tags = open_clip.list_pretrained_tags_by_model(model.replace("/", "-"))
         raise InputError(
             f"--model {model}: no --pretrained, so the weights would be random; name a checkpoint file"
-            f"{f' or one of {chr(44).join(tags)}' if tags else ''}, or ask for random weights by --random"
+            f"{' or one of ' * bool(tags)}{', '.join(tags)}, or ask for random weights by --random"
         )
 
 
@@ -243,10 +265,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _leakage(params: Settings, seed: int | None, seeds: Sequence[int], out: Path | None) -> None:
+def _leakage(params: Settings, seed: int, seeds: Sequence[int], out: Path | None) -> None:
     """Measure LIC over other seeds than the profile's; print it, and write a row a seed where `out` is given."""
-    if seed is None:
-        raise InputError("--leakage-seeds needs --seed: captions are those of a trained model")
     if not params.caption.captioners or not params.evaluate.leakage.attributes:
         raise InputError("--leakage-seeds: caption.captioners or evaluate.leakage.attributes is empty; expected some")
     table = read_set(params.folder / "eval", params.caption.evaluation_set).table

@@ -23,9 +23,10 @@ from PIL import Image
 from torch import nn
 
 from stages.core.ahead import ahead, workers_beside
-from stages.core.weights import UNREADABLE, reason
+from stages.core.weights import UNREADABLE, reason, unlogged
 
 CONFIG, WEIGHTS, TOKENIZER = "open_clip_config.json", "model.safetensors", "tokenizer.json"
+REMOTE = ("hf-hub:", "local-dir:")  # how open_clip is told of a model that brings its weights
 
 
 @dataclass(frozen=True)
@@ -78,18 +79,40 @@ def load_encoder(model: str, pretrained: str | None = None, device: str | torch.
         if pretrained is not None:
             raise ValueError(f"a folder has its own weights; leave out the pretrained value {pretrained!r}")
         return _load_folder(folder, torch.device(device))
-    if ":" not in model and model.replace("/", "-") not in open_clip.list_models():
-        raise ValueError(
-            "neither the folder of a trained model nor a model that open_clip knows (`open_clip.list_models()`)"
-        )
+    check_name(model)
     try:
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), unlogged():
             torch.manual_seed(0)
-            net, _, preprocess = open_clip.create_model_and_transforms(model, pretrained=pretrained, device=device)
-        tokenizer = open_clip.get_tokenizer(model)
+            net, _, preprocess = open_clip.create_model_and_transforms(
+                model, pretrained=pretrained, device=device, require_pretrained=model.startswith(REMOTE)
+            )
+            tokenizer = open_clip.get_tokenizer(model)
     except UNREADABLE as error:
-        raise ValueError(f"weights {pretrained!r} cannot be loaded: {reason(error)}") from None
+        if pretrained is not None:
+            raise ValueError(
+                f"weights {pretrained!r} cannot be loaded: {reason(error)}; name a tag, or a file of weights"
+            ) from None
+        raise ValueError(
+            f"cannot be loaded: {reason(error)}; check the name and the network; it has to hold weights"
+        ) from None
     return _encoder(net, preprocess, tokenizer, torch.device(device), model)
+
+
+def check_name(model: str) -> None:
+    """
+    Refuse what is neither a folder nor a name that open_clip knows.
+
+    Raises
+    ------
+    ValueError
+        One line; the caller knows the name.
+    """
+    known = model.startswith(REMOTE) or model.replace("/", "-") in open_clip.list_models()
+    if not model or not (known or Path(model).is_dir()):
+        raise ValueError(
+            "neither the folder of a trained model nor a model that open_clip knows (`open_clip.list_models()`, "
+            "hf-hub:owner/name, local-dir:folder)"
+        )
 
 
 def _load_folder(folder: Path, device: torch.device) -> Encoder:
@@ -97,8 +120,9 @@ def _load_folder(folder: Path, device: torch.device) -> Encoder:
         if not (folder / name).is_file():
             raise ValueError(f"no {name}; expected the folder of a trained model ({CONFIG}, {WEIGHTS})")
     try:
-        net, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{folder}", device=device)
-        tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}")
+        with unlogged():
+            net, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{folder}", device=device)
+            tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}")
     except UNREADABLE as error:
         raise ValueError(f"{WEIGHTS} and {CONFIG} cannot be loaded: {reason(error)}") from None
     described = [path.read_text() for path in (folder / CONFIG, folder / TOKENIZER) if path.is_file()]

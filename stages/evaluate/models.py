@@ -16,6 +16,8 @@ from stages.core.errors import InputError
 from stages.corpus import tables
 from stages.corpus.attributes import is_unknown
 
+COLUMNS = ["model", "metric", "value", "lo", "hi"]
+FILES = ("models.csv", "models.html")  # beside the folders of the models
 DRAWN = re.compile(  # what the page draws; its table has all
     r"(\w+\.)?rb\.[a-z_]+\.(margin|share)|.+\.(ab\.max|t2i\.r5|i2t\.r5|acc1)|.+\.(recognition|gap|ratio)\.[a-z_]+"
 )
@@ -73,14 +75,35 @@ def read(path: Path) -> list[Model]:
             raise InputError(f"{path}: row {number}: column model: found nothing, expected a name or a folder")
         made = re.sub(r"[^A-Za-z0-9_.-]+", "-", "-".join(filter(None, (model, pretrained)))).strip("-.")
         name = given["name"] or made
-        if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", name):
-            raise InputError(f"{path}: row {number}: column name: found {name!r}, expected letters, digits, _, . and -")
-        if name in listed:
+        if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}", name) or name in FILES:
+            raise InputError(
+                f"{path}: row {number}: column name: found {name[:120]!r}, expected at most 100 letters, "
+                f"digits, _, . and -, and none of {', '.join(FILES)}; name each model in a column name"
+            )
+        if name.casefold() in map(str.casefold, listed):
             raise InputError(f"{path}: row {number}: the name {name} comes twice; name each model in a column name")
         listed[name] = Model(name, model, pretrained)
     if not listed:
         raise InputError(f"{path}: no rows; expected one per model")
     return [*listed.values()]
+
+
+def check_place(folder: Path) -> None:
+    """
+    Check, before the work, that the table and the page replace nothing but those of an earlier run.
+
+    Raises
+    ------
+    InputError
+        Names the file that is something else.
+    """
+    table, page = (folder / name for name in FILES)
+    ours = table.is_file() and table.read_bytes().startswith(",".join(COLUMNS).encode())
+    if other := [path for path in (table, page) if path.exists() and not ours]:
+        raise InputError(
+            f"--out {folder}: holds {other[0].name}, which no earlier run wrote and which would be lost; name a new "
+            "folder"
+        )
 
 
 def compare(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -92,9 +115,8 @@ def compare(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     found : mapping of str to DataFrame
         By model: metric, value, lo, hi (`Scores.estimates`).
     """
-    columns = ["model", "metric", "value", "lo", "hi"]
     parts = [part.assign(model=name) for name, part in found.items()]
-    return pd.concat(parts, ignore_index=True).reindex(columns=pd.Index(columns))
+    return pd.concat(parts, ignore_index=True).reindex(columns=pd.Index(COLUMNS))
 
 
 def page(table: pd.DataFrame, sets: Sequence[str], preset: str | None) -> str:

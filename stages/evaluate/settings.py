@@ -4,18 +4,19 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from stages.core.settings import Count, Positive, Profile, Section, Seed, View
+from stages.core.settings import Count, Once, Positive, Profile, Section, Seed, View
 from stages.corpus.schedule import Scheduled
 from stages.corpus.words import GROUPS, Attribute
 
-EvaluationSet = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+SET_NAME = r"[A-Za-z0-9_-]+"
+EvaluationSet = Annotated[str, Field(pattern=rf"^{SET_NAME}$")]
 
 
 class Leakage(Section):
     """LIC: what captions with masked attribute words give away (Hirota et al. 2022)."""
 
-    attributes: list[Attribute] = Field(description="read from captions; none: no LIC")
-    seeds: Annotated[list[Seed], Field(min_length=1)] = Field(
+    attributes: Annotated[list[Attribute], Once] = Field(description="read from captions; none: no LIC")
+    seeds: Annotated[list[Seed], Field(min_length=1), Once] = Field(
         description="splits and first weights; published: 0, 12, 456, 789, 100, 200, 300, 400, 500, 1234"
     )
     classifier: Literal["lstm", "bert", "bert_frozen"] = Field(description="reader: from scratch, or pretrained")
@@ -36,7 +37,7 @@ class Leakage(Section):
 class Erase(Section):
     """What is taken out of the features after training, and measured beside the model as it is."""
 
-    methods: list[Literal["projection", "calibrated", "prune", "leace"]] = Field(
+    methods: Annotated[list[Literal["projection", "calibrated", "prune", "leace"]], Once] = Field(
         default=[], description="erasers, each fitted on training rows; none: the model as it is, alone"
     )
     attribute: Attribute = Field(default="gender", description="what is erased")
@@ -55,7 +56,7 @@ class Evaluate(Section):
     """What is measured, and how."""
 
     mode: Literal["corrected", "as_published"] = Field(description="exact metrics, or the published code's defects")
-    sets: Annotated[list[EvaluationSet], Field(min_length=1)] = Field(
+    sets: Annotated[list[EvaluationSet], Field(min_length=1), Once] = Field(
         description="evaluation sets: those of the source emoji, or some of download.evaluation"
     )
     compare_published: bool = Field(description="also table the published definitions beside the corrected ones")
@@ -81,8 +82,6 @@ class Evaluate(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Evaluate":
-        if len(set(self.sets)) < len(self.sets):
-            raise ValueError(f"sets: found {', '.join(self.sets)}, expected each set once")
         for name in ("templates", "person_templates"):
             for template in getattr(self, name):
                 if (

@@ -57,7 +57,10 @@ class Generate(Section):
             if not known or any((attribute, group) not in PHRASES for group in known):
                 raise ValueError(f"prompt_shares: no phrases for {attribute} in stages/corpus/words.py")
             if goal != "equal" and (sorted(goal) != sorted(known) or abs(sum(goal.values()) - 1) > 1e-6):
-                raise ValueError(f"prompt_shares.{attribute}: expected shares of {', '.join(known)} that sum to 1")
+                found = ", ".join(f"{group} {share:g}" for group, share in goal.items()) or "no group"
+                raise ValueError(
+                    f"prompt_shares.{attribute}: found {found}, expected shares of {', '.join(known)} that sum to 1"
+                )
         return self
 
 

@@ -30,7 +30,7 @@ def show(root: Path, revision: str, path: Path) -> str:
         If there is no such revision, or no such file in it.
     """
     commit = git(root, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
-    if commit is None:  # the name of a DVC experiment is no revision of git
+    if commit is None and not set(revision) & set("*?[\\"):  # the name of a DVC experiment is no revision of git
         commit = git(root, "for-each-ref", "--count=1", "--format=%(objectname)", f"refs/exps/*/*/{revision}")
     if not commit:
         raise InputError(f"{revision}: no such revision or experiment here; fetch it, or correct the name")

@@ -36,6 +36,11 @@ def test_no_pair_gives_no_score(model: str) -> None:
     assert Judge(Similarity(model=model)).similarity(iter([]), []).shape == (0,)
 
 
+def test_a_name_without_weights_judges_nothing() -> None:
+    with pytest.raises(InputError, match=r"annotate\.similarity\.model: ViT-S-32-alt: cannot be loaded"):
+        Judge(Similarity(model="ViT-S-32-alt"))
+
+
 def test_a_model_that_is_not_there_is_named() -> None:
     with pytest.raises(InputError, match=r"annotate\.similarity\.model: local-dir:nowhere: cannot be loaded"):
         Judge(Similarity(model="local-dir:nowhere"))

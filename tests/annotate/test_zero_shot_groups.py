@@ -1,3 +1,6 @@
+import shutil
+from pathlib import Path
+
 import numpy as np
 import open_clip
 import pytest
@@ -52,6 +55,15 @@ def test_no_image_gives_no_row(model: str) -> None:
 def test_groups_have_as_many_phrases_so_that_none_is_favoured() -> None:
     for attribute, groups in GROUPS.items():
         assert len({len(PHRASES[attribute, group]) for group in groups}) == 1
+
+
+def test_random_weights_annotate_nothing(model: str, tmp_path: Path) -> None:
+    shutil.copytree(model.removeprefix("local-dir:"), tmp_path / "copy")
+    for weights in (tmp_path / "copy").glob("*.safetensors"):
+        weights.unlink()
+    for name in (f"local-dir:{tmp_path / 'copy'}", "ViT-S-32-alt"):
+        with pytest.raises(InputError, match=r"annotate\.zero_shot\.model: .*cannot be loaded .*pretrained weights"):
+            Recogniser(name, None, 4)
 
 
 def test_a_model_that_is_not_there_is_named() -> None:

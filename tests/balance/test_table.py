@@ -108,6 +108,8 @@ def test_a_smaller_table_of_marginals_is_a_target() -> None:
         (pd.Series([["b", "a"], [], None, ("a",)]), ["a", "b"], [[1, 1], [0, 0], [0, 0], [1, 0]]),
         (pd.Series([3, 12, 3]), ["12", "3"], [[0, 1], [1, 0], [0, 1]]),
         (pd.Series([3.0, np.nan]), ["3"], [[1], [0]]),
+        (pd.Series(["1.0", "7"]), ["1.0", "7"], [[1, 0], [0, 1]]),
+        (pd.Series(["0.5", "half"]), ["0.5", "half"], [[1, 0], [0, 1]]),
         (pd.Series(pd.Categorical(["b", "a"], ["b", "a", "c"])), ["b", "a"], [[1, 0], [0, 1]]),
     ],
 )  # fmt: skip
@@ -128,6 +130,18 @@ def test_what_a_column_holds_says_what_it_means(column: pd.Series, names: list[s
         ({"a": ["x", "y"]}, {"sensitive": ["a"], "target": "same"}, "target: found 'same'"),
         ({"a": ["x", "y"]}, {"sensitive": ["a"], "target": {"a": {"x": 1.0}}}, "expected the groups x, y"),
         ({"a": ["x", "y"], "k": ["1", "1"]}, {"sensitive": ["a"], "key": "k"}, "row 2: column k: found '1' twice"),
+        ({"a": ["0.5", "2"]}, {"sensitive": ["a"]}, "column a: found the number 0.5"),
+        ({"a": ["inf", "2"]}, {"sensitive": ["a"]}, "column a: found the number inf"),
+        ({"a": ["x", "y"]}, {"sensitive": ["a", "a"]}, "column a: named twice"),
+        ({"a": ["x", "y"]}, {"sensitive": ["a"], "labels": ["a"]}, "column a: named twice"),
+        (
+            {"a": ["x", "y"], "l": ["p", "q"], "l: p": [1, 0]},
+            {"sensitive": ["a"], "labels": ["l", "l: p"]},
+            "label l: p: found as a column and as a value of another",
+        ),
+        ({"a": ["x", "y"]}, {"sensitive": ["a"], "eps_r": -1}, "eps_r: found -1, expected a finite number"),
+        ({"a": ["x", "y"]}, {"sensitive": ["a"], "eps_d": float("nan")}, "eps_d: found nan"),
+        ({"a": ["x", "y"]}, {"sensitive": ["a"], "target": pd.DataFrame({"b": ["x"]})}, "target: no column a"),
         ({"a": ["x", "y"], "l": ["p", "q"]}, {"sensitive": ["a"], "labels": ["l"]}, "no weights meet the constraints"),
     ],
 )
@@ -244,18 +258,64 @@ def test_exports_are_read_by_the_programs_they_are_for(project: Path, monkeypatc
         (["--out", "no/w.parquet"], "no folder no"),
         (["--out", "w.parquet", "--export", "zip=a"], "--export: found 'zip'"),
         (["--out", "w.parquet", "--export", "uids=a.npy"], "need --key"),
-        (["--out", "w.parquet", "--export", "tars=a", "--key", "uid"], "--tars None: no .tar"),
+        (["--out", "w.parquet", "--export", "tars=a", "--key", "uid"], "--tars : no .tar"),
         (["--out", "w.parquet", "--export", "uids=a.npy", "--key", "file"], "expected DataComp's uid"),
         (["--out", "w.parquet", "--export", "tars=a", "--tars", "tars", "--key", "file"], "no key of column file"),
         (["--out", "w.parquet", "--labels", "age"], "table.csv: no column age"),
         (["--out", "w.parquet", "--eta", "all"], "--eta: found 'all'"),
+        (["--out", "w.parquet", "--eps-r", "inf"], "eps_r: found inf"),
+        (["--out", "w.parquet", "--target", "none.tsv"], "none.tsv: no such file"),
+        (
+            ["--out", "w.parquet", "--target", "wrong.csv"],
+            "--target wrong.csv: target: row 1: column count: found",
+        ),
+        (["--out", "w.parquet", "--export", "csv=table.csv"], "table.csv: is read, or written for something else too"),
+        (["--out", "w.parquet", "--export", "csv=w.groups.csv"], "w.groups.csv: is read, or written for something"),
+        (["--out", "w.parquet", "--export", "csv=tars"], "tars: found a folder, expected a file"),
+        (["--out", "w.parquet", "--export", "csv=pipe"], "pipe: found a device, a pipe or a socket"),
+        (
+            ["--out", "w.parquet", "--export", "csv=a", "--export", "csv=b"],
+            "--export: found csv=a csv=b, expected",
+        ),
+        (["--out", "w.parquet", "--tars", "tars"], "--tars needs --export tars=FOLDER"),
     ],
 )
 def test_nothing_is_written_where_something_is_wrong(
     project: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], said: str
 ) -> None:
+    os.mkfifo(project / "pipe")
+    (project / "wrong.csv").write_text("gender,count\nwoman,-1\n")
     before = sorted(project.rglob("*"))
     with pytest.raises(InputError) as error:
         run(monkeypatch, "--table", "table.csv", "--sensitive", "gender", *words)
     assert said in str(error.value) and "\n" not in str(error.value)
     assert sorted(project.rglob("*")) == before
+
+
+def test_a_table_is_not_overwritten_by_its_weights(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pd.read_csv("table.csv").to_parquet("table.parquet")
+    before = Path("table.parquet").read_bytes()
+    with pytest.raises(InputError, match=r"table\.parquet: is read"):
+        run(monkeypatch, "--table", "table.parquet", "--sensitive", "gender", "--out", "table.parquet")
+    assert Path("table.parquet").read_bytes() == before
+
+
+def test_options_of_a_table_without_one_are_refused(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for words in (["--sensitive", "gender"], ["--eta", "0.5"], ["--export", "csv=a.csv"], ["--eps-d", "1"]):
+        with pytest.raises(InputError, match=f"{words[0]} needs --table"):
+            run(monkeypatch, *words)
+
+
+def test_marginals_may_stand_in_any_kind_of_table(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("census.tsv").write_text("gender\tcount\nwoman\t1\nman\t3\n")
+    words = ["--table", "table.csv", "--sensitive", "gender", "--out", "w.parquet"]
+    run(monkeypatch, *words, "--target", "census.tsv")
+    assert pd.read_csv("w.groups.csv").set_index("group")["target"].to_dict() == {"man": 0.75, "woman": 0.25}
+
+
+def test_groups_of_names_alike_and_many_of_them_are_drawn() -> None:
+    table = pd.DataFrame({"a_b": ["x", "y"] * 4, "a b": ["y", "x", "x", "y"] * 2, "l": [1, 0, 1, 1] * 2})
+    drawn = balance_table(table, ["a_b", "a b"], ["l"], eta=0.5)[1].figure()
+    assert len(drawn.axes[0].get_xticklabels()) == 4
+    many = pd.DataFrame({"g": [f"g{n % 500}" for n in range(1000)], "l": [n % 2 for n in range(1000)]})
+    assert max(balance_table(many, ["g"], ["l"], eta=1.0)[1].figure().get_size_inches()) <= 60

@@ -1,5 +1,7 @@
 """Results appear whole or not at all."""
 
+import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -93,6 +95,17 @@ def test_a_written_file_appears_when_it_is_complete(tmp_path):
     assert tree(tmp_path) == {"a.txt": "new"}
 
 
+def test_a_pipe_a_device_and_a_folder_are_never_replaced_by_a_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for name, found in (("pipe", "a device, a pipe or a socket"), ("link", "a device, a pipe"), ("folder", "a folder")):
+        with pytest.raises(InputError, match=f"{name}: found {found}"), written(tmp_path / name) as path:
+            path.write_text("new")
+    assert stat.S_ISFIFO((tmp_path / "link").stat().st_mode) and (tmp_path / "link").is_symlink()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "link", "pipe"]
+
+
 def test_an_error_while_writing_leaves_the_old_file(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")
@@ -178,6 +191,8 @@ def test_a_file_and_the_working_folder_and_those_above_are_refused(tmp_path, mon
     (tmp_path / "file").write_text("mine")
     with pytest.raises(InputError, match="found a file, expected a folder"):
         check_owned(tmp_path / "file")
+    with pytest.raises(InputError, match=r"found a file, /.*/file, in its path, expected folders"):
+        check_owned(tmp_path / "file" / "a" / "b")
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     for name in (".", "..", "../here", "/", str(tmp_path)):

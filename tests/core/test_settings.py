@@ -1,5 +1,6 @@
 """Parameters: every value is what was written, or refused in one line."""
 
+import datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,26 @@ def changed(merged: Merged, dotted: str, value: object) -> Params:
         ("train.betas", [0.9, 1.0], "train.betas.1: found 1.0: input should be less than 1"),
         ("train.learning_rate", "1_0", "train.learning_rate: found '1_0', expected a number"),
         ("train.batch_size", 10**21, f"train.batch_size: found {10**21}, expected a whole number"),
-        ("evaluate.sets", ["people", "people"], "evaluate.sets: found people, people, expected each set once"),
+        ("evaluate.sets", ["people", "people"], "evaluate.sets: found ['people', 'people']: expected each once"),
+        (
+            "balance.attributes",
+            ["gender", "gender"],
+            "balance.attributes: found ['gender', 'gender']: expected each",
+        ),
+        ("annotate.columns", ["a", "a"], "annotate.columns: found ['a', 'a']: expected each once"),
+        (
+            "evaluate.erase",
+            {"methods": ["leace"] * 2},
+            "evaluate.erase.methods: found ['leace', 'leace']: expected",
+        ),
+        ("caption.captioners", ["clipcap"] * 2, "caption.captioners: found ['clipcap', 'clipcap']: expected each once"),
+        ("evaluate.sets", [], "evaluate.sets: found []: expected 1 or more"),
+        (
+            "generate.prompt_shares",
+            {"gender": {"woman": 0.5}},
+            "generate.prompt_shares.gender: found woman 0.5, expected shares of woman, man that sum to 1",
+        ),
+        ("train.penalty", {"of": datetime.date(2020, 1, 1)}, "train.penalty.of: found 2020-01-01: input should be"),
         ("evaluate.templates", ["a {x}"], "evaluate.templates: found 'a {x}', expected one {} or {label} in it"),
         ("evaluate.templates", ["a {"], "evaluate.templates: found 'a {', expected one {} or {label} in it"),
         ("evaluate.person_templates", ["a photo"], "evaluate.person_templates: found 'a photo', expected one {} or"),

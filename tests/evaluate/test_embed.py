@@ -152,6 +152,19 @@ def test_unknown_name_is_refused():
         embed.load_encoder("no-such-model")
 
 
-def test_unknown_tag_is_refused():
-    with pytest.raises(ValueError, match="weights 'no-such-tag' cannot be loaded"):
+@pytest.mark.parametrize("name", ["", "http://x/y", "s3:x", "vit-b-32", "params.yaml"])
+def test_what_open_clip_does_not_know_is_refused(name):
+    with pytest.raises(ValueError, match="neither the folder of a trained model nor a model that open_clip knows"):
+        embed.check_name(name)
+
+
+def test_unknown_tag_is_refused(capfd):
+    with pytest.raises(ValueError, match=r"weights 'no-such-tag' cannot be loaded: .*; name a tag, or a file"):
         embed.load_encoder("ViT-S-32-alt", "no-such-tag")
+    assert capfd.readouterr().err == ""  # it is said once
+
+
+def test_a_folder_that_holds_no_weights_is_not_scored_with_random_ones(model_folder, tmp_path):
+    shutil.copy(model_folder / "open_clip_config.json", tmp_path)
+    with pytest.raises(ValueError, match=r"cannot be loaded: .*it has to hold weights"):
+        embed.load_encoder(f"local-dir:{tmp_path}")

@@ -185,6 +185,9 @@ def test_published_prompts_stand_in_for_the_profiles(project: Project, compared:
         ("model,name\nRN50,a/b\n", "row 1: column name: found 'a/b'"),
         ("model\nRN50\nRN50\n", "row 2: the name RN50 comes twice"),
         ("model\n", "no rows"),
+        ("model,name\nRN50,a\nRN50,A\n", "row 2: the name A comes twice"),
+        ("model,name\nRN50,models.csv\n", "row 1: column name: found 'models.csv', expected"),
+        (f"model,name\nRN50,{'x' * 101}\n", "row 1: column name: found 'xxx"),
     ],
 )
 def test_a_table_of_models_that_cannot_be_used_is_refused(tmp_path: Path, text: str, said: str) -> None:
@@ -192,6 +195,19 @@ def test_a_table_of_models_that_cannot_be_used_is_refused(tmp_path: Path, text: 
     with pytest.raises(InputError) as error:
         models.read(tmp_path / "models.csv")
     assert said in str(error.value)
+
+
+def test_no_table_or_page_of_the_users_is_replaced(tmp_path: Path) -> None:
+    models.check_place(tmp_path / "new")
+    (tmp_path / "models.csv").write_text("model,metric,value,lo,hi\n")
+    (tmp_path / "models.html").write_text("<p>")
+    models.check_place(tmp_path)
+    (tmp_path / "models.csv").write_text("model,name\nRN50,a\n")
+    with pytest.raises(InputError, match=r"holds models\.csv, which no earlier run wrote and which would be lost"):
+        models.check_place(tmp_path)
+    (tmp_path / "models.csv").unlink()
+    with pytest.raises(InputError, match=r"holds models\.html, which no earlier run wrote"):
+        models.check_place(tmp_path)
 
 
 @pytest.mark.parametrize(

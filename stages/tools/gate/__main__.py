@@ -40,6 +40,11 @@ def main() -> None:
         raise InputError("params.yaml: gate.metrics: empty, so nothing is guarded; name at least one metric")
     if bool(arguments.files) == bool(arguments.against) or len(arguments.files) not in (0, 2):
         raise InputError("gate: expected two details.json, old and new, or --against REVISION; see --help")
+    taken = [file.resolve() for file in (*arguments.files, params.folder / "results" / "details.json")]
+    for path in filter(None, (arguments.json, arguments.junit)):
+        if path.resolve() in taken:
+            raise InputError(f"{path}: is read, or written for something else too; name another file")
+        taken.append(path.resolve())
     if arguments.files:
         old, new = (Side(details.read(file), tuple(params.seeds)) for file in arguments.files)
         stale, spread = {}, noise.read(params.folder / "results" / "study" / "noise.csv")

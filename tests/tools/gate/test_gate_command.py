@@ -139,6 +139,8 @@ def test_what_is_no_number_cannot_be_judged_on_either_side(judged, side, content
         (["good.json", "good.json", "--against", "HEAD"], "expected two details.json"),
         ([], "see --help"),
         (["missing.json", "good.json"], "missing.json: No such file"),
+        (["good.json", "good.json", "--json", "./good.json"], "good.json: is read, or written for something else too"),
+        (["good.json", "good.json", "--json", "a", "--junit", "a"], "a: is read, or written for something else too"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(judged, arguments, said):
