@@ -331,7 +331,7 @@ def _trade(own: Own, study: Study, erased: pd.DataFrame, quality: str, bias: str
             (dot,) = axes.plot([x], [y], shape, color=colour, markersize=6)
             mark(dot, f"{method}: {quality_name} {number(quality, x)}, {bias_name} {number(bias, y)}", method)
             labels.append(Label(x, y, method, colour, method))
-            ends += [(x - wide, y), (x + wide, y), (x, y - high), (x, y + high)]
+            ends += _cross(x, y, (x - wide, x + wide), (y - high, y + high))
         for name, x, y in levers:
             (dot,) = axes.plot([x], [y], "P", color=INK, markersize=5)
             mark(dot, f"this run, {name} after training: {number(quality, x)}, {number(bias, y)}")
@@ -339,19 +339,19 @@ def _trade(own: Own, study: Study, erased: pd.DataFrame, quality: str, bias: str
         for one, line in ((x_own, axes.hlines), (y_own, axes.vlines)):
             if math.isfinite(one.lo + one.hi):
                 line((y_own if one is x_own else x_own).value, one.lo, one.hi, color=INK, linewidth=1.3)
-        ends += [(x_own.lo, y_own.value), (x_own.hi, y_own.value), (x_own.value, y_own.lo), (x_own.value, y_own.hi)]
+        ends += _cross(x_own.value, y_own.value, (x_own.lo, x_own.hi), (y_own.lo, y_own.hi))
         ring = {"color": INK, "markersize": 7.5, "markerfacecolor": "none", "markeredgewidth": 1.7}
         (dot,) = axes.plot([x_own.value], [y_own.value], "D", **ring)
         mark(dot, f"this run: {quality_name} {number(quality, x_own.value)}, {bias_name} {number(bias, y_own.value)}")
         axes.axhline(0, color=MUTED, linewidth=0.9)
         low, high = axes.get_xlim()
-        axes.set_xlim(min(low, 0.0), high + 0.22 * (high - min(low, 0.0)))
+        axes.set_xlim(min(low, 0.0), high + 0.4 * (high - min(low, 0.0)))  # room for names
         bottom, top = axes.get_ylim()
         axes.set_ylim(min(bottom, -0.08 * (top - bottom)), top + 0.04 * (top - bottom))
         if math.isfinite(level := chance(quality, own.metrics)):
             _chance(axes, level)
         axes.set(xlabel=f"{quality_name} →", ylabel=f"{bias_name}, 0: none")
-        label_points(axes, labels, [end for end in ends if math.isfinite(sum(end))])
+        label_points(axes, labels, ends)
 
     note = f"{where(bias)}; {study.told(own.alpha)}; best: right, and at 0"
     if study.told(own.alpha) != f"α = {own.alpha:g}":
@@ -370,6 +370,12 @@ def _trade(own: Own, study: Study, erased: pd.DataFrame, quality: str, bias: str
     alt = f"{label(bias)} against {label(quality)}: {'; '.join(points)}"
     title = _traded(own, study, quality, bias)
     return Panel("answer-trade", alt, draw, height=2.7, title=title, note=note, data=data)
+
+
+def _cross(x: float, y: float, wide: tuple[float, float], high: tuple[float, float]) -> list[tuple[float, float]]:
+    """Walk along the whiskers of a point."""
+    steps = [(float(at), y) for at in np.linspace(*wide, 9)] + [(x, float(at)) for at in np.linspace(*high, 9)]
+    return [step for step in steps if math.isfinite(sum(step))]
 
 
 def _chance(axes: Axes, level: float) -> None:
@@ -437,7 +443,7 @@ def _measures(own: Own, study: Study, keys: Sequence[str]) -> Panel:
         axes.set_ylim(-0.6, len(keys) - 0.4)
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="y", visible=False)
-        axes.set_xlabel("0: none · difference of shares or probabilities")
+        axes.set_xlabel("bias, 0: none")
         axes.legend(
             loc="lower right", bbox_to_anchor=(1, 0.99), ncols=len(methods) + 1, borderpad=0, handletextpad=-0.2,
             columnspacing=0.7, fontsize=SMALL,
@@ -456,9 +462,9 @@ def _measures(own: Own, study: Study, keys: Sequence[str]) -> Panel:
         + "".join(f", {method} {number(key, value(key, method))}" for method in methods)
         for key in keys
     )
-    note = f"{study.told(own.alpha)}; dotted: chance, where it is not 0"
+    note = f"{study.told(own.alpha)}; differences of shares or probabilities; dotted: chance, where it is not 0"
     return Panel(
-        "answer-bias", f"Bias measured {len(keys)} ways. {alt}", draw, height=0.7 + 0.42 * len(keys),
+        "answer-bias", f"Bias measured {len(keys)} ways. {alt}", draw, height=0.7 + 0.34 * len(keys),
         title=_told_apart(own, study, keys, held), note=note, data=data,
     )  # fmt: skip
 

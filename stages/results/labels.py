@@ -48,7 +48,7 @@ def label_points(
     dot = figure.dpi / 72
     own = [(label.x, label.y) for label in labels]
     pixels = axes.transData.transform(np.array([*own, *points], float).reshape(-1, 2))
-    taken: list[Box] = [(x - 4 * dot, y - 4 * dot, x + 4 * dot, y + 4 * dot) for x, y in pixels]
+    taken: list[Box] = [(x - 3 * dot, y - 3 * dot, x + 3 * dot, y + 3 * dot) for x, y in pixels]
     for text in axes.texts:
         extent = text.get_window_extent()
         taken.append((extent.x0, extent.y0, extent.x1, extent.y1))

@@ -135,7 +135,7 @@ def width(text: str, size: float, weight: str = "normal") -> float:
 def wrapped(text: str, inches: float, size: float, weight: str = "normal") -> list[str]:
     """Break a text into lines that fit a width; a word that is wider stands alone."""
     lines: list[str] = []
-    for word in text.split():
+    for word in text.split(" "):
         if lines and width(f"{lines[-1]} {word}", size, weight) <= inches:
             lines[-1] = f"{lines[-1]} {word}"
         else:
