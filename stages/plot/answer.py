@@ -1,4 +1,8 @@
-"""The first screen: what a run says in three sentences and two charts, beside the committed study of its profile."""
+"""The first screen: what a run says in three sentences and three charts, beside the committed study of its profile.
+
+Nothing in it is decided beforehand: what is better, worse or not shown is read off the intervals of the study, for
+several measures of bias that may disagree, for quality, and for random rows beside the method.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,24 +15,33 @@ from matplotlib.axes import Axes
 
 from stages.results import sweep
 from stages.results.details import Details
+from stages.results.effects import NOT_SHOWN, is_shown, verdict, written
 from stages.results.formatting import NOT_BALANCED, difference, interval, number
 from stages.results.headline import headlines
+from stages.results.labels import Label, label_points
 from stages.results.panels import INK, MUTED, SMALL, Panel, mark
-from stages.results.registry import chance, label, look_up, name_and_place
-from stages.results.sweep import Own
+from stages.results.registry import chance, entry, label, name_and_place
+from stages.results.sweep import RANDOM, Own
 
 # What stands for "where does the model lie", the first that most cells of the study have; and for bias beside quality.
 PLACES = (
-    "portraits.unseen.position", "portraits.seen.position", "text.position", "portraits.seen.pairwise_association",
-    "portraits.unseen.pairwise_association", "rb.gender.margin",
+    "portraits.unseen.position", "portraits.seen.position", "text.position", "portraits.unseen.pairwise_association",
+    "portraits.seen.pairwise_association", "rb.gender.margin",
 )  # fmt: skip
-BIASES = ("portraits.seen.pairwise_association", "portraits.unseen.pairwise_association", "rb.gender.margin")
+BIASES = ("portraits.unseen.pairwise_association", "portraits.seen.pairwise_association", "rb.gender.margin")
+MEASURED = {  # biases that share an axis, and each in plain words
+    "{set}.pairwise_association": "how far choices between two occupations follow the stereotype, 0 never, 1 always",
+    "{set}.[{attribute}.]ab.max": "the largest difference between women and men in an occupation's probability",
+    "[{set}.]rb.{attribute}": "how far the share of neutral images that lean to one gender is from ½",
+}
+VERDICTS = ("better", "worse", "higher", "lower", "equal", NOT_SHOWN)  # in the order in which they are said
 FILLED = 0.5  # share of the cells of lines not balanced that have to have a metric
+MOST = 8  # lines of the chart of bias against quality
 
 
 @dataclass(frozen=True)
 class Study:
-    """Tables of `results/study/`, as `stages.tools.compare` writes them."""
+    """Tables of `results/study/`, as `stages.tools.compare` writes them; effects with their number of test images."""
 
     runs: pd.DataFrame
     comparisons: pd.DataFrame
@@ -39,6 +52,24 @@ class Study:
         """What it is made of, in words."""
         settings = len(self.runs[["alpha", "method"]].drop_duplicates())
         return f"{settings} settings, {self.runs['seed'].nunique()} replicates"
+
+    def at(self, alpha: float) -> pd.DataFrame:
+        """Return the runs at an α; all of them where there is none."""
+        return self.runs.loc[np.isclose(self.runs["alpha"], alpha), :] if self.has_alpha(alpha) else self.runs
+
+    def has_alpha(self, alpha: float) -> bool:
+        """Tell whether it has an α."""
+        return bool(np.isclose(self.runs["alpha"], alpha).any())
+
+    def told(self, alpha: float) -> str:
+        """Say of which α `at` and `effect` are."""
+        there = self.has_alpha(alpha) or self.runs["alpha"].nunique() == 1
+        return f"α = {self.at(alpha)['alpha'].iloc[0]:g}" if there else "mean over α"
+
+    def effect(self, metric: str, method: str, reference: str, alpha: float) -> Mapping[str, Any] | None:
+        """Return the row of a comparison at an α, or of the mean over all."""
+        told = self.told(alpha).removeprefix("α = ").replace("mean over α", sweep.MEAN)
+        return self.row("comparisons", metric=metric, method=method, reference=reference, alpha=told)
 
     def mean(self, metric: str, method: str, alpha: float) -> float:
         """Return the mean of a cell; NaN where there is none."""
@@ -55,7 +86,8 @@ class Study:
         """Return the first row of a table, ``comparisons`` or ``trends``, with these values."""
         rows: pd.DataFrame = getattr(self, table)
         for name, value in where.items():
-            rows = rows.loc[rows[name].astype(str) == value, :]
+            texts = [f"{one:g}" if isinstance(one, int | float) else str(one) for one in rows[name]]
+            rows = rows.loc[[text == value for text in texts], :]
         return cast(Mapping[str, Any], rows.iloc[0].to_dict()) if len(rows) else None
 
 
@@ -73,9 +105,16 @@ def bias_of(metrics: Details, study: Study | None = None) -> str:
     return next((key for key in BIASES if key in metrics and (study is None or study.has(key))), "")
 
 
+def biases_of(metrics: Details, study: Study | None = None) -> list[str]:
+    """Name the measures of bias that share an axis, which may disagree; by kind, unseen portraits before seen."""
+    keys = [key for kind, family in headlines(metrics) if kind == "bias" for key in family]
+    keys = [key for key in keys if entry(key).key in MEASURED and (study is None or study.has(key))]
+    return sorted(keys, key=lambda key: list(MEASURED).index(entry(key).key))
+
+
 def sentences(own: Own, target: str, study: Study | None, balance: Mapping[str, Any]) -> list[str]:
     """
-    Say what the run shows: its quality, its bias, and what contamination and balancing do in the study.
+    Say what the run shows, what contamination does in the study, and what balancing does there.
 
     Parameters
     ----------
@@ -89,95 +128,112 @@ def sentences(own: Own, target: str, study: Study | None, balance: Mapping[str, 
     list of str
         Three at most; ``**…**`` stands around what matters.
     """
-    said = [_quality(own, target, study), _bias(own, study), _effect(own, study) or _data(own, balance)]
-    return [one for one in said if one]
+    said = [_run(own, target), _contamination(own, study) if study else "", _balancing(own, study) if study else ""]
+    return [one for one in said if one] if study else [one for one in (said[0], _data(own, balance)) if one]
 
 
-def _made(own: Own, target: str) -> str:
+def _run(own: Own, target: str) -> str:
     images = f"{100 * own.alpha:g} % generated images"
-    if own.method == NOT_BALANCED:
-        return f"This run trains on {images}, not balanced"
-    return f"This run trains on {images}, balanced by {own.method} towards {target} shares"
+    made = "not balanced" if own.method == NOT_BALANCED else f"balanced by {own.method} towards {target} shares"
+    said = [f"**This run** trains on {images}, {made}."]
+    if key := quality_of(own.metrics):
+        one = own.metrics[key]
+        bounds = [f"{number(key, one.value)} {interval(key, one)}".rstrip()]
+        if math.isfinite(level := chance(key, own.metrics)):
+            bounds.append(f"chance {number(key, level)}")
+        if f"{key}.ceiling" in own.metrics:
+            bounds.append(f"at most {number(key, own.metrics[f'{key}.ceiling'].value)} by what captions say")
+        name, where = name_and_place(key)
+        said.append(f"**Quality:** {name} on {where} {', '.join(bounds)}.")
+    if biases := biases_of(own.metrics) or [key for key in BIASES if key in own.metrics][:1]:
+        values = {key: f"{_signed(key, own.metrics[key].value)} {interval(key, own.metrics[key])}" for key in biases}
+        said.append(f"**Bias,** 0 for none: {_grouped(values)}.")
+    return " ".join(said)
 
 
-def _quality(own: Own, target: str, study: Study | None) -> str:
-    key = quality_of(own.metrics)
-    if not key:
-        return f"{_made(own, target)}."
-    one = own.metrics[key]
-    bounds = []
-    if math.isfinite(level := chance(key, own.metrics)):
-        bounds.append(f"chance gives {number(key, level)}")
-    if f"{key}.ceiling" in own.metrics:
-        bounds.append(f"the captions allow at most {number(key, own.metrics[f'{key}.ceiling'].value)}")
-    if study and own.method != NOT_BALANCED and math.isfinite(plain := study.mean(key, NOT_BALANCED, own.alpha)):
-        bounds.append(f"without balancing the study has {number(key, plain)}")
-    name, where = name_and_place(key)
-    said = f"{_made(own, target)}. Its {name} on {where} ({_plain(key)}) is **{number(key, one.value)}**"
-    said = f"{said} {interval(key, one)}".rstrip()
-    return f"{said}; {', '.join(bounds)}." if bounds else f"{said}."
+def _signed(key: str, value: float) -> str:
+    return number(key, value, signed=entry(key).span[0] < 0)
 
 
-def _plain(key: str) -> str:
-    """Say what a metric counts, with its own cut-off."""
-    known, fields = look_up(key)
-    return known.meaning.replace("top k", f"top {fields.get('k', 'k')}")
-
-
-def _bias(own: Own, study: Study | None) -> str:
-    key = bias_of(own.metrics)
-    if not key:
-        return ""
-    one = own.metrics[key]
-    said = f"{_meant(key)} **{number(key, one.value, signed=True)}** {interval(key, one)}".rstrip()
-    others = []
-    for method, words in ((NOT_BALANCED, "without balancing"), ("random", "with a random subset"), ("m4", "with m4")):
-        value = study.mean(key, method, own.alpha) if study and method != own.method else math.nan
-        if math.isfinite(value) and len(others) < 2:
-            others.append(f"{number(key, value, signed=True)} {words}")
-    return f"{said}; the study at the same α has {' and '.join(others)}." if others else f"{said}."
-
-
-def _meant(key: str) -> str:
-    if key.endswith("pairwise_association"):
-        where = name_and_place(key)[1].replace(" · ", ", ")
-        return f"From 0 (gender does not count) to 1 (always the stereotype), its choice of occupations ({where}) is at"
-    return f"Its {label(key)} (0: none) is"
-
-
-def _effect(own: Own, study: Study | None) -> str:
-    if study is None:
-        return ""
+def _grouped(values: Mapping[str, str]) -> str:
+    """Write what is said of metrics, those of one name together: ``"association bias (unseen portraits 0.2, …)"``."""
+    names: dict[str, list[tuple[str, str]]] = {}
+    for key, text in values.items():
+        names.setdefault(name_and_place(key)[0], []).append((where(key), text.strip()))
     parts = []
-    key = place_of(study)
-    if row := _last(study, key):
-        ends = f"{number(key, row['value_from'])} to {number(key, row['value_to'])}"
-        clear = row["lo"] > 0 or row["hi"] < 0
-        name, where = (part.replace(" · ", ", ") for part in name_and_place(key))
-        moved = "takes" if clear else "does not clearly change"
-        span = f"α = {row['alpha_from']:g} to {row['alpha_to']:g}"
-        said = f"{moved} the {name} ({where}) from {ends}" if clear else f"{moved} the {name} ({where}; {ends})"
-        parts.append(f"In the study, contamination alone, {span}, {said}")
+    for name, of in names.items():
+        inner = ", ".join(" ".join(filter(None, one)) for one in of)
+        parts.append(f"{name} ({inner})" if any(place for place, _ in of) else f"{name} {inner}")
+    return ", ".join(part.rstrip() for part in parts)
+
+
+def where(key: str) -> str:
+    """Say where a metric is measured, e.g. ``"unseen portraits"``; empty for gender, of which all of it is."""
+    parts = [part for part in name_and_place(key)[1].split(" · ") if part != "gender"]
+    return " ".join(reversed(parts)) if parts[-1:] in (["seen"], ["unseen"]) else ", ".join(parts)
+
+
+def _judged(rows: Mapping[str, Mapping[str, Any] | None], full: Sequence[str] = ()) -> str:
+    """Sort metrics by what is shown of them; of what is not, those in `full` keep their effect and interval."""
+    found: dict[str, dict[str, str]] = {}
+    for key, row in rows.items():
+        if row is None:
+            continue
+        if not math.isfinite(row["difference"]):
+            found.setdefault("differs with α", {})[key] = ""
+        else:
+            said = verdict(row)
+            found.setdefault(said, {})[key] = written(row) if is_shown(row) or key in full else ""
+    order = [*VERDICTS, *(said for said in found if said not in VERDICTS)]
+    return "; ".join(f"**{said}:** {_grouped(found[said])}" for said in order if said in found)
+
+
+def _studied(own: Own, study: Study) -> tuple[list[str], str]:
+    """Name the metrics that sentences on the study are about, and which of them is of quality."""
     quality = quality_of(own.metrics, study)
-    whole = study.row("comparisons", metric=quality, method="m4", reference=NOT_BALANCED, alpha="mean")
-    if whole and math.isfinite(whole["difference"]):
-        name = name_and_place(quality)[0]
-        cost = f"m4 changes {name} by **{_effect_of(quality, whole)}** against not balanced"
-        rest = study.row("comparisons", metric=quality, method="m4", reference="random", alpha="mean")
-        if rest and math.isfinite(rest["difference"]):
-            cost += f", and by {_effect_of(quality, rest)} against as many rows drawn at random"
-            if whole["hi"] < 0 and rest["lo"] < 0 < rest["hi"]:
-                cost += ": the price is that of fewer different rows"
-        parts.append(cost)
-    return f"{'; '.join(parts)}." if parts else ""
+    lies = place_of(study)
+    keys = biases_of(own.metrics, study)
+    if lies and lies not in keys:
+        keys = [lies, *keys]
+    return [*keys, *([quality] if quality else [])], quality
 
 
-def _effect_of(key: str, row: Mapping[str, Any]) -> str:
-    written = difference(key, row["difference"], signed=True)
-    if not math.isfinite(row["lo"] + row["hi"]):
-        return written
-    low, high = (difference(key, row[end], signed=True).removesuffix(" points") for end in ("lo", "hi"))
-    return f"{written} [{low}, {high}]"
+def _contamination(own: Own, study: Study) -> str:
+    keys, quality = _studied(own, study)
+    rows = {key: _last(study, key) for key in keys}
+    known = [row for row in rows.values() if row]
+    if not known:
+        return ""
+    span = f"α = {known[0]['alpha_from']:g} to {known[0]['alpha_to']:g}"
+    return f"**Generated images alone** (study, not balanced, {span}) – {_judged(rows, [quality])}."
+
+
+def _balancing(own: Own, study: Study) -> str:
+    held = sweep.held_against(study.comparisons, own.method)
+    if held is None:
+        return ""
+    method, reference = held
+    keys, quality = _studied(own, study)
+    rows = {key: study.effect(key, method, reference, own.alpha) for key in keys}
+    if not any(rows.values()):
+        return ""
+    against = "as many random rows" if reference == RANDOM else reference
+    said = f"**Balancing by {method}** against {against} (study, {study.told(own.alpha)}) – {_judged(rows, [quality])}."
+    return " ".join(filter(None, (said, _cost(study, quality, method, own.alpha) if reference == RANDOM else "")))
+
+
+def _cost(study: Study, quality: str, method: str, alpha: float) -> str:
+    """Say what a method and random rows change in quality against all rows, and whether the two are told apart."""
+    rows = [study.effect(quality, *pair, alpha) for pair in ((method, NOT_BALANCED), (RANDOM, NOT_BALANCED))]
+    if any(row is None or not math.isfinite(row["difference"]) for row in rows):
+        return ""
+    both = [f"{written(row)}, {verdict(row)}" for row in rows if row]
+    said = f"{name_and_place(quality)[0]} against {NOT_BALANCED}: {method} **{both[0]}**; random rows {both[1]}"
+    beside = study.effect(quality, method, RANDOM, alpha)
+    alike = beside is not None and math.isfinite(beside["difference"]) and not is_shown(beside)
+    if alike and all(row and verdict(row) == "worse" for row in rows):
+        said += ": what fewer different rows cost"
+    return f"{said[:1].upper()}{said[1:]}."
 
 
 def _last(study: Study, key: str) -> Mapping[str, Any] | None:
@@ -206,7 +262,7 @@ def place_of(study: Study) -> str:
 
 def charts(own: Own, study: Study | None, erased: pd.DataFrame) -> list[Panel]:
     """
-    Draw where models lie against α, and bias against quality, both with this run marked.
+    Draw where models lie against α, bias against quality, and all measures of bias; this run marked in each.
 
     Parameters
     ----------
@@ -216,7 +272,7 @@ def charts(own: Own, study: Study | None, erased: pd.DataFrame) -> list[Panel]:
     Returns
     -------
     list of Panel
-        Two; fewer without a study.
+        Three; fewer where the study, or the run, does not have what they show.
     """
     if study is None:
         return []
@@ -226,6 +282,8 @@ def charts(own: Own, study: Study | None, erased: pd.DataFrame) -> list[Panel]:
     quality, bias = quality_of(own.metrics, study), bias_of(own.metrics, study)
     if quality and bias:
         found.append(_trade(own, study, erased, quality, bias))
+    if len(keys := biases_of(own.metrics, study)) > 1:
+        found.append(_measures(own, study, keys))
     return found
 
 
@@ -244,71 +302,60 @@ def _lines(study: Study) -> pd.DataFrame:
 
 
 def _points(study: Study, own: Own, quality: str, bias: str) -> pd.DataFrame:
-    """Return mean and spread of both metrics for each line at this run's α; of all α where it has none there."""
-    runs = study.runs.loc[study.runs["metric"].isin([quality, bias]), :]
-    here = runs.loc[np.isclose(runs["alpha"], own.alpha), :]
-    wide = (here if len(here) else runs).pivot_table(
+    """Return mean and spread of both metrics for each line, `MOST` at most, at the α of `Study.at`."""
+    runs = study.at(own.alpha)
+    wide = runs.loc[runs["metric"].isin([quality, bias]), :].pivot_table(
         index=["method", "alpha", "seed"], columns="metric", values="value"
     )
     cells = wide.dropna().groupby("method")[[quality, bias]].agg(["mean", "std", "size"])
     cells = cells.sort_index(key=lambda names: pd.Index([sweep.order(str(name)) for name in names]), kind="stable")
-    return cells.loc[~cells.round(9).duplicated(), :]  # a variant that changes nothing is the same point
+    return cells.loc[~cells.round(9).duplicated(), :].head(MOST)  # a variant that changes nothing is the same point
 
 
 def _trade(own: Own, study: Study, erased: pd.DataFrame, quality: str, bias: str) -> Panel:
     cells = _points(study, own, quality, bias)
-    same = bool(np.isclose(study.runs["alpha"], own.alpha).any())
     quality_name, bias_name = name_and_place(quality)[0], name_and_place(bias)[0]
     levers = _levers(erased, quality, bias)
     x_own, y_own = own.metrics[quality], own.metrics[bias]
 
     def draw(axes: Axes) -> None:
-        names: list[tuple[float, float, str, str, str]] = []
-        for place, (name, row) in enumerate(cells.iterrows()):
+        labels = [Label(x_own.value, y_own.value, "this run", INK, weight="bold")]
+        ends: list[tuple[float, float]] = []
+        for at, (name, row) in enumerate(cells.iterrows()):
             method, (x, y) = str(name), (float(row[(quality, "mean")]), float(row[(bias, "mean")]))
-            colour, shape, _ = sweep.look(method, place)
-            half = np.nan_to_num([row[(quality, "std")], row[(bias, "std")]])
-            bars = axes.errorbar(
-                [x], [y], xerr=half[0], yerr=half[1], fmt="none", ecolor=colour, elinewidth=1, alpha=0.6
-            )
+            colour, shape, _ = sweep.look(method, at)
+            wide, high = np.nan_to_num([float(row[(quality, "std")]), float(row[(bias, "std")])])
+            bars = axes.errorbar([x], [y], xerr=wide, yerr=high, fmt="none", ecolor=colour, elinewidth=1, alpha=0.6)
             for bar in bars[2]:
                 mark(bar, series=method)
             (dot,) = axes.plot([x], [y], shape, color=colour, markersize=6)
             mark(dot, f"{method}: {quality_name} {number(quality, x)}, {bias_name} {number(bias, y)}", method)
-            names.append((x, y, method, colour, method))
+            labels.append(Label(x, y, method, colour, method))
+            ends += _cross(x, y, (x - wide, x + wide), (y - high, y + high))
         for name, x, y in levers:
             (dot,) = axes.plot([x], [y], "P", color=INK, markersize=5)
             mark(dot, f"this run, {name} after training: {number(quality, x)}, {number(bias, y)}")
-            names.append((x, y, name, INK, ""))
-        if math.isfinite(x_own.lo + x_own.hi):
-            axes.hlines(y_own.value, x_own.lo, x_own.hi, color=INK, linewidth=1.3)
-        if math.isfinite(y_own.lo + y_own.hi):
-            axes.vlines(x_own.value, y_own.lo, y_own.hi, color=INK, linewidth=1.3)
+            labels.append(Label(x, y, name, INK))
+        for one, line in ((x_own, axes.hlines), (y_own, axes.vlines)):
+            if math.isfinite(one.lo + one.hi):
+                line((y_own if one is x_own else x_own).value, one.lo, one.hi, color=INK, linewidth=1.3)
+        ends += _cross(x_own.value, y_own.value, (x_own.lo, x_own.hi), (y_own.lo, y_own.hi))
         ring = {"color": INK, "markersize": 7.5, "markerfacecolor": "none", "markeredgewidth": 1.7}
         (dot,) = axes.plot([x_own.value], [y_own.value], "D", **ring)
         mark(dot, f"this run: {quality_name} {number(quality, x_own.value)}, {bias_name} {number(bias, y_own.value)}")
-        axes.annotate(
-            "this run", (x_own.value, y_own.value), (-8, 7), textcoords="offset points", ha="right", fontsize=SMALL,
-            color=INK, weight="bold",
-        )  # fmt: skip
         axes.axhline(0, color=MUTED, linewidth=0.9)
         low, high = axes.get_xlim()
-        level = chance(quality, own.metrics)
-        axes.set_xlim(min(low, 0.0), high + 0.22 * (high - min(low, 0.0)))
+        axes.set_xlim(min(low, 0.0), high + 0.4 * (high - min(low, 0.0)))  # room for names
         bottom, top = axes.get_ylim()
         axes.set_ylim(min(bottom, -0.08 * (top - bottom)), top + 0.04 * (top - bottom))
-        if math.isfinite(level):
-            axes.axvline(level, color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)))
-            axes.annotate(
-                "chance", (level, 1), (3, -2), xycoords=("data", "axes fraction"), textcoords="offset points",
-                va="top", fontsize=SMALL, color=MUTED,
-            )  # fmt: skip
-        _name(axes, names)
+        if math.isfinite(level := chance(quality, own.metrics)):
+            _chance(axes, level)
         axes.set(xlabel=f"{quality_name} →", ylabel=f"{bias_name}, 0: none")
+        label_points(axes, labels, ends)
 
-    title = _traded(cells, quality, bias)
-    what = f"α = {own.alpha:g}" if same else f"mean over α; this run: α = {own.alpha:g}"
-    note = f"{name_and_place(bias)[1]}; {what}; best: right, and at 0"
+    note = f"{where(bias)}; {study.told(own.alpha)}; best: right, and at 0"
+    if study.told(own.alpha) != f"α = {own.alpha:g}":
+        note += f"; this run: α = {own.alpha:g}"
     points = [
         f"{name} {number(quality, float(row[(quality, 'mean')]))}, {number(bias, float(row[(bias, 'mean')]))}"
         for name, row in cells.iterrows()
@@ -321,20 +368,122 @@ def _trade(own: Own, study: Study, erased: pd.DataFrame, quality: str, bias: str
     )
     points.append(f"this run {number(quality, x_own.value)}, {number(bias, y_own.value)}")
     alt = f"{label(bias)} against {label(quality)}: {'; '.join(points)}"
+    title = _traded(own, study, quality, bias)
     return Panel("answer-trade", alt, draw, height=2.7, title=title, note=note, data=data)
 
 
-def _traded(cells: pd.DataFrame, quality: str, bias: str) -> str:
-    """Say what the line of least bias gives and takes against the one that is not balanced."""
-    name_q, name_b = name_and_place(quality)[0], name_and_place(bias)[0]
-    others = [str(name) for name in cells.index if name != NOT_BALANCED]
-    if NOT_BALANCED not in cells.index or not others:
-        return f"{name_b[:1].upper()}{name_b[1:]} against {name_q}"
-    best = min(others, key=lambda name: abs(cells.loc[name, (bias, "mean")]))
-    (b, a), (d, c) = (
-        [number(key, float(cells.loc[name, (key, "mean")])) for name in (best, NOT_BALANCED)] for key in (bias, quality)
+def _cross(x: float, y: float, wide: tuple[float, float], high: tuple[float, float]) -> list[tuple[float, float]]:
+    """Walk along the whiskers of a point."""
+    steps = [(float(at), y) for at in np.linspace(*wide, 9)] + [(x, float(at)) for at in np.linspace(*high, 9)]
+    return [step for step in steps if math.isfinite(sum(step))]
+
+
+def _chance(axes: Axes, level: float) -> None:
+    """Mark what a model that knows nothing gives."""
+    axes.axvline(level, color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)))
+    axes.annotate(
+        "chance", (level, 1), (3, -2), xycoords=("data", "axes fraction"), textcoords="offset points", va="top",
+        fontsize=SMALL, color=MUTED,
+    )  # fmt: skip
+
+
+def _traded(own: Own, study: Study, quality: str, bias: str) -> str:
+    """Say whether a method is told apart from random rows, or from all rows, in bias and in quality."""
+    names = [name_and_place(key)[0] for key in (bias, quality)]
+    plain = f"{names[0][:1].upper()}{names[0][1:]} against {names[1]}"
+    held = sweep.held_against(study.comparisons, own.method)
+    rows = [study.effect(key, *held, own.alpha) for key in (bias, quality)] if held else []
+    if held is None or any(row is None or not math.isfinite(row["difference"]) for row in rows):
+        return plain
+    said = [
+        f"{name} {verdict(row)} by {difference(row['metric'], abs(row['difference']))}"
+        if is_shown(row)
+        else f"no difference in {name} shown"
+        for name, row in zip(names, rows, strict=True)
+        if row
+    ]
+    return f"{held[0]} beside {'random rows' if held[1] == RANDOM else held[1]}: {', '.join(said)}"
+
+
+def _measures(own: Own, study: Study, keys: Sequence[str]) -> Panel:
+    """Draw measures of bias one below the other, on one axis: what is not balanced, random rows, a method, this run."""
+    held = sweep.held_against(study.comparisons, own.method)
+    methods = list(dict.fromkeys(filter(None, (NOT_BALANCED, *reversed(held or ())))))
+    runs = study.at(own.alpha)
+    cells = runs.loc[runs["metric"].isin(list(keys)) & runs["method"].isin(methods), :]
+    table = cells.groupby(["metric", "method"])["value"].agg(["mean", "std"]).fillna({"std": 0.0})
+    apart = 0.2
+
+    def draw(axes: Axes) -> None:
+        for at, method in enumerate(methods):
+            colour, shape, _ = sweep.look(method, at)
+            for row, key in enumerate(reversed(keys)):
+                if (key, method) not in table.index:
+                    continue
+                mean, std = (float(value) for value in table.loc[(key, method), :])
+                y = row + apart * ((len(methods) - 1) / 2 - at + 0.5)
+                mark(axes.hlines(y, mean - std, mean + std, color=colour, linewidth=1.2, alpha=0.6), series=method)
+                (dot,) = axes.plot([mean], [y], shape, color=colour, markersize=5.5, label=_once(method, row))
+                mark(dot, f"{method}, {label(key)}: {number(key, mean)}", method)
+        for row, key in enumerate(reversed(keys)):
+            one, y = own.metrics[key], row - apart * len(methods) / 2
+            if math.isfinite(one.lo + one.hi):
+                axes.hlines(y, one.lo, one.hi, color=INK, linewidth=1.3)
+            (dot,) = axes.plot(
+                [one.value], [y], "D", color=INK, markersize=5.5, markerfacecolor="none", markeredgewidth=1.6,
+                label=_once("this run", row),
+            )  # fmt: skip
+            mark(dot, f"this run, {label(key)}: {number(key, one.value)} {interval(key, one)}".rstrip())
+            level = chance(key, own.metrics)
+            if math.isfinite(level) and level:
+                axes.vlines(level, row - 0.42, row + 0.42, color=MUTED, linewidth=1, linestyle=(0, (2, 2)))
+        axes.axvline(0, color=MUTED, linewidth=0.9)
+        names = [f"{name_and_place(key)[0]}\n{where(key)}".rstrip() for key in reversed(keys)]
+        axes.set_yticks(range(len(keys)), names)
+        axes.set_ylim(-0.6, len(keys) - 0.4)
+        axes.tick_params(axis="y", length=0)
+        axes.grid(axis="y", visible=False)
+        axes.set_xlabel("bias, 0: none")
+        axes.legend(
+            loc="lower right", bbox_to_anchor=(1, 0.99), ncols=len(methods) + 1, borderpad=0, handletextpad=-0.2,
+            columnspacing=0.7, fontsize=SMALL,
+        )  # fmt: skip
+
+    def value(key: str, method: str) -> float:
+        return float(table["mean"].get((key, method), math.nan))
+
+    data = pd.DataFrame(
+        [(key, method, value(key, method)) for key in keys for method in methods]
+        + [(key, "this run", own.metrics[key].value) for key in keys],
+        columns=pd.Index(["metric", "line", "value"]),
     )
-    return f"{best} takes {name_b} from {a} to {b}, and {name_q} from {c} to {d}"
+    alt = "; ".join(
+        f"{label(key)}: this run {number(key, own.metrics[key].value)}"
+        + "".join(f", {method} {number(key, value(key, method))}" for method in methods)
+        for key in keys
+    )
+    note = f"{study.told(own.alpha)}; differences of shares or probabilities; dotted: chance, where it is not 0"
+    return Panel(
+        "answer-bias", f"Bias measured {len(keys)} ways. {alt}", draw, height=0.7 + 0.34 * len(keys),
+        title=_told_apart(own, study, keys, held), note=note, data=data,
+    )  # fmt: skip
+
+
+def _once(name: str, row: int) -> str:
+    """Name a mark in the legend the first time."""
+    return "" if row else name
+
+
+def _told_apart(own: Own, study: Study, keys: Sequence[str], held: tuple[str, str] | None) -> str:
+    """Count the measures of bias by what a method is shown to do to them."""
+    rows = [study.effect(key, *held, own.alpha) for key in keys] if held else []
+    verdicts = [verdict(row).split(",")[0] for row in rows if row and math.isfinite(row["difference"])]
+    counts = {said: verdicts.count(said) for said in VERDICTS if said in verdicts}
+    if held is None or not counts:
+        return f"Bias, measured {len(keys)} ways"
+    against = "random rows" if held[1] == RANDOM else held[1]
+    said = [f"not shown to differ by {n}" if word == NOT_SHOWN else f"{word} by {n}" for word, n in counts.items()]
+    return f"By {len(verdicts)} measures of bias, {held[0]} beside {against} is {', '.join(said)}"
 
 
 def _levers(erased: pd.DataFrame, quality: str, bias: str) -> list[tuple[str, float, float]]:
@@ -345,21 +494,3 @@ def _levers(erased: pd.DataFrame, quality: str, bias: str) -> list[tuple[str, fl
     if not {quality, bias} <= set(wide):
         return []
     return [(str(name), float(row[quality]), float(row[bias])) for name, row in wide.iterrows() if name != "none"]
-
-
-def _name(axes: Axes, names: Sequence[tuple[float, float, str, str, str]]) -> None:
-    """Write names right of points, moved up or down where they would meet."""
-    low, high = axes.get_ylim()
-    step = 0.09 * (high - low)
-    left, right = axes.get_xlim()
-    taken: list[tuple[float, float]] = []
-    for x, y, name, colour, series in sorted(names, key=lambda one: (one[1], one[0])):
-        at = y
-        near = [other for at_x, other in taken if abs(at_x - x) < 0.3 * (right - left)]
-        while any(abs(at - other) < step for other in near):
-            at += step / 4
-        taken.append((x, at))
-        text = axes.annotate(
-            name, (x, at), (11, 0), textcoords="offset points", va="center", fontsize=SMALL, color=colour
-        )
-        mark(text, series=series)

@@ -1,6 +1,7 @@
 """The cards of the headline: each value on a small bar with its interval, chance level, ceiling and baseline."""
 
 import math
+import re
 from typing import Any
 
 from stages.plot.answer import Study
@@ -40,8 +41,10 @@ def cards(metrics: Details, study: Study | None = None, alpha: float = math.nan)
 def _line(key: str, metrics: Details, study: Study | None, alpha: float) -> dict[str, Any]:
     level, best = registry.chance(key, metrics), ceiling(key, metrics)
     baseline = study.mean(key, NOT_BALANCED, alpha) if study else math.nan
-    bounds = {"chance": level, "ceiling": best, "not balanced": baseline}
+    bounds = {"chance": level, _best(key): best, NOT_BALANCED: baseline}
     said = [f"{name} {formatting.number(key, value)}" for name, value in bounds.items() if math.isfinite(value)]
+    if study and not (study.runs["metric"] == key).any():
+        said.append(f"{NOT_BALANCED}: not measured in the study")
     return {
         "key": key,
         "place": registry.name_and_place(key)[1],
@@ -54,13 +57,24 @@ def _line(key: str, metrics: Details, study: Study | None, alpha: float) -> dict
 
 
 def ceiling(key: str, metrics: Details) -> float:
-    """Tell what a model that knows all would reach: as the run states it, or the end of the span; NaN: unknown."""
+    """
+    Tell what a model that knows all, or learns its rows exactly, would reach; NaN: unknown.
+
+    As the run states it, as the registry does, or the end of the span.
+    """
     if stated := metrics.get(f"{key}.ceiling") or metrics.get(f"{key}.ideal"):
         return stated.value
     known = registry.entry(key)
-    if known.better == "higher" and not known.best and registry.entry(key).span in ((0, 100), (0, 1)):
+    if number := re.match(r"-?[\d.]+(?=:)", known.best):
+        return float(number[0])
+    if known.better == "higher" and not known.best and known.span in ((0, 100), (0, 1)):
         return float(known.span[1])
     return math.nan
+
+
+def _best(key: str) -> str:
+    """Name what `ceiling` tells: where nothing is better the higher, an ideal learner has it, and it is no limit."""
+    return "ceiling" if registry.entry(key).better == "higher" else "ideal learner"
 
 
 def scale(key: str, one: Estimate, chance: float, best: float, baseline: float) -> dict[str, Any]:
@@ -71,7 +85,8 @@ def scale(key: str, one: Estimate, chance: float, best: float, baseline: float) 
     -------
     dict
         marks: places in percent of the width, of ``value``, and where known ``chance``, ``ceiling``, ``baseline`` and
-        ``zero``; range: start and width of the interval, or None; said: all of it in words.
+        ``zero``; range: start and width of the interval, or None; ends: what the bar's ends stand for; said: all of
+        it in words.
     """
     low, high = registry.entry(key).span
     points = {"chance": chance, "ceiling": best, "baseline": baseline, "value": one.value}
@@ -88,8 +103,10 @@ def scale(key: str, one: Estimate, chance: float, best: float, baseline: float) 
 
     marks = {name: at(value) for name, value in points.items() if math.isfinite(value)}
     ends = (at(one.lo), at(one.hi)) if math.isfinite(one.lo + one.hi) else None
-    names = {"chance": "chance", "ceiling": "ceiling", "baseline": "not balanced"}
+    names = {"chance": "chance", "ceiling": _best(key), "baseline": NOT_BALANCED}
     said = [f"{formatting.number(key, one.value)} {formatting.interval(key, one)}".rstrip()]
     said += [f"{words} {formatting.number(key, points[name])}" for name, words in names.items() if name in marks]
-    said.append(f"bar from {formatting.number(key, left)} to {formatting.number(key, right)}")
-    return {"marks": marks, "range": (ends[0], ends[1] - ends[0]) if ends else None, "said": ", ".join(said)}
+    outer = (formatting.number(key, left), formatting.number(key, right))
+    said.append(f"bar from {outer[0]} to {outer[1]}")
+    inner = (ends[0], ends[1] - ends[0]) if ends else None
+    return {"marks": marks, "range": inner, "ends": outer, "said": ", ".join(said)}

@@ -11,6 +11,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from stages.results.details import Details
 from stages.results.formatting import NOT_BALANCED, counted, number
+from stages.results.labels import Label, label_points
 from stages.results.panels import (
     BEFORE,
     INK,
@@ -396,7 +397,7 @@ def _against(part: str, table: pd.DataFrame, metrics: Details, limit: float) -> 
     varies = len(rows) > 2 and np.ptp(x) > 0 and np.ptp(y) > 0
     where = str(rows["set"].iloc[0]) if "set" in rows else "portraits"
     stated = metrics.get(".".join(filter(None, (where, part, "census_correlation"))))
-    r = f": r = {stated.value:.2f}, mean over the seeds".replace("-", "−") if stated else ""
+    r = f": r\u00a0=\u00a0{stated.value:.2f}, mean over the seeds".replace("-", "−") if stated else ""
 
     def draw(axes: Axes) -> None:
         axes.axhline(0, color=MUTED, linewidth=0.9)
@@ -410,8 +411,11 @@ def _against(part: str, table: pd.DataFrame, metrics: Details, limit: float) -> 
             mark(dot, f"{name}: {share:.1f} % women, gap {gap:+.2f}".replace("-", "−"))
         axes.set_xlim(-4, 104)
         axes.set_ylim(-limit, limit)
-        _label(axes, x, y, _names(rows))
         axes.set(xlabel="share of women in the corpus, %", ylabel="gap in logits")
+        away = np.abs((np.column_stack([x, y]) - [x.mean(), y.mean()]) / (np.array([np.ptp(x), np.ptp(y)]) + 1e-9))
+        first = np.argsort(-away.sum(axis=1), kind="stable")  # the outermost have the choice
+        names = _names(rows)
+        label_points(axes, [Label(x[i], y[i], names[i], MUTED) for i in first], must=False)
 
     alt = f"Logit gap of each occupation against its share of women, {part or 'portraits'}{r}"
     return Panel(
@@ -423,30 +427,6 @@ def _against(part: str, table: pd.DataFrame, metrics: Details, limit: float) -> 
         note=_centred(rows),
         data=table,
     )
-
-
-def _label(axes: Axes, x: np.ndarray, y: np.ndarray, labels: list[str]) -> None:
-    """Name the points that have room for a name, the outermost first."""
-    axes.figure.canvas.draw()
-    scale = axes.transData.transform
-    points = scale(np.column_stack([x, y]))
-    size = np.array([0.62, 1.25]) * SMALL * axes.figure.dpi / 72  # of a letter, pixels
-    right_edge = axes.bbox.x1
-    taken = [(*(point - 3), *(point + 3)) for point in points]
-    centre = points.mean(axis=0)
-    for i in np.argsort(-np.abs((points - centre) / (np.ptp(points, axis=0) + 1)).sum(axis=1), kind="stable"):
-        width = size[0] * len(labels[i])
-        for side in (1, -1):
-            left = points[i, 0] + 6 if side > 0 else points[i, 0] - 6 - width
-            box = (left, points[i, 1] - size[1] / 2, left + width, points[i, 1] + size[1] / 2)
-            free = all(box[2] < b[0] or box[0] > b[2] or box[3] < b[1] or box[1] > b[3] for b in taken)
-            if free and box[2] < right_edge and box[0] > axes.bbox.x0:
-                axes.annotate(
-                    labels[i], (x[i], y[i]), (6 * 72 / axes.figure.dpi * side, 0), textcoords="offset points",
-                    ha="left" if side > 0 else "right", va="center", fontsize=SMALL, color=MUTED,
-                )  # fmt: skip
-                taken.append(box)
-                break
 
 
 def published(table: pd.DataFrame, min_group: int = 0) -> list[Panel]:

@@ -16,6 +16,7 @@ from stages.plot import sheets
 from stages.plot.answer import Study
 from stages.plot.settings import Settings
 from stages.results.details import Details, read
+from stages.results.sweep import with_images
 
 STUDY_COLUMNS = {
     "runs": ("alpha", "method", "seed", "metric", "value"),
@@ -86,7 +87,8 @@ class Reader:
                     "`python -m stages.tools.compare`"
                 )
             tables.append(table)
-        return Study(*tables)
+        runs, *effects = tables
+        return Study(runs, *(with_images(of, runs) for of in effects))
 
     def curves(self) -> tuple[pd.DataFrame, list[tuple[str, int, int]]]:
         """Read the curves of every seed (seed, step, metric, value); data, first and last step of each phase."""

@@ -12,11 +12,12 @@ import yaml
 from markupsafe import Markup
 
 from stages.plot import tables
-from stages.plot.answer import Study
+from stages.plot.answer import MEASURED, Study, biases_of
 from stages.plot.cards import cards
 from stages.plot.sheets import Described, Pair, data_uri
-from stages.results import formatting, sweep
+from stages.results import formatting, registry, sweep
 from stages.results.details import Details
+from stages.results.effects import SHOWN
 from stages.results.panels import Panel, css, svg, variable
 
 PACKAGES = (
@@ -102,6 +103,12 @@ def render(content: Content) -> str:
         content=content,
         cards=cards(content.metrics, content.study, params["contamination"]["alpha"]),
         said=[re.split(r"\*\*", sentence) for sentence in content.said],
+        shown=SHOWN,
+        measured={
+            registry.name_and_place(key)[0]: MEASURED[registry.entry(key).key] for key in biases_of(content.metrics)
+        }
+        if content.said
+        else {},
         methods={name: variable(sweep.look(name)[0]) for data in study for name in data["method"]},
         light=css(0),
         dark=css(1),

@@ -8,7 +8,6 @@ or dark, text is text in the page's font, title and note are the page's, and mar
 import io
 import math
 import re
-import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +17,10 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.font_manager import FontProperties
+from matplotlib.text import Annotation
+from matplotlib.textpath import TextToPath
 
 # Meaning → colour on light and on dark pages: one meaning each, in every figure and page. All can be read as text, too
 # (contrast of 4.5 : 1 or more to the paper of either page; a test computes it).
@@ -27,7 +29,8 @@ COLOURS = {
     "muted": ("#5c6673", "#a2acb8"),  # axes, notes
     "paper": ("#ffffff", "#181c22"),
     "rule": ("#dde1e6", "#2c333c"),  # of grids: no text
-    "context": ("#6b7582", "#8d98a6"),  # what is not the message: not balanced, before, chance
+    "context": ("#6b7582", "#8d98a6"),  # what others are held against: not balanced, before
+    "random": ("#b3261e", "#ff8f85"),  # as many rows, drawn at random
     "plain": ("#3d4a5c", "#c9d1da"),  # a value that is of no kind below
     "real": ("#1f6fb5", "#62a8e8"),
     "synthetic": ("#b8500f", "#f0894a"),
@@ -39,11 +42,15 @@ COLOURS = {
 }
 _LIGHT = {name: light for name, (light, _) in COLOURS.items()}
 INK, MUTED, RULE, PAPER = (_LIGHT[name] for name in ("ink", "muted", "rule", "paper"))
-BEFORE, PLAIN, REAL, SYNTHETIC = (_LIGHT[name] for name in ("context", "plain", "real", "synthetic"))
+BEFORE, CHANCE, PLAIN = (_LIGHT[name] for name in ("context", "random", "plain"))
+REAL, SYNTHETIC = (_LIGHT[name] for name in ("real", "synthetic"))
 WOMAN, MAN, AFTER = (_LIGHT[name] for name in ("woman", "man", "balanced"))
 OTHERWISE, REWEIGHED = (_LIGHT[name] for name in ("balanced-otherwise", "reweighed"))
 
 SMALL = 8.6  # points of the smallest text: 11 px where a panel is 340 px wide
+HEAD = 9.5  # points of titles
+EDGE = 0.07  # inches beside titles and notes
+LINE = 1.25 / 72  # inches of a line of text of one point
 
 _STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
@@ -53,7 +60,7 @@ _STYLE: dict[Any, Any] = {
     "axes.edgecolor": MUTED,
     "axes.labelcolor": MUTED,
     "axes.titlecolor": INK,
-    "axes.titlesize": 9.5,
+    "axes.titlesize": HEAD,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
     "axes.labelsize": 8.8,
@@ -119,6 +126,23 @@ def _told(match: re.Match[str]) -> str:
     return f'{shown} data-tip="{said}"' if said else shown
 
 
+def width(text: str, size: float, weight: str = "normal") -> float:
+    """Measure a line of text of so many points; inches."""
+    font = FontProperties(family="DejaVu Sans", size=size, weight=weight)
+    return TextToPath().get_text_width_height_descent(text, font, ismath=False)[0] / 72
+
+
+def wrapped(text: str, inches: float, size: float, weight: str = "normal") -> list[str]:
+    """Break a text into lines that fit a width; a word that is wider stands alone."""
+    lines: list[str] = []
+    for word in text.split(" "):
+        if lines and width(f"{lines[-1]} {word}", size, weight) <= inches:
+            lines[-1] = f"{lines[-1]} {word}"
+        else:
+            lines.append(word)
+    return lines
+
+
 def css(theme: int) -> str:
     """Write the colours as CSS variables, ``--ink`` and so on; 0: for light pages, 1: for dark ones."""
     return " ".join(f"--{name}: {both[theme]};" for name, both in COLOURS.items())
@@ -160,6 +184,19 @@ def svg(panel: Panel) -> str:
     return text.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
 
 
+def _head(cell: SubFigure, inches: float, title: Sequence[str], note: Sequence[str]) -> None:
+    """Write title and note from the left edge: names beside the axes can be long."""
+    left = EDGE / inches
+    blank = [""] * math.ceil(len(note) * SMALL / HEAD)  # so that the layout keeps room for the note
+    cell.suptitle("\n".join([*title, *blank]), x=left, ha="left", fontsize=HEAD, fontweight="bold", color=INK)
+    if note:
+        below = -5 - len(title) * HEAD * 1.2
+        cell.add_artist(Annotation(
+            "\n".join(note), (left, 1), (0, below), xycoords=cell.transSubfigure, textcoords="offset points",
+            ha="left", va="top", fontsize=SMALL, color=MUTED, annotation_clip=False,
+        ))  # fmt: skip
+
+
 def png(panels: Sequence[Panel], columns: int, title: str = "", dpi: int = 110) -> bytes:
     """
     Draw panels side by side.
@@ -178,28 +215,28 @@ def png(panels: Sequence[Panel], columns: int, title: str = "", dpi: int = 110) 
     """
     columns = min(columns, len(panels))
     rows = math.ceil(len(panels) / columns)
-    titles = [textwrap.wrap(panel.title, int(11.5 * panel.width)) for panel in panels]
-    notes = [textwrap.wrap(panel.note, int(13 * panel.width)) for panel in panels]
+    widths = [max(panel.width for panel in panels[column::columns]) for column in range(columns)]
+    room = [widths[place % columns] - 2 * EDGE for place in range(len(panels))]
+    titles = [wrapped(panel.title, inches, HEAD, "bold") for panel, inches in zip(panels, room, strict=True)]
+    notes = [wrapped(panel.note, inches, SMALL) for panel, inches in zip(panels, room, strict=True)]
     sizes = [
-        panel.height + 0.18 * len(title) + 0.15 * len(note)
-        for panel, title, note in zip(panels, titles, notes, strict=True)
+        panel.height + (len(lines) * HEAD + len(note) * SMALL) * LINE
+        for panel, lines, note in zip(panels, titles, notes, strict=True)
     ]
     heights = [max(sizes[row * columns : (row + 1) * columns]) for row in range(rows)]
-    widths = [max(panel.width for panel in panels[column::columns]) for column in range(columns)]
+    whole = wrapped(title, sum(widths) - 2 * EDGE, 12, "bold")
     with mpl.rc_context(_STYLE):
-        size = (sum(widths), sum(heights) + (0.45 if title else 0))
+        size = (sum(widths), sum(heights) + (0.2 + 12 * LINE * len(whole) if title else 0))
         figure = Figure(figsize=size, layout="constrained", facecolor="white")
         FigureCanvasAgg(figure)
         cells = figure.subfigures(rows, columns, squeeze=False, height_ratios=heights, width_ratios=widths).ravel()
         for cell, panel, lines, note in zip(cells, panels, titles, notes, strict=False):
+            _head(cell, panel.width, lines, note)
             axes = cell.add_subplot()
             panel.draw(axes)
-            if lines:  # from the left edge: names beside the axes can be long
-                cell.suptitle("\n".join(lines), x=0.02, ha="left", fontsize=9.5, fontweight="bold", color=INK)
-            if note:
-                axes.set_title("\n".join(note), fontsize=SMALL, fontweight="normal", color=MUTED)
         if title:
-            figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold", color=INK)
+            left = EDGE / sum(widths)
+            figure.suptitle("\n".join(whole), x=left, ha="left", fontsize=12, fontweight="bold", color=INK)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     return buffer.getvalue()

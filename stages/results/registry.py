@@ -106,8 +106,9 @@ class Entry:
 
     @property
     def wish(self) -> str:
-        """Which way is better, in words."""
-        return WISHES[self.better]
+        """Which way is better, in words; and what a model that learns its rows exactly has, where that is another."""
+        ideal = f"; {self.best}" if self.best and self.better in ("zero", "half") else ""
+        return f"{WISHES[self.better]}{ideal}"
 
 
 ALL = (-math.inf, math.inf)
@@ -281,7 +282,8 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
         ),
         Entry(
             "{set}.transfer", "transfer",
-            f"slope of {_GAPS} on the log-odds of women in the run's training rows; 1 mirrors, above 1 exaggerates",
+            f"slope of {_GAPS} on the log-odds of women in the run's training rows; 0 takes nothing over, 1 mirrors, "
+            "above 1 exaggerates",
             "logits per logit", ALL, "zero", 0.0, "1: an ideal learner", headline="bias"
         ),
         Entry(

@@ -3,31 +3,44 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, cast
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
 from stages.results.details import Details, Estimate
-from stages.results.formatting import NOT_BALANCED, counted, difference, interval, number, vanishes
-from stages.results.panels import AFTER, BEFORE, INK, MUTED, OTHERWISE, PLAIN, REWEIGHED, SMALL, Panel, mark
+from stages.results.effects import (
+    FEWEST,
+    FEWEST_IMAGES,
+    FEWEST_REPLICATES,
+    NOT_SHOWN,
+    Row,
+    is_shown,
+    is_tested,
+    moved,
+    verdict,
+    written,
+)
+from stages.results.formatting import NOT_BALANCED, counted, difference, interval, number
+from stages.results.labels import Label, label_points
+from stages.results.panels import AFTER, BEFORE, CHANCE, INK, MUTED, OTHERWISE, PLAIN, REWEIGHED, SMALL, Panel, mark
 from stages.results.registry import chance, entry, label, look_up, name_and_place
 
 Dashes = str | tuple[float, tuple[float, ...]]
 # Of a method: colour, mark, dashes. Grey is what others are held against.
 LOOKS: dict[str, tuple[str, str, Dashes]] = {
     NOT_BALANCED: (BEFORE, "o", "-"),
-    "random": (BEFORE, "s", (0, (4, 2))),
+    "random": (CHANCE, "s", (0, (4, 2))),
     "reweighing": (REWEIGHED, "^", "-"),
     "m4_sgd": (OTHERWISE, "D", "-"),
     "m4": (AFTER, "v", "-"),
 }
 MOST = 4  # lines of a panel
-
-
-FEWEST_REPLICATES, FEWEST_IMAGES = 3, 200  # with fewer, an interval over replicates is no evidence of an effect
 STANDING = 3  # effects that a comparison opens with
-FEWEST = 6  # replicates that can tell anything at 5 % in a sign-flip test: 2 · ½⁶ = .03
+RANDOM, FOCUS = "random", "m4"  # what a method is held against; the method that titles name
+MEAN = "mean"  # in place of an α: the mean over all
 
 
 def head(table: pd.DataFrame, primary: Sequence[str]) -> str:
@@ -73,26 +86,30 @@ def with_images(effects: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def standing_out(comparisons: pd.DataFrame, changes: pd.DataFrame, metrics: Sequence[str]) -> str:
-    """Say the clearest effects, `STANDING` at most, each of another metric; or that none is clear, and why."""
+    """
+    Say the clearest effects, `STANDING` at most, each of another metric; or that none is shown, and why.
+
+    What a method does to a line that is not balanced is not named where it can be held against random rows: part of it
+    is what fewer rows do.
+    """
     span = "Contamination alone, α = {alpha_from:g} to {alpha_to:g},"
     rows = [(span.format_map(row), row) for row in _farthest(changes)]
+    against_random = set(comparisons.loc[comparisons["reference"] == RANDOM, "method"])
     rows += [
         (f"Against {row['reference']}{_at(row)}, {row['method']}", row)
         for _, own in comparisons.groupby(["reference", "method", "metric"], sort=False)
-        if (row := _standing_for(own)) and row["reference"] in (NOT_BALANCED, "random")
+        if (row := _standing_for(own))
+        and (row["reference"] == RANDOM or (row["reference"] == NOT_BALANCED and row["method"] not in against_random))
     ]
     rows = [(said, row) for said, row in rows if row["metric"] in metrics]
-    clear = [(said, row) for said, row in rows if _is_clear(row)]
+    clear = [(said, row) for said, row in rows if is_shown(row)]
     clear.sort(key=lambda item: -abs(item[1]["difference"]) / max(item[1]["hi"] - item[1]["lo"], 1e-12))
     chosen: dict[str, tuple[str, dict[str, Any]]] = {}
     for said, row in clear:  # of one metric the largest, in the order of the clearest
         _, kept = chosen.setdefault(entry(row["metric"]).key, (said, row))
         if abs(row["difference"]) > abs(kept["difference"]):
             chosen[entry(row["metric"]).key] = (said, row)
-    best = [
-        f"{said} {_verb(row)} {label(row['metric'])} by {_effect(row, size=True)}"
-        for said, row in list(chosen.values())[:STANDING]
-    ]
+    best = [f"{said} {moved(row, label(row['metric']))}" for said, row in list(chosen.values())[:STANDING]]
     if best:
         count = {1: "One effect stands", 2: "Two effects stand"}.get(len(best), "Three effects stand")
         return "\n".join([f"{count} out:", "", *(f"{i}. {one}." for i, one in enumerate(best, 1))])
@@ -139,8 +156,9 @@ def sentences(comparisons: pd.DataFrame, changes: pd.DataFrame, metrics: Sequenc
     last = [row for row in plain if row["alpha_to"] == max(other["alpha_to"] for other in plain)]
     if last:
         span = f"from α = {last[0]['alpha_from']:g} to {last[0]['alpha_to']:g}"
-        said.append(f"Contamination alone, {span}, {_listed(last) or 'changes nothing clearly'}.")
-    references = [name for name in (NOT_BALANCED, "random", "m4") if name in set(comparisons["reference"])]
+        said.append(f"Contamination alone, {span}, {_listed(last) or 'has no effect that is shown'}.")
+    references = [name for name in (NOT_BALANCED, RANDOM, FOCUS) if name in set(comparisons["reference"])]
+    over = " (means over α)" if MEAN in set(comparisons["alpha"]) else ""
     for reference in references:
         methods = dict.fromkeys(comparisons.loc[comparisons["reference"] == reference, "method"])
         parts = []
@@ -149,7 +167,7 @@ def sentences(comparisons: pd.DataFrame, changes: pd.DataFrame, metrics: Sequenc
             if moved := _listed(rows):
                 parts.append(f"{method} {moved}")
         if parts:
-            said.append(f"Against {reference}, {'; '.join(parts)}.")
+            said.append(f"Against {reference}{over}, {'; '.join(parts)}.")
     return said
 
 
@@ -165,65 +183,14 @@ def _records(table: pd.DataFrame, metrics: Sequence[str], **where: str) -> list[
 
 def _sums(row: Mapping[str, Any]) -> bool:
     """Tell whether a row sums up all α of a comparison."""
-    return row["alpha"] == "mean"
+    return row["alpha"] == MEAN
 
 
 def _listed(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Name the three clearest effects of a method; empty where none is clear."""
-    clear = [row for row in rows if _is_clear(row)]
+    """Name the three clearest effects of a method; empty where none is shown."""
+    clear = [row for row in rows if is_shown(row)]
     clear.sort(key=lambda row: -abs(row["difference"]) / max(row["hi"] - row["lo"], 1e-12))
-    return ", ".join(f"{_verb(row)} {label(row['metric'])} by {_effect(row, size=True)}" for row in clear[:3])
-
-
-def _is_clear(row: Mapping[str, Any]) -> bool:
-    """Tell whether an effect is seen in what is written, its interval leaves out 0, and its test, if any, agrees."""
-    return _leaves_0(row) and not _too_few(row) and not (_is_tested(row) and row["p_holm"] > 0.05)
-
-
-def _leaves_0(row: Mapping[str, Any]) -> bool:
-    return (row["lo"] > 0 or row["hi"] < 0) and not vanishes(row["metric"], row["difference"])
-
-
-def _too_few(row: Mapping[str, Any]) -> str:
-    """Say what there are too few of to call a difference an effect; empty: nothing."""
-    if row.get("replicates", FEWEST_REPLICATES) < FEWEST_REPLICATES:
-        return "replicates"
-    return "images" if row.get("images", math.nan) < FEWEST_IMAGES else ""
-
-
-def _is_tested(row: Mapping[str, Any]) -> bool:
-    return row["p_holm"] == row["p_holm"] and row["replicates"] >= FEWEST
-
-
-def _verb(row: Mapping[str, Any]) -> str:
-    return "raises" if row["difference"] > 0 else "lowers"
-
-
-def _effect(row: Mapping[str, Any], size: bool = False) -> str:
-    """Write a difference with its interval, or its size alone."""
-    key, low, high = row["metric"], row["lo"], row["hi"]
-    written = difference(key, abs(row["difference"]) if size else row["difference"], signed=not size)
-    if low != low:
-        return written
-    ends = sorted((abs(low), abs(high))) if size else (low, high)
-    return f"{written} [{', '.join(_bare(key, end, not size) for end in ends)}]"
-
-
-def _bare(key: str, value: float, signed: bool) -> str:
-    return difference(key, value, signed).removesuffix(" points")
-
-
-def verdict(row: Mapping[str, Any]) -> str:
-    """Judge an effect: ``better``, ``worse``, ``higher``, ``lower`` (none is better), ``equal`` or ``not clear``."""
-    if not _is_clear(row):
-        ends = [row["difference"], row["lo"], row["hi"]]
-        if all(vanishes(row["metric"], value) for value in ends if value == value):
-            return "equal"
-        return f"not clear, too few {few}" if _leaves_0(row) and (few := _too_few(row)) else "not clear"
-    better = entry(row["metric"]).better
-    if better == "none":
-        return "higher" if row["difference"] > 0 else "lower"
-    return "better" if (row["difference"] > 0) == (better == "higher") else "worse"
+    return ", ".join(moved(row, label(row["metric"])) for row in clear[:3])
 
 
 def tables(comparisons: pd.DataFrame, changes: pd.DataFrame, metrics: Sequence[str]) -> list[str]:
@@ -239,16 +206,43 @@ def tables(comparisons: pd.DataFrame, changes: pd.DataFrame, metrics: Sequence[s
     return found
 
 
+def overview(comparisons: pd.DataFrame, changes: pd.DataFrame, metrics: Sequence[str]) -> str:
+    """Tabulate what a study asks as Markdown, a row a metric: contamination; a method beside random and all rows."""
+    questions: list[tuple[str, pd.DataFrame]] = []
+    if last := _farthest(changes):
+        span = f"α = {last[0]['alpha_from']:g} to {last[0]['alpha_to']:g}"
+        questions.append((f"contamination, {NOT_BALANCED}, {span}", pd.DataFrame(last)))
+    method, reference = held_against(comparisons) or ("", "")
+    asked = [(method, reference)]
+    if reference == RANDOM:
+        asked += [(RANDOM, NOT_BALANCED), (method, NOT_BALANCED)]
+    for one, other in asked if method else []:
+        own = comparisons.loc[(comparisons["method"] == one) & (comparisons["reference"] == other), :]
+        questions.append((f"{one} against {other}", own))
+    lines = [
+        f"| metric | {' | '.join(title for title, _ in questions)} |",
+        f"|---|{'---|' * len(questions)}",
+    ]
+    for metric in metrics:
+        cells = [_cell(rows.loc[rows["metric"] == metric, :]) for _, rows in questions]
+        if any(cells):
+            lines.append(f"| {_title(metric)} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _title(metric: str) -> str:
+    return f"{label(metric)} {entry(metric).arrow}".rstrip()
+
+
 def _table(title: str, rows: pd.DataFrame, metrics: Sequence[str]) -> str:
     methods = list(dict.fromkeys(rows["method"]))
-    written = [f"### {title}", "", f"| metric | {' | '.join(methods)} |", f"|---|{'---|' * len(methods)}"]
+    lines = [f"### {title}", "", f"| metric | {' | '.join(methods)} |", f"|---|{'---|' * len(methods)}"]
     for metric in metrics:
         own = rows.loc[rows["metric"] == metric, :]
         cells = [_cell(own.loc[own["method"] == method, :]) for method in methods]
         if any(cells):
-            name = f"{label(metric)} {entry(metric).arrow}".rstrip()
-            written.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(written)
+            lines.append(f"| {_title(metric)} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def _cell(rows: pd.DataFrame) -> str:
@@ -256,16 +250,17 @@ def _cell(rows: pd.DataFrame) -> str:
     records = cast(list[dict[str, Any]], rows.to_dict("records"))
     if not records:
         return ""
-    whole = next((row for row in records if row.get("alpha") == "mean"), records[0])
+    whole = next((row for row in records if row.get("alpha") == MEAN), records[0])
     if whole["difference"] != whole["difference"]:
-        each = [row for row in records if row["alpha"] != "mean"]
-        at = ", ".join(f"{difference(row['metric'], row['difference'], True)} at {row['alpha']}" for row in each)
-        return f"differs by α: {at}{_p(whole)}"
-    return f"{_effect(whole)} {verdict(whole)}{_p(whole)}"
+        each = [row for row in records if row["alpha"] != MEAN]
+        sizes = ", ".join(difference(row["metric"], row["difference"], signed=True) for row in each)
+        alphas = ", ".join(str(row["alpha"]) for row in each)
+        return f"{sizes} at α = {alphas}: {_where(each) or NOT_SHOWN}{_p(whole)}"
+    return f"{written(whole)} {verdict(whole)}{_p(whole)}"
 
 
 def _p(row: Mapping[str, Any]) -> str:
-    return f" (p = {row['p_holm']:.2g})" if _is_tested(row) else ""
+    return f" (p = {row['p_holm']:.2g})" if is_tested(row) else ""
 
 
 @dataclass(frozen=True)
@@ -310,7 +305,7 @@ def panels(
     for metric in metrics:
         rows = table.loc[table["metric"] == metric, :]
         here = [name for name in methods if name in set(rows["method"])]
-        title = sentence(metric, comparisons, changes)
+        title = sentence(metric, comparisons, changes, own.method if own else FOCUS)
         for place, drawn in enumerate(_chunks(here)):
             of = rows.loc[rows["method"].isin(drawn), :]
             ideal = table.loc[(table["metric"] == f"{metric}.ideal") & (table["method"] == NOT_BALANCED), :]
@@ -373,35 +368,79 @@ def _limits(table: pd.DataFrame, metrics: Sequence[str], own: Own | None) -> dic
     return found
 
 
-def sentence(metric: str, comparisons: pd.DataFrame | None, changes: pd.DataFrame | None) -> str:
-    """Say what a metric does: with contamination, not balanced; and by m4, or the only other method."""
+def sentence(metric: str, comparisons: pd.DataFrame | None, changes: pd.DataFrame | None, method: str = FOCUS) -> str:
+    """
+    Say what a metric does: with contamination, not balanced; and at which α a method differs from random rows.
+
+    Parameters
+    ----------
+    method : str
+        To be named; where the comparisons do not have it, `FOCUS`, or else the only method.
+    """
     name = name_and_place(metric)[0]
     name = f"{name[:1].upper()}{name[1:]}"
     if changes is None or comparisons is None:
         return name
-    moved = _records(changes, [metric], method=NOT_BALANCED)
-    if not moved:
+    plain = _records(changes, [metric], method=NOT_BALANCED)
+    if not plain:
         return name
-    last = max(moved, key=lambda row: row["alpha_to"])
+    last = max(plain, key=lambda row: row["alpha_to"])
     ends = f"{number(metric, last['value_from'])} to {number(metric, last['value_to'])}"
     said = (
-        f"{name} {'rises' if last['value_to'] > last['value_from'] else 'falls'} with contamination, {ends}"
-        if _is_clear(last)
-        else f"Contamination does not clearly change {name[:1].lower() + name[1:] if name[1:2].islower() else name}"
+        f"{name} {_course(last)} with contamination, {ends}"
+        if is_shown(last)
+        else f"{name}: no effect of contamination is shown, {ends}"
     )
-    own = _records(comparisons, [metric], reference=NOT_BALANCED, method="m4")
-    whole = next((row for row in own if _sums(row)), None)
-    if whole is None:
-        return said
-    if whole["difference"] != whole["difference"]:  # differs by α
-        most = max((row for row in own if not _sums(row)), key=lambda row: abs(row["difference"]))
-        sides = {row["difference"] > 0 for row in own if not _sums(row)}
-        verb = "changes" if len(sides) > 1 else _verb(most)
-        return f"{said}; m4 {verb} it, most at α = {most['alpha']}"
-    if _is_clear(whole):
-        distance = " towards 0" if entry(metric).better == "zero" and whole["difference"] < 0 else ""
-        return f"{said}; m4 {'moves' if distance else _verb(whole)} it{distance}"
-    return f"{said}, nor does m4" if said.startswith("Contamination") else f"{said}; m4 does not clearly change it"
+    held = held_against(comparisons, method)
+    return f"{said}; {differs(metric, comparisons, *held)}" if held else said
+
+
+def held_against(comparisons: pd.DataFrame, method: str = FOCUS) -> tuple[str, str] | None:
+    """Choose the method that is spoken of, and what it is held against: random rows, or else those not balanced."""
+    for reference in (RANDOM, NOT_BALANCED):
+        methods = list(dict.fromkeys(comparisons.loc[comparisons["reference"] == reference, "method"]))
+        chosen = next((name for name in (method, FOCUS) if name in methods), None)
+        if chosen := chosen or (str(methods[0]) if len(methods) == 1 else None):
+            return chosen, reference
+    return None
+
+
+def differs(metric: str, comparisons: pd.DataFrame, method: str, reference: str) -> str:
+    """Say at which α a method is better or worse than a reference: where the interval of that α leaves out 0."""
+    rows = [row for row in _records(comparisons, [metric], method=method, reference=reference) if not _sums(row)]
+    against = f"{reference} rows" if reference == RANDOM else reference
+    if not rows:
+        return f"{method} was not measured beside {against}"
+    if where := _where(rows, f" than {against}"):
+        return f"{method} is {where}"
+    whole = next((row for row in _records(comparisons, [metric], method=method, reference=reference) if _sums(row)), {})
+    if whole and is_shown(whole):
+        return f"{method} is {verdict(whole)} than {against} on average over α, at no single α"
+    nowhere = "at any α" if len(rows) > 1 else f"at α = {rows[0]['alpha']}"
+    return f"{method} is not shown to differ from {against} {nowhere}"
+
+
+def _where(rows: Sequence[Row], than: str = "") -> str:
+    """Say at which α effects are shown, by verdict; empty: at none."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        if is_shown(row):
+            found.setdefault(verdict(row), []).append(str(row["alpha"]))
+    return ", ".join(f"{word}{than} at {_alphas(where, len(rows))}" for word, where in found.items())
+
+
+def _alphas(where: Sequence[str], of: int) -> str:
+    if len(where) == of > 1:
+        return "every α"
+    return f"α = {' and '.join(filter(None, (', '.join(where[:-1]), where[-1])))}"
+
+
+def _course(row: Row) -> str:
+    """Say which way a metric goes: of one whose ideal is 0 or ½, its distance from it."""
+    up, ideal = row["difference"] > 0, {"zero": "0", "half": "½"}.get(entry(row["metric"]).better)
+    if ideal:
+        return f"moves away from {ideal}" if up else f"comes nearer to {ideal}"
+    return "rises" if up else "falls"
 
 
 def _panel(
@@ -444,12 +483,12 @@ def _panel(
             ends.append((level, "chance", MUTED, ""))
         elif known.better == "zero":
             axes.axhline(0, color=MUTED, linewidth=0.9)
-        if one and own:
-            _draw_own(axes, metric, own, one)
         _name_ends(axes, ends)
         axes.set_xlabel("α, share of generated images")
         axes.set_xticks(alphas)
         axes.margins(x=0.03)
+        if one and own:
+            _draw_own(axes, metric, own, one)
 
     place_of = name_and_place(metric)[1]
     unit = "%" if known.unit.startswith("%") else known.unit
@@ -475,8 +514,15 @@ def _draw_own(axes: Axes, metric: str, own: Own, one: Estimate) -> None:
     (dot,) = axes.plot([own.alpha], [one.value], "D", **ring)
     said = f"this run, {own.method}, α = {own.alpha:g}: {number(metric, one.value)} {interval(metric, one)}"
     mark(dot, said.rstrip())
-    axes.annotate(
-        "this run", (own.alpha, one.value), (7, 5), textcoords="offset points", fontsize=SMALL, color=INK, weight="bold"
+    courses = [
+        line.get_xydata() for line in axes.lines if len(line.get_xdata()) > 1 and line.get_transform() == axes.transData
+    ]
+    steps = np.linspace(0, 1, 12)[:, None]
+    along = [start + (end - start) * steps for course in courses for start, end in pairwise(course)]
+    label_points(
+        axes,
+        [Label(own.alpha, one.value, "this run", INK, weight="bold")],
+        np.concatenate(along).tolist() if along else (),
     )
 
 

@@ -30,12 +30,13 @@ from pydantic import ValidationError
 
 from stages.core.atomic import check_owned, owned
 from stages.core.errors import InputError, run
+from stages.results.effects import NOT_SHOWN, SHOWN
 from stages.results.formatting import NOT_BALANCED
 from stages.results.headline import headlines
 from stages.results.noise import pool
 from stages.results.panels import png
 from stages.results.repository import show
-from stages.results.sweep import head, panels, sentences, standing_out, tables, with_images
+from stages.results.sweep import head, overview, panels, sentences, standing_out, tables, with_images
 from stages.tools.compare.differences import compare, lines, trends
 from stages.tools.compare.runs import Run, experiments, settings, tabulate
 from stages.tools.params import Params, load
@@ -43,10 +44,10 @@ from stages.tools.params import Params, load
 ALSO = r"portraits\.\w+\.(self_similarity|preference\.gender)"  # of the contamination paper; no headline
 RUN_COLUMNS = ["run", "alpha", "method", "seed", "metric", "value"]
 LEGEND = (
-    "Effects: mean over replicates [95 % interval]; of metrics whose ideal is 0 or ½, of the distance from it. Better "
-    "or worse: the interval leaves out 0, there are three replicates and 200 test images or more, and the "
-    "Holm-corrected p, where there is one, is at most .05. Intervals without p are not corrected for their number: "
-    "about one in twenty leaves out 0 by chance."
+    "Effects: mean over replicates [95 % interval, Student's t]; of metrics whose ideal is 0 or ½, of the distance "
+    f"from it. An effect is shown (better or worse, higher or lower) where {SHOWN}; else it is {NOT_SHOWN}, which does "
+    "not mean that there is none. Intervals without p are not corrected for their number: about one in twenty leaves "
+    "out 0 by chance."
 )
 REFERENCES = (NOT_BALANCED, "random", "m4")  # what to ask: does it help, by more than fewer rows do, and than exact M4
 
@@ -147,6 +148,8 @@ def study_files(
     sized, moved = with_images(comparisons, table), with_images(changes, table)
     opening = standing_out(sized, moved, metrics)
     paragraph = " ".join([head(table, primary), *sentences(sized, moved, metrics)])
+    whole = f"### In one table\n\n{overview(sized, moved, metrics)}"
+    said = [opening, paragraph, LEGEND, whole, *tables(sized, moved, metrics)]
     charts = {metric: panels(table, [metric], sized, moved) for metric in metrics}
     shared = panels(table, metrics, sized, moved)  # the same charts, metrics of one kind on one axis
     return {
@@ -157,7 +160,7 @@ def study_files(
         "noise.csv": _csv(pool(table)),
         "study.png": png(shared, columns=3, title=f"{profile}: metrics against α; band: ± 1 SD between replicates"),
         **{f"figures/{metric}.png": png(own, columns=len(own)) for metric, own in charts.items()},
-        "findings.md": "\n\n".join([opening, paragraph, LEGEND, *tables(sized, moved, metrics)]).encode() + b"\n",
+        "findings.md": "\n\n".join(said).encode() + b"\n",
     }
 
 
