@@ -116,17 +116,12 @@ def decode(codes: Codes) -> dict[str, list[str]]:
 
 def targets(groups: Groups, nobody: NDArray[np.bool_]) -> NDArray[np.int64]:
     """
-    Number the groups for the classifier.
+    Number the groups for the classifier: "nobody" last, `classifier.UNKNOWN` where a person is in no group.
 
     Parameters
     ----------
     nobody : ndarray of bool, (N,)
         Where no person is shown.
-
-    Returns
-    -------
-    ndarray of int64, (N, attributes)
-        Index of the group; the number of groups for "nobody"; `classifier.UNKNOWN` where a person is in no group.
     """
     columns = []
     for attribute, names in GROUPS.items():

@@ -48,17 +48,12 @@ def open_clip_csv(images: Iterable[str], captions: Iterable[str]) -> pd.DataFram
 
 def filter_tar(source: Path, keys: set[str], out: Path) -> set[str]:
     """
-    Copy the samples of a tar whose key is among `keys`, member by member as they come: nothing is held.
+    Copy the samples of a tar whose key is among `keys`, member by member as they come; return the keys found.
 
     Parameters
     ----------
     keys : set of str
         The member's path up to the first dot of its name, WebDataset's rule.
-
-    Returns
-    -------
-    set of str
-        The keys that were there.
 
     Raises
     ------

@@ -57,17 +57,12 @@ def largest_eta(problem: Problem) -> float:
 
 def violations(problem: Problem, q: Vector, threshold: float = 1e-9) -> list[tuple[str, float, float]]:
     """
-    List the constraints that weights violate, worst first.
+    List (name, moment, tolerance) of what weights violate, worst first, in units of the balanced distribution.
 
     Parameters
     ----------
     threshold : float
         Excess below which a constraint counts as met, in units of the balanced distribution.
-
-    Returns
-    -------
-    list of (name, moment, tolerance)
-        Signed E_q[a_j] and ε_j, both in units of the balanced distribution.
     """
     mean = float(problem.share @ q)
     moment = problem.residual(q) / mean

@@ -125,17 +125,12 @@ def merge(parts: Sequence[Cells]) -> Cells:
 
 def shares_of_table(table: pd.DataFrame, attributes: Sequence[str]) -> dict[str, dict[str, float]]:
     """
-    Take the marginals of another table, e.g. of a census.
+    Take the marginals of another table, e.g. of a census: shares per attribute sum to 1; empty values are left out.
 
     Parameters
     ----------
     table : DataFrame
         A column of group names for each attribute; rows weigh as a column ``count`` says, 1 each without it.
-
-    Returns
-    -------
-    dict
-        Attribute to {group: share}; each sums to 1. Empty values are left out.
 
     Raises
     ------
@@ -206,11 +201,6 @@ def with_intersections(cells: Cells, shares: Shares) -> tuple[Cells, dict[str, M
     ----------
     shares : mapping
         Targets; pairs of two targeted attributes get the products of their shares.
-
-    Returns
-    -------
-    tuple of Cells and dict
-        With the columns and targets added.
     """
     targets = dict(shares)
     groups, columns = list(cells.groups), [cells.sensitive]

@@ -167,17 +167,12 @@ class Solution:
 
 def certified(problem: Problem, method: str, q: Vector, multiplier: Vector, offset: float, iterations: int) -> Solution:
     """
-    Attach objective and certificate to weights with multipliers.
+    Attach objective and certificate to weights with multipliers; the gap is computed from scratch, from (q, w, μ).
 
     Parameters
     ----------
     multiplier : ndarray, (J,)
         w.
-
-    Returns
-    -------
-    Solution
-        Its gap is computed from scratch, from (q, w, μ) alone.
     """
     primal, gap = problem.objective(q), problem.gap(q, multiplier, offset)
     return Solution(method, q, primal, gap, gap / max(primal, problem.floor), multiplier, offset, iterations)

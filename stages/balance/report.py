@@ -164,14 +164,7 @@ def summary(
 
 
 def readable(column: str) -> str:
-    """
-    Turn a label's column into words.
-
-    Returns
-    -------
-    str
-        E.g. ``police officer``; proxies keep a mark, ``proxy: headscarf``; a label of a user's table stays as it is.
-    """
+    """Turn a label's column into words, ``police officer``; a proxy keeps its mark, ``proxy: headscarf``."""
     if not column.startswith("y_"):
         return column
     if attribute := open_attribute(column):

@@ -55,17 +55,12 @@ class Allotment:
 
 def leave_room(problem: Problem) -> Problem:
     """
-    Tighten the tolerances by half a row, so that whole rows can keep what fractional weights keep.
+    Tighten the tolerances to max(ε − ½/(η n), 0), so that whole rows can keep what fractional weights keep.
 
     Parameters
     ----------
     problem : Problem
         N cells; its η tells how many rows will be taken.
-
-    Returns
-    -------
-    Problem
-        With tolerances max(ε − ½/(η n), 0).
     """
     half = 0.5 / (problem.eta * problem.count.sum())
     return replace(problem, tolerance=np.maximum(problem.tolerance - half, 0.0))

@@ -227,7 +227,7 @@ def balance_table(
 
 def filtered(table: pd.DataFrame, column: str, quantile: float) -> np.ndarray:
     """
-    Apply a filter as `balance.filter` does: leave out the share of the rows that score lowest, of equal rows the later.
+    Keep rows as `balance.filter` does: leave out the share that scores lowest, of equal rows the later.
 
     Parameters
     ----------
@@ -235,11 +235,6 @@ def filtered(table: pd.DataFrame, column: str, quantile: float) -> np.ndarray:
         Scores, e.g. of a quality model or a CLIP.
     quantile : float
         Share to leave out, in [0, 1).
-
-    Returns
-    -------
-    ndarray of bool, (N,)
-        Which rows are kept.
 
     Raises
     ------
@@ -326,14 +321,7 @@ def check_columns(table: pd.DataFrame, names: Iterable[str]) -> None:
 
 
 def unknown_shares(cells: Cells) -> pd.DataFrame:
-    """
-    Tell which share of the rows is in no group.
-
-    Returns
-    -------
-    DataFrame
-        attribute, label (empty: all rows), n (rows), unknown (share of them in no group of the attribute).
-    """
+    """Tell which share of the rows is in no group, per attribute and label (empty: all rows): n and unknown."""
     count, rows = cells.count.astype(float), []
     for attribute in cells.attributes:
         nowhere = ~cells.sensitive[:, cells.columns(attribute)].any(axis=1)
@@ -346,12 +334,7 @@ def unknown_shares(cells: Cells) -> pd.DataFrame:
 
 def indicators(column: pd.Series, name: str) -> tuple[list[str], np.ndarray]:
     """
-    Turn a column into groups.
-
-    Returns
-    -------
-    tuple of list of str and ndarray of bool, (N, G)
-        Names, sorted (categories in their order), and which rows are in which; ``true`` and ``false`` of truth values.
+    Turn a column into groups (names sorted, categories in their order; ``true``, ``false``) and who is in which.
 
     Raises
     ------

@@ -60,7 +60,7 @@ class Captioner(nn.Module, ABC):
     @abstractmethod
     def generate(self, images: Tensor, beams: int, max_tokens: int) -> Tensor:
         """
-        Caption images, greedily (one beam) or by beam search, with cached keys and values.
+        Caption images, greedily (one beam) or by beam search, with cached keys and values: int64, padded.
 
         Parameters
         ----------
@@ -68,11 +68,6 @@ class Captioner(nn.Module, ABC):
             Features as `reads` says.
         max_tokens : int
             Tokens at most; one at least is said before the end.
-
-        Returns
-        -------
-        Tensor, (B, ≤ max_tokens), int64
-            Captions; padded.
         """
 
 

@@ -50,17 +50,12 @@ class TransformerMapper(nn.Module):
 
 def mlp_mapper(features: int, width: int, prefix: int) -> nn.Sequential:
     """
-    Build the mapper of a tuned language model: one hidden layer of half the prefix' size, tanh.
+    Build the mapper (B, D) to (B, L, W) of a tuned language model: a hidden layer of half the prefix, tanh.
 
     Parameters
     ----------
     features, width, prefix : int
         D of the embedding; W of the language model; L pseudo-words.
-
-    Returns
-    -------
-    nn.Sequential
-        (B, D) to (B, L, W).
     """
     hidden = width * prefix // 2
     return nn.Sequential(

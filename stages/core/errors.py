@@ -25,17 +25,12 @@ def left_behind() -> str:
 
 def missing(what: object, remedy: str) -> InputError:
     """
-    Say that a prerequisite is not there: a file of the user's, of an earlier stage, or a variable.
+    Say that a file or variable is not there, and on which page all prerequisites are listed.
 
     Parameters
     ----------
     what : object
         Path or name, and what is wrong with it.
-
-    Returns
-    -------
-    InputError
-        To be raised; names the page that lists all prerequisites.
     """
     return InputError(f"{what}; {remedy}{left_behind()} ({SECTION})")
 

@@ -17,12 +17,5 @@ def derive(seed: int, key: str, purpose: str = "") -> int:
 
 
 def uniform(seed: int, key: str, purpose: str = "") -> float:
-    """
-    Draw the fixed uniform number of one sample.
-
-    Returns
-    -------
-    float
-        In [0, 1). A sample is synthetic in the mix at α iff its number is below α, so mixes are nested.
-    """
+    """Draw the fixed uniform number of one sample; it is synthetic at α iff that is below α, so mixes are nested."""
     return (derive(seed, key, purpose) >> 10) / 2**53

@@ -47,11 +47,6 @@ def kept(data: bytes) -> tuple[str, bytes]:
     """
     Choose how an evaluation image is stored: as it is where `pixels` changes nothing, else as PNG of its pixels.
 
-    Returns
-    -------
-    tuple of str and bytes
-        Suffix, one of `IMAGE_SUFFIXES`, and content.
-
     Raises
     ------
     UnreadableError

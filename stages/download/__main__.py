@@ -14,7 +14,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -217,22 +217,12 @@ def _write_emoji(corpus: Corpus, emoji: Emoji, folder: Path) -> None:
 
 
 def _composition(emoji: Emoji) -> Composition:
+    """State the world that the corpus shows."""
+    same = {field.name for field in fields(Composition)} & Emoji.model_fields.keys()
     return Composition(
-        portraits=emoji.portrait_share,
-        occupations=emoji.occupation_share,
-        persons=emoji.person_share,
-        objects=emoji.object_share,
-        neutral=emoji.neutral_share,
-        object_exponent=emoji.object_exponent,
-        tones=emoji.skin_tones,
         mention=Mention(emoji.mention_gender, emoji.mention_skin_tone),
         portrait_mention=Mention(emoji.portrait_mention_gender, emoji.portrait_mention_skin_tone),
-        named_women=emoji.named_women,
-        tone_gap=emoji.tone_gap,
-        context_share=emoji.context_share,
-        context_skew=emoji.context_skew,
-        context_mention=emoji.context_mention,
-        caption_noise=emoji.caption_noise,
+        **emoji.model_dump(include=same),
     )
 
 
@@ -241,7 +231,7 @@ def _generator_world(emoji: Emoji) -> Composition:
     ours, gap, skew = _composition(emoji), emoji.generator_tone_gap, emoji.generator_context_skew
     return replace(
         ours,
-        tones=emoji.generator_skin_tones or ours.tones,
+        skin_tones=emoji.generator_skin_tones or ours.skin_tones,
         tone_gap=ours.tone_gap if gap is None else gap,
         context_skew=ours.context_skew if skew is None else skew,
     )

@@ -16,6 +16,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -313,17 +314,12 @@ def _rows(params: Settings) -> tuple[training.Rows, training.Rows]:
 
 
 def _settings(evaluate: Evaluate) -> Options:
+    same = {field.name for field in fields(Options)} & Evaluate.model_fields.keys() - {"person_templates"}
     return Options(
-        mode=evaluate.mode,
         compare=evaluate.compare_published,
-        draws=evaluate.draws,
-        iterations=evaluate.iterations,
-        min_group=evaluate.min_group,
-        top_k=evaluate.top_k,
-        seed=evaluate.seed,
-        templates=evaluate.templates,
         person_templates=prompts.PRESETS[evaluate.prompts].templates if evaluate.prompts else evaluate.person_templates,
         preset=evaluate.prompts,
+        **evaluate.model_dump(include=same),
     )
 
 

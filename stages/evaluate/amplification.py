@@ -67,7 +67,7 @@ def directional(
     cluster: ArrayLike | None = None,
 ) -> Amplification:
     """
-    Measure directional bias amplification.
+    Measure directional bias amplification: means, intervals, and a row per pair.
 
     Parameters
     ----------
@@ -83,11 +83,6 @@ def directional(
         How often each training sample counts (`copies`); 1 by default.
     cluster : array_like of int, (N,), optional
         Cluster of each test image, numbered from 0; each its own by default.
-
-    Returns
-    -------
-    Amplification
-        Means, intervals, and a row a pair.
 
     Raises
     ------

@@ -229,7 +229,7 @@ def pairwise_association(
     cluster: ArrayLike | None = None,
 ) -> Estimate | None:
     """
-    Average the preference for labels of group 1 over labels of group 0, between the groups.
+    Average the preference for labels of group 1 over those of group 0 between the groups; None without A or B.
 
     Parameters
     ----------
@@ -239,11 +239,6 @@ def pairwise_association(
         Known share of group 1 in each label; NaN where unknown. A: above one half; B: at most 5 %.
     s : array_like of bool, (N,)
         Group 1 or 0.
-
-    Returns
-    -------
-    tuple of float, or None
-        Value in [−1, 1] with its interval; None where A or B is empty.
     """
     values, one = _checked(scores, s)
     preferred = pairwise_preference(values, share)

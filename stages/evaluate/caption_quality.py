@@ -28,7 +28,6 @@ from stages.evaluate.features import unit
 from stages.evaluate.leakage import words
 
 CLIPSCORE_WEIGHT = 2.5  # w of equation 1
-CLIPSCORE_PROMPT = "A photo depicts {}"
 
 
 def score(
@@ -101,7 +100,7 @@ def clip_score(images: ArrayLike, captions: ArrayLike) -> NDArray[np.float64]:
     Parameters
     ----------
     images, captions : array_like, (N, D)
-        Features of one CLIP model, row by row; published captions are embedded as `CLIPSCORE_PROMPT`.
+        Features of one CLIP model, row by row; published captions are embedded as "A photo depicts {}".
 
     Returns
     -------

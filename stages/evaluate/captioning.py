@@ -94,7 +94,7 @@ def leaked(
     device: str | torch.device = "cpu",
 ) -> Scores:
     """
-    Measure what captioners give away.
+    Measure what captioners give away: LIC_M, LIC_D and LIC per captioner and attribute; the table `leakage`.
 
     Parameters
     ----------
@@ -104,11 +104,6 @@ def leaked(
         Rows of the set: key, cluster, captions, gender, skin_tone.
     settings : Leakage
         Reader, seeds and attributes of LIC.
-
-    Returns
-    -------
-    Scores
-        LIC_M, LIC_D and LIC of each captioner and attribute; the table `leakage`.
 
     Raises
     ------

@@ -47,7 +47,7 @@ class Group:
 
 def partition(table: pd.DataFrame, attributes: Sequence[str], depth: int = 3) -> list[Group]:
     """
-    Form the groups of each attribute and of each intersection.
+    Form the non-empty groups of each attribute and of each intersection, in their order, then by value.
 
     Parameters
     ----------
@@ -55,11 +55,6 @@ def partition(table: pd.DataFrame, attributes: Sequence[str], depth: int = 3) ->
         Attribute columns; ``""`` where there is no value.
     attributes : sequence of str
         Columns to group by; a column without two values makes no groups, alone or crossed.
-
-    Returns
-    -------
-    list of Group
-        Non-empty groups, in the order of the attributes, then by value.
     """
     usable = [name for name in attributes if name in table and table.loc[table[name] != "", name].nunique() > 1]
     groups = []

@@ -115,14 +115,7 @@ class Leakage:
 
 
 def words(caption: str) -> list[str]:
-    """
-    Cut a caption into lower-case words, without punctuation; apostrophes separate, hyphens join.
-
-    Returns
-    -------
-    list of str
-        E.g. ``["a", "dark-skinned", "woman", "s", "hat"]``.
-    """
+    """Cut a caption into lower-case words, without punctuation; apostrophes separate, hyphens join."""
     return WORD.findall(caption.lower())
 
 

@@ -23,7 +23,7 @@ def leftover(
     seed: int = 0,
 ) -> dict[str, float]:
     """
-    Read the group from features.
+    Read the group from features: balanced accuracies ``<set>.linear`` and ``<set>.nonlinear``.
 
     Parameters
     ----------
@@ -31,11 +31,6 @@ def leftover(
         Features of training images; `train_first` tells which show the first group.
     test : mapping of str to (ndarray, ndarray)
         Name of a set to the features and groups of its images.
-
-    Returns
-    -------
-    dict of str to float
-        ``<set>.linear`` and ``<set>.nonlinear``: balanced accuracy on the set.
     """
     models = {"linear": LogisticRegression(max_iter=1000), "nonlinear": MLPClassifier((64,))}
     models["nonlinear"].set_params(random_state=seed, max_iter=200)

@@ -66,7 +66,7 @@ def resampled_counts(
     cluster: ArrayLike | None = None,
 ) -> NDArray[np.float64]:
     """
-    Count the groups among the top k when the ranked images are resampled.
+    Count the groups among the top k when the ranked images are resampled: (B, Q, G).
 
     Parameters
     ----------
@@ -78,11 +78,6 @@ def resampled_counts(
         Bootstrap; an image drawn twice stands twice in the ranking.
     cluster : array_like of int, (N,), optional
         Cluster of each image, numbered from 0; each its own by default.
-
-    Returns
-    -------
-    ndarray, (B, Q, G)
-        Counts; each sums to k where there are as many images.
     """
     rankings, labels = np.asarray(order), np.asarray(group)
     onehot = (labels[:, None] == np.arange(groups)).astype(float)
@@ -126,7 +121,7 @@ def max_skew(counts: ArrayLike, desired: ArrayLike) -> NDArray[np.float64]:
 
 def ndkl(order: ArrayLike, group: ArrayLike, desired: ArrayLike) -> NDArray[np.float64]:
     """
-    Take the normalised discounted cumulative KL divergence of each ranking.
+    Take the normalised discounted cumulative KL divergence (nats, ≥ 0) of each ranking; NaN without groups.
 
     Parameters
     ----------
@@ -134,11 +129,6 @@ def ndkl(order: ArrayLike, group: ArrayLike, desired: ArrayLike) -> NDArray[np.f
         Group of each image, −1 for none (skipped).
     desired : array_like, (G,)
         Shares p*, positive, sum 1.
-
-    Returns
-    -------
-    ndarray, (Q,)
-        ≥ 0, natural logarithm in the divergence; NaN without an image that has a group.
     """
     target = _distribution(desired)
     result = np.full(len(np.asarray(order)), np.nan)

@@ -284,14 +284,7 @@ class Sampler:
         return images, flagged, finite
 
     def noise(self, seeds: Sequence[int]) -> Tensor:
-        """
-        Draw the initial noise in float32, whatever the precision: in another one torch may draw other numbers.
-
-        Returns
-        -------
-        Tensor, (N, channels, height, width)
-            On the device, in the precision of the denoiser.
-        """
+        """Draw the initial noise in float32, whatever the precision: in another one torch may draw other numbers."""
         pipeline: Any = self.pipeline
         side = self.settings.resolution // pipeline.vae_scale_factor
         shape = (1, pipeline.unet.config.in_channels, side, side)

@@ -54,17 +54,12 @@ class Noise:
 
 def pool(runs: pd.DataFrame) -> pd.DataFrame:
     """
-    Pool the spread between replicates over the cells of a study.
+    Pool the spread between replicates over the cells of a study; a metric without two of them is left out.
 
     Parameters
     ----------
     runs : DataFrame
         alpha, method, seed, metric, value. Cells whose values are those of another cell count once.
-
-    Returns
-    -------
-    DataFrame
-        `COLUMNS`, a row a metric; metrics that no two replicates of a cell have are left out.
     """
     table = runs.assign(cell=runs.groupby(["method", "alpha"], sort=False).ngroup())
     wide = table.pivot_table(index="cell", columns=["metric", "seed"], values="value", sort=False)

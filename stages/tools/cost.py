@@ -135,12 +135,7 @@ def image_flops(generate: Generate) -> dict[str, float]:
 
 def training_flops(train: Train) -> tuple[float, int]:
     """
-    Count the FLOPs of one image-text pair in training.
-
-    Returns
-    -------
-    tuple of float and int
-        FLOPs of forward and backward, and the model's parameters. The similarity matrix of the batch is left out.
+    Count the FLOPs of an image-text pair, forward and backward without the similarity matrix, and parameters.
 
     Raises
     ------

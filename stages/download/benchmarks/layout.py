@@ -111,17 +111,12 @@ def translate(value: str, known: Mapping[str, str], where: str) -> str:
 
 def unanimous(values: Iterable[str]) -> str:
     """
-    Take the value that all persons of an image share.
+    Take the value that all persons of an image share; ``""`` where they differ, one is unsure, or there is none.
 
     Parameters
     ----------
     values : iterable of str
         One a person; ``""`` is unsure.
-
-    Returns
-    -------
-    str
-        The value; ``""`` where persons differ, one is unsure, or there is none.
     """
     distinct = set(values)
     return distinct.pop() if len(distinct) == 1 else ""
@@ -149,11 +144,6 @@ def load_image(path: Path, where: str = "") -> tuple[str, bytes]:
     ----------
     where : str
         The row that names it, for the error.
-
-    Returns
-    -------
-    tuple of str and bytes
-        Suffix of the schema (``jpg``, ``png``, ``webp``) and content.
 
     Raises
     ------

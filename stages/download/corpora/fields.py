@@ -15,17 +15,12 @@ URL = re.compile(r"(?i)[a-z][a-z0-9+.-]+://|data:")
 
 def image(value: Any, where: str) -> tuple[str, bytes | None]:
     """
-    Read an image: the path of a file, or bytes.
+    Read an image: the path of a file (empty where there is none), or bytes (None where it is a file).
 
     Parameters
     ----------
     value : object
         Text, bytes, or Hugging Face's ``{bytes, path}``, of which the bytes go first.
-
-    Returns
-    -------
-    tuple of str and (bytes or None)
-        Path, empty where there is none; None where the image is a file.
 
     Raises
     ------
@@ -75,14 +70,7 @@ def blank(text: str) -> bool:
 
 
 def number(value: Any) -> float | None:
-    """
-    Read a number: as such, or as text in plain decimal digits.
-
-    Returns
-    -------
-    float or None
-        None where it is none, is not finite, or is a whole number that no float holds.
-    """
+    """Read a number, also of plain decimal digits; None if it is not finite, or whole and beyond any float."""
     if isinstance(value, str):
         value = value.strip()
     elif isinstance(value, bool) or not isinstance(value, (int, float)):

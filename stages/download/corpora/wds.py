@@ -130,12 +130,7 @@ def read(file: BinaryIO, member: Member) -> bytes:
 
 def samples(tar: Path) -> dict[str, dict[str, Member]]:
     """
-    List the samples of a tar, from its headers.
-
-    Returns
-    -------
-    dict of str to dict of str to Member
-        Members by suffix, by key; in the order in which the keys come first.
+    List the members of each sample of a tar by suffix, from its headers, in the order in which keys come first.
 
     Raises
     ------
@@ -227,17 +222,12 @@ def check_unique(listed: Sequence[NDArray[np.int64]], names: Sequence[Path], pre
 
 def key_of(tar: Path, given: str, prefix: bool) -> str:
     """
-    Write a key of letters, digits, ``_`` and ``-``.
+    Write a key of letters, digits, ``_``, ``-``; folders joined by ``_``, a hash added to any other name.
 
     Parameters
     ----------
     prefix : bool
         Whether the tar's name precedes it.
-
-    Returns
-    -------
-    str
-        Folders are joined by ``_``; a name with any other character gets a hash of itself, so that it stays unique.
     """
     return f"{_legal(tar.stem)}_{_legal(given)}" if prefix else _legal(given)
 

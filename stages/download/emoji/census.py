@@ -47,7 +47,7 @@ class Census:
 
 def census(year: int | None, sharpen: float = 1.0) -> Census:
     """
-    Return the women's share of each occupation.
+    Return the women's share of each occupation, in (0, 1); `counted` names those with a census row.
 
     Parameters
     ----------
@@ -55,11 +55,6 @@ def census(year: int | None, sharpen: float = 1.0) -> Census:
         1950 or 2000; None: one half everywhere (a corpus without association).
     sharpen : float
         Factor on the logit of the share: 1 as counted, above 1 more extreme, 0 one half.
-
-    Returns
-    -------
-    Census
-        Shares in (0, 1) of all occupations; `counted` names those with a census row.
     """
     column = None if year is None else YEARS.index(year)
     shares = {name: 0.5 if row is None or column is None else row[column] for name, row in OCCUPATIONS.items()}

@@ -30,18 +30,18 @@ MANDELBROT = 30.0  # so that no single object takes a large part of the draws
 @dataclass(frozen=True)
 class Composition:
     """
-    What the corpus is made of.
+    What the corpus is made of; fields are named as those of the settings that they come from.
 
     Attributes
     ----------
-    portraits, occupations, persons, objects : float
+    portrait_share, occupation_share, person_share, object_share : float
         Shares of the kinds, summing to 1.
-    neutral : float
+    neutral_share : float
         Share of gender-neutral drawings among the persons of each kind.
     object_exponent : float
         Exponent of the Zipf-Mandelbrot law of the objects: the r-th most frequent is drawn in proportion to
         (r + 30) ** -exponent.
-    tones : tuple of five float
+    skin_tones : tuple of five float
         Shares of the skin tones 1 to 5 among persons, summing to 1.
     mention : Mention
         How often captions of occupations and other persons say gender and skin tone.
@@ -57,13 +57,13 @@ class Composition:
         Share of the captions that belong to another image.
     """
 
-    portraits: float
-    occupations: float
-    persons: float
-    objects: float
-    neutral: float
+    portrait_share: float
+    occupation_share: float
+    person_share: float
+    object_share: float
+    neutral_share: float
     object_exponent: float
-    tones: tuple[float, float, float, float, float]
+    skin_tones: tuple[float, float, float, float, float]
     mention: Mention
     portrait_mention: Mention
     named_women: float | None = None
@@ -75,12 +75,12 @@ class Composition:
 
     def tones_of(self, occupation: str) -> tuple[float, ...]:
         """State the shares of the skin tones in an occupation; outside all of them, where it is empty."""
-        lighter = sum(self.tones[:2])
+        lighter = sum(self.skin_tones[:2])
         if not (occupation and self.tone_gap):
-            return self.tones
+            return self.skin_tones
         wanted = lighter + self.tone_gap * (0.5 if occupation in LIGHTER else -0.5)
         factors = (*(wanted / lighter,) * 2, *((1 - wanted) / (1 - lighter),) * 3)
-        return tuple(factor * tone for factor, tone in zip(factors, self.tones, strict=True))
+        return tuple(factor * tone for factor, tone in zip(factors, self.skin_tones, strict=True))
 
 
 @dataclass(frozen=True)
@@ -141,11 +141,11 @@ def draw_corpus(
     for kind in ("portrait", "occupation", "person"):
         rows = np.flatnonzero(kinds == kind)
         named = [""] * len(rows) if kind == "person" else _in_turn(occupations, len(rows), rng)
-        tones = [tone_at(composition.tones, u) for u in _stratified(len(rows), rng)]
+        tones = [tone_at(composition.skin_tones, u) for u in _stratified(len(rows), rng)]
         if composition.tone_gap:
             level = grouped(named, np.random.default_rng(derive(seed, kind, "tones of occupations")))
             tones = [tone_at(composition.tones_of(name), u) for name, u in zip(named, level, strict=True)]
-        neutral = _stratified(len(rows), rng) < composition.neutral
+        neutral = _stratified(len(rows), rng) < composition.neutral_share
         mention = composition.portrait_mention if kind == "portrait" else composition.mention
         says = [composition.named_women is not None and mention.says_gender(_words(seed, int(row))) for row in rows]
         within = grouped([f"{name}/{rest}" for name, *rest in zip(named, neutral, says, strict=True)], rng)
@@ -310,7 +310,12 @@ def _complete(
 def _kinds(composition: Composition, n: int, rng: np.random.Generator) -> np.ndarray:
     """Return n kinds in shares exact to one sample, in random order."""
     names = ("portrait", "occupation", "person", "object")
-    shares = (composition.portraits, composition.occupations, composition.persons, composition.objects)
+    shares = (
+        composition.portrait_share,
+        composition.occupation_share,
+        composition.person_share,
+        composition.object_share,
+    )
     ends = np.round(np.cumsum(shares) * n).astype(int)
     return rng.permutation(np.repeat(names, np.diff(ends, prepend=0)))
 

@@ -13,14 +13,7 @@ PIXELS = 16  # groups the pinned packages exactly as 64 does, in a third of the 
 
 
 def twins(emojis: Sequence[Emoji], art: Art, style: str) -> dict[str, tuple[Emoji, ...]]:
-    """
-    Find the emoji that a style draws alike.
-
-    Returns
-    -------
-    dict of str to tuple of Emoji
-        Hexcode of each emoji that is not unique: the others with an equal raster (16 × 16 pixels).
-    """
+    """Find the emoji that a style draws alike (equal at 16 × 16 pixels): the others, by hexcode."""
     groups: dict[bytes, list[Emoji]] = defaultdict(list)
     for emoji in emojis:
         if art.has(style, emoji.hexcode):

@@ -52,7 +52,7 @@ def people(emojis: Sequence[Emoji], art: Art, style: str, n: int, seed: int) -> 
 
 def portraits(emojis: Sequence[Emoji], art: Art, style: str, n: int, seed: int) -> list[Item]:
     """
-    Show plain women and men without any sign of an occupation, as many women as men.
+    Show plain women and men without any sign of an occupation, as many of each: part ``unseen``, then ``seen``.
 
     Parameters
     ----------
@@ -64,11 +64,6 @@ def portraits(emojis: Sequence[Emoji], art: Art, style: str, n: int, seed: int) 
         Images a part; a drawing comes again, in another scene, where there are fewer drawings.
     seed : int
         Seed of choice, scenes and captions.
-
-    Returns
-    -------
-    list of Item
-        Part ``unseen``, then part ``seen``.
     """
     items: list[Item] = []
     for part in ("unseen", "seen"):

@@ -55,14 +55,7 @@ def evaluation_row(item: Item, alike: Twins) -> dict[str, Any]:
 
 
 def occupation_rows(corpus: Census, generator: Census) -> list[dict[str, Any]]:
-    """
-    Tabulate the women's shares behind the corpus and behind the generator's training set.
-
-    Returns
-    -------
-    list of dict
-        Columns `occupation, women_corpus, women_generator`; None where no census row stands behind a share.
-    """
+    """Tabulate the women's shares of corpus and generator; None where no census row stands behind a share."""
     return [
         {
             "occupation": name,

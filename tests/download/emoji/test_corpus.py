@@ -16,7 +16,8 @@ from stages.download.emoji.people import Emoji
 
 TONES = (0.45, 0.3, 0.11, 0.08, 0.06)
 COMPOSITION = Composition(
-    portraits=0.25, occupations=0.3, persons=0.15, objects=0.3, neutral=0.1, object_exponent=0.0, tones=TONES,
+    portrait_share=0.25, occupation_share=0.3, person_share=0.15, object_share=0.3, neutral_share=0.1,
+    object_exponent=0.0, skin_tones=TONES,
     mention=Mention(0.5, 0.35), portrait_mention=Mention(0, 0),
 )  # fmt: skip
 N = 4000
@@ -50,8 +51,8 @@ def test_occupations_have_the_women_of_the_census(draws: list[Draw], kind: str) 
 def test_captions_that_say_the_gender_can_say_both_equally_often(emojis: list[Emoji], training_art: Art) -> None:
     """The others keep the census."""
     both = draw_corpus(
-        emojis, training_art, census(2000).shares, replace(COMPOSITION, occupations=0.55, portraits=0, named_women=0.5),
-        20_000, seed=7,
+        emojis, training_art, census(2000).shares,
+        replace(COMPOSITION, occupation_share=0.55, portrait_share=0, named_women=0.5), 20_000, seed=7,
     )  # fmt: skip
     shares = census(2000).shares
     for occupation in shares:
@@ -128,13 +129,13 @@ def test_the_women_share_changes_genders_only(emojis: list[Emoji], training_art:
 
 
 def test_a_corpus_without_a_kind(emojis: list[Emoji], training_art: Art) -> None:
-    only = replace(COMPOSITION, portraits=0, occupations=0, persons=1, objects=0)
+    only = replace(COMPOSITION, portrait_share=0, occupation_share=0, person_share=1, object_share=0)
     draws = draw_corpus(emojis, training_art, census(2000).shares, only, 50, seed=0)
     assert {d.kind for d in draws} == {"person"}
 
 
 def test_a_style_that_lacks_a_drawing_is_an_error(emojis: list[Emoji], cache: Path) -> None:
-    only = replace(COMPOSITION, portraits=0, occupations=1, persons=0, objects=0, neutral=1)
+    only = replace(COMPOSITION, portrait_share=0, occupation_share=1, person_share=0, object_share=0, neutral_share=1)
     with pytest.raises(InputError, match=r"styles noto-v1: no drawing of a gender-neutral .* with skin tone"):
         draw_corpus(emojis, Art(["noto-v1"], cache), census(2000).shares, only, 50, seed=0)
 

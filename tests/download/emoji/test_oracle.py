@@ -12,11 +12,12 @@ from stages.download.emoji.oracle import repaint
 from stages.download.emoji.people import Emoji
 
 CORPUS = Composition(
-    portraits=0.35, occupations=0.35, persons=0.1, objects=0.2, neutral=0.1, object_exponent=0.0,
-    tones=(0.45, 0.3, 0.11, 0.08, 0.06), mention=Mention(0.5, 0.35), portrait_mention=Mention(0.3, 0.1),
+    portrait_share=0.35, occupation_share=0.35, person_share=0.1, object_share=0.2, neutral_share=0.1,
+    object_exponent=0.0,
+    skin_tones=(0.45, 0.3, 0.11, 0.08, 0.06), mention=Mention(0.5, 0.35), portrait_mention=Mention(0.3, 0.1),
     context_share=0.5, context_skew=0.7, context_mention=0.5, caption_noise=0.2,
 )  # fmt: skip
-WORLD = replace(CORPUS, tones=(0.6, 0.3, 0.05, 0.03, 0.02), tone_gap=0.1, context_skew=0.95)
+WORLD = replace(CORPUS, skin_tones=(0.6, 0.3, 0.05, 0.03, 0.02), tone_gap=0.1, context_skew=0.95)
 N = 8000
 Pair = tuple[Draw, Draw]
 
