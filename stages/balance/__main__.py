@@ -76,7 +76,10 @@ def main() -> None:
     several = numbered and settings.method == "m4"  # other methods choose no candidate: they take the first
     if several and (settings.filter.quantile or settings.compensate == "repeat"):
         key = "filter.quantile" if settings.filter.quantile else "compensate"
-        raise InputError(f"balance.{key}: found with several candidates per caption, of which m4 takes one")
+        raise InputError(
+            f"balance.{key}: found with several candidates per caption, of which m4 takes one; "
+            "leave it at its default, or set generate.candidates to 1"
+        )
     with _connection(folder, opened, numbered and not several) as connection:
         columns = [sensitive_column(*group) for group in groups] + labels
         try:

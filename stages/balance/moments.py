@@ -25,6 +25,7 @@ from scipy import sparse
 
 from stages.balance.problem import Problem, Vector
 from stages.core.errors import InputError
+from stages.corpus import tables
 from stages.corpus.attributes import known_value, open_attribute
 
 Scope = Literal["known", "all"]
@@ -141,11 +142,11 @@ def shares_of_table(table: pd.DataFrame, attributes: Sequence[str]) -> dict[str,
     marginals = {}
     for attribute in attributes:
         if attribute not in table:
-            raise InputError(f"no column {attribute} (found {', '.join(map(str, table.columns))})")
+            raise InputError(f"no column {attribute} (found: {tables.shown(map(str, table.columns))}); add it")
         groups = table[attribute].map(partial(known_value, name=attribute))
         total = weight.groupby(groups).sum().drop("", errors="ignore")
         if not total.sum() > 0:
-            raise InputError(f"column {attribute}: no group with a count above 0")
+            raise InputError(f"column {attribute}: no group with a count above 0; fill in groups and counts")
         marginals[attribute] = {str(group): float(share) for group, share in (total / total.sum()).items()}
     return marginals
 
@@ -155,7 +156,7 @@ def _counts(column: pd.Series) -> pd.Series:
     wrong = np.flatnonzero(~(counts >= 0) | np.isinf(counts))
     if len(wrong):
         found = column.iloc[wrong[0]]
-        raise InputError(f"row {wrong[0] + 1}: column count: found {found!r}, expected a finite number ≥ 0")
+        raise InputError(f"row {wrong[0] + 1}: column count: found {found!r}, expected a finite number ≥ 0; correct it")
     return counts
 
 

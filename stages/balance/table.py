@@ -156,7 +156,10 @@ def balance_table(
     """
     check_columns(table, [*sensitive, *labels, *([key] if key else [])])
     if not len(table) or not sensitive:
-        raise InputError(f"found {len(table)} rows and {len(sensitive)} sensitive columns, expected some of both")
+        raise InputError(
+            f"found {len(table)} rows and {len(sensitive)} sensitive columns, expected some of both; "
+            "name a table with rows and --sensitive columns"
+        )
     every = [*sensitive, *labels]
     if twice := [name for name in every if every.count(name) > 1]:
         raise InputError(f"column {twice[0]}: named twice as an attribute or label; name each column once")
@@ -412,7 +415,9 @@ def _groups(table: pd.DataFrame, sensitive: Sequence[str]) -> tuple[list[tuple[s
     for name in sensitive:
         values, members = indicators(pd.Series(table[name]), name)
         if members.any(axis=0).sum() < 2:
-            raise InputError(f"column {name}: found {', '.join(values) or 'no value'}, expected two groups or more")
+            raise InputError(
+                f"column {name}: found {', '.join(values) or 'no value'}, expected two groups or more; leave it out"
+            )
         groups += [(name, value) for value in values]
         parts.append(members)
     return groups, np.hstack(parts)
@@ -456,7 +461,9 @@ def row_keys(table: pd.DataFrame, key: str | None) -> list[str]:
     wrong = np.flatnonzero((keys == "") | keys.duplicated())
     if len(wrong):
         found = keys.iloc[wrong[0]]
-        raise InputError(f"row {wrong[0] + 1}: column {key}: found {found!r} twice or empty, expected unique keys")
+        raise InputError(
+            f"row {wrong[0] + 1}: column {key}: found {found!r} twice or empty, expected unique keys; correct it"
+        )
     return keys.tolist()
 
 

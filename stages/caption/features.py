@@ -98,5 +98,8 @@ def _forward(tower: Tower, pixels: Tensor) -> tuple[NDArray[np.float16], NDArray
     maps = output["image_intermediates"][-1].flatten(2).transpose(1, 2)
     pair = output["image_features"].half().cpu().numpy(), maps.half().cpu().numpy()
     if not all(np.isfinite(part).all() for part in pair):
-        raise InputError("the CLIP model gives features that are not finite: it has diverged; train it again")
+        raise InputError(
+            "the CLIP model gives features that are not finite: it has diverged; "
+            "train it again, with a lower train.learning_rate"
+        )
     return pair

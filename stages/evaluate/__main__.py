@@ -228,7 +228,10 @@ class _Seen:
         self.folder, self.rows = params.folder, rows
         self.first = rows[sensitive_column(erased.attribute, CONTRASTS[erased.attribute][0])].to_numpy(bool)
         if not 0 < self.first.sum() < len(rows):
-            raise InputError(f"evaluate.erase: no training images of both groups of {erased.attribute}; expected some")
+            raise InputError(
+                f"evaluate.erase: no training images of both groups of {erased.attribute}, to fit erasers on; "
+                "name another attribute, or leave evaluate.erase.methods empty"
+            )
 
     def features(self, encoder: embed.Encoder, batch_size: int) -> NDArray[np.float64]:
         """Encode the images, in the order of `rows`: unit rows."""
@@ -362,7 +365,7 @@ def _features(
     captions = [text for row in evalset.table["captions"] for text in row]
     needs_captions = evalset.kind == "retrieval"
     if needs_captions and not captions:
-        raise InputError(f"{evalset.name}: no captions; retrieval needs them")
+        raise InputError(f"{evalset.name}: no captions, by which it is measured; leave it out of evaluate.sets")
     texts = (
         _cached_texts(encoder, captions, settings.mode == "as_published")
         if needs_captions and state.is_main_process

@@ -84,7 +84,7 @@ def variety(captions: Iterable[str]) -> dict[str, float]:
     singles = [word for caption in cut for word in caption]
     pairs = [pair for caption in cut for pair in pairwise(caption)]
     if not cut:
-        raise InputError("caption quality: found no captions, expected one an image")
+        raise InputError("caption quality: found no captions, expected one per image; caption again (`dvc repro`)")
     return {
         "distinct_1": len(set(singles)) / len(singles) if singles else 0.0,
         "distinct_2": len(set(pairs)) / len(pairs) if pairs else 0.0,
@@ -123,7 +123,7 @@ def _tokenised(
 ) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     """Cut captions into words joined by blanks, in the order of the keys, as the scorers take them."""
     if not candidates:
-        raise InputError("caption quality: found no captions, expected one an image")
+        raise InputError("caption quality: found no captions, expected one per image; caption again (`dvc repro`)")
     if apart := sorted(candidates.keys() ^ references.keys()):
         where = "references" if apart[0] in candidates else "a generated caption"
         raise InputError(

@@ -191,7 +191,10 @@ def lic(
     humans = _check_captions(keys, references)
     values = sorted({labels[key] for key in keys})
     if len(values) < 2:
-        raise InputError(f"leakage: found the value(s) {values} over {len(keys)} captions, expected two or more")
+        raise InputError(
+            f"leakage: found {' and '.join(values) or 'no value'} over {len(keys)} captions, expected two or more; "
+            "leave the attribute out of evaluate.leakage.attributes"
+        )
     target = np.array([values.index(labels[key]) for key in keys])
     number = bootstrap.numbered([cluster[key] if cluster else key for key in keys])
     own = {key: mask(words(generated[key]), masked) or [UNKNOWN] for key in keys}

@@ -108,6 +108,14 @@ def parse(content: bytes, where: str) -> dict[str, Noise]:
             f"{where}: {' '.join(str(error).split())}; expected the columns {', '.join(COLUMNS)}; make it again by "
             "`python -m stages.tools.study --compare`"
         ) from None
-    if bad := [key for key, of in found.items() if not (math.isfinite(of.sd) and of.sd >= 0 and of.df > 0)]:
-        raise InputError(f"{where}: {bad[0]}: sd and df have to be finite, sd ≥ 0 and df > 0")
+    if bad := [key for key, of in found.items() if not _usable(of)]:
+        raise InputError(
+            f"{where}: {bad[0]}: found {found[bad[0]]}, expected finite sd ≥ 0 and df > 0; make it again by "
+            "`python -m stages.tools.study --compare`"
+        )
     return found
+
+
+def _usable(noise: Noise) -> bool:
+    paired = [(noise.sd_paired, noise.df_paired)] if noise.df_paired else []
+    return all(math.isfinite(sd) and sd >= 0 and df > 0 for sd, df in [(noise.sd, noise.df), *paired])

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from stages.core.errors import InputError
-from stages.results.noise import Noise, pool, read
+from stages.results.noise import Noise, parse, pool, read
 
 KEY = "people.t2i.r5"
 
@@ -70,6 +70,11 @@ def test_the_replicates_that_would_settle_a_margin_just_do():
     assert noise.replicates(0.0, paired=False) is None
 
 
+def test_two_replicates_know_nothing_of_pairs():
+    text = b"metric,cells,sd,df,sd_paired,df_paired\nx,1,1,2,,0\n"
+    assert parse(text, "noise.csv")["x"].error(1, 1, paired=True) == (pytest.approx(2**0.5), 2)
+
+
 def test_noise_is_read_back(tmp_path):
     table = pool(study(np.random.default_rng(0).normal(0, 1, (3, 3))))
     table.to_csv(tmp_path / "noise.csv", index=False)
@@ -80,8 +85,8 @@ def test_noise_is_read_back(tmp_path):
 
 @pytest.mark.parametrize(
     "text",
-    ["a,b\n1,2\n", "metric,cells,sd,df,sd_paired,df_paired\nx,1,,2,1,1\n",
-     "metric,cells,sd,df,sd_paired,df_paired\nx,1,inf,2,1,1\n"],
+    ["a,b\n1,2\n", *(f"metric,cells,sd,df,sd_paired,df_paired\nx,1,{row}\n" for row in (
+        ",2,1,1", "inf,2,1,1", "1,2,inf,1", "1,2,-1,1", "1,2,1,-1"))],
 )  # fmt: skip
 def test_a_broken_table_is_refused_in_one_line(tmp_path, text):
     (tmp_path / "noise.csv").write_text(text)

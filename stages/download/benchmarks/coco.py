@@ -66,10 +66,12 @@ def read_gender(root: Path, left_out: Counter[str]) -> Iterator[Row]:
     captions = captions_by_image(root, "2014", SOURCE)
     for row in read_csv(path, ("id", "bb_skin", "bb_gender")):
         if not row["id"].isdecimal():
-            raise InputError(f"{path}: id: found {row['id']!r}, expected a COCO image number")
+            raise InputError(f"{path}: id: found {row['id']!r}, expected a COCO image number; download it again")
         number = int(row["id"])
         if number not in captions:
-            raise InputError(f"{path}: image {number} has no caption in captions_val2014.json; is it the 2014 file?")
+            raise InputError(
+                f"{path}: image {number} has no caption in captions_val2014.json; obtain the 2014 file again"
+            )
         image = find_image(folder, _stem(number, "2014"))
         if image is None:
             left_out["no image file"] += 1

@@ -52,11 +52,15 @@ def _names(root: Path, wnids: list[str]) -> dict[str, str]:
     table = root / "classnames.tsv"
     if table.is_file():
         rows = [line.split("\t") for line in read_text(table).splitlines() if line.strip()]
-        if any(len(row) != 2 for row in rows):
-            raise InputError(f"{table}: expected lines of wnid, tab, name")
+        if wrong := [row for row in rows if len(row) != 2]:
+            raise InputError(
+                f"{table}: found {' '.join(wrong[0])[:60]!r}, expected lines of wnid, tab, name; correct it"
+            )
         names = {wnid: name.strip() for wnid, name in rows}
         if missing := sorted(set(wnids) - names.keys()):
-            raise InputError(f"{table}: no name for {missing[0]} ({len(missing)} of {len(wnids)} classes)")
+            raise InputError(
+                f"{table}: no name for {missing[0]} ({len(missing)} of {len(wnids)} classes); add a line for each"
+            )
         return names
     if len(wnids) != len(IMAGENET_CLASSNAMES):
         raise InputError(
@@ -72,7 +76,9 @@ def _from_tars(tars: list[Path]) -> Iterator[Row]:
             for key in shard.keys:
                 number = shard.read(key, "cls").decode(errors="replace").strip()
                 if not number.isdecimal() or int(number) >= len(IMAGENET_CLASSNAMES):
-                    raise InputError(f"{path}: {key}.cls: found {number!r}, expected 0…{len(IMAGENET_CLASSNAMES) - 1}")
+                    raise InputError(
+                        f"{path}: {key}.cls: found {number!r}, expected 0…{len(IMAGENET_CLASSNAMES) - 1}; correct it"
+                    )
                 yield {"key": f"{path.stem}_{key}", "label": IMAGENET_CLASSNAMES[int(number)]}, *_image(shard, key)
 
 

@@ -105,7 +105,7 @@ def translate(value: str, known: Mapping[str, str], where: str) -> str:
         If the value is not known.
     """
     if value not in known:
-        raise InputError(f"{where}: found {value!r}, expected one of {', '.join(map(repr, known))}")
+        raise InputError(f"{where}: found {value!r}, expected one of {', '.join(map(repr, known))}; correct it")
     return known[value]
 
 

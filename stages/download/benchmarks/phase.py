@@ -69,11 +69,13 @@ def read(root: Path, left_out: Counter[str]) -> Iterator[Row]:
     folder = require(root / "images", SOURCE)
     content = read_json(path)
     if not isinstance(content, dict):
-        raise InputError(f"{path}: found {str(content)[:60]!r}, expected an object with a record per image")
+        raise InputError(
+            f"{path}: found {str(content)[:60]!r}, expected an object with a record per image; download it again"
+        )
     for number, record in content.items():
         where = f"{path}: image {number}"
         if not isinstance(record, dict) or not isinstance(record.get("caption"), str):
-            raise InputError(f"{where}: found {str(record)[:60]!r}, expected a caption and persons")
+            raise InputError(f"{where}: found {str(record)[:60]!r}, expected a caption and persons; download it again")
         persons = [_attributes(record[name], f"{where}: {name}") for name in record if name.startswith("person")]
         image = find_image(folder, number)
         if image is None:
@@ -88,7 +90,7 @@ def read(root: Path, left_out: Counter[str]) -> Iterator[Row]:
 def _attributes(person: dict, where: str) -> dict[str, str]:
     annotations = person.get("annotations") if isinstance(person, dict) else None
     if not isinstance(annotations, dict):
-        raise InputError(f"{where}: no annotations")
+        raise InputError(f"{where}: found no annotations, expected an object of them; download the file again")
     return {
         column: translate(str(annotations.get(name) or "").lower(), VALUES[name], f"{where}: {name}")
         for name, column in COLUMNS.items()

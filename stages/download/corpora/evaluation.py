@@ -147,7 +147,9 @@ def _check(path: Path, said: list[str], captioned: bool) -> None:
         where = f"{path}: row {number}"
         key = fields.key(row["key"], f"{where}: column key") if "key" in row else _key(row, number)
         if (first := numbers.setdefault(key, number)) != number:
-            raise InputError(f"{where}: column key: {key!r} comes twice (row {first}), expected unique keys")
+            raise InputError(
+                f"{where}: column key: {key!r} comes twice (row {first}), expected unique keys; rename one"
+            )
         for name in TEXT_COLUMNS:
             if name in row:
                 check_group(name, _known(name, row[name], where), f"{where}: column {name}")

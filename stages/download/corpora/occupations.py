@@ -36,7 +36,9 @@ def read(path: Path | None) -> pd.DataFrame:
     for number, row in enumerate(tables.rows(path), 1):
         where, occupation = f"{path}: row {number}", known_value(row["occupation"], "occupation")
         if not occupation or occupation in shares:
-            raise InputError(f"{where}: column occupation: found {occupation!r}, expected each occupation once")
+            raise InputError(
+                f"{where}: column occupation: found {occupation!r}, expected each occupation once; remove one"
+            )
         shares[occupation] = tuple(_share(row[name], f"{where}: column {name}") for name in COLUMNS[1:])
     return pd.DataFrame([(name, *known) for name, known in shares.items()], columns=pd.Index(COLUMNS))
 

@@ -276,7 +276,8 @@ def _sort(path: Path, key: str | None, others: Mapping[str, _Column], rows: Path
             if key and (found := connection.execute(twice).fetchone()):
                 name, first, second = found
                 raise InputError(
-                    f"{path}: column {key}: {name!r} comes twice (rows {first} and {second}), expected unique keys"
+                    f"{path}: column {key}: {name!r} comes twice (rows {first} and {second}), expected unique keys; "
+                    "rename one"
                 )
             chosen = ", ".join(["key", "image", "captions", *(column.sql for column in others.values())])
             by = "ORDER BY key" if key else ""  # row numbers are in order
@@ -286,7 +287,8 @@ def _sort(path: Path, key: str | None, others: Mapping[str, _Column], rows: Path
             )
     except duckdb.Error as error:
         raise InputError(
-            f"{path}: cannot be put in order ({' '.join(str(error).split())[:200]}); is there room?"
+            f"{path}: cannot be put in order ({' '.join(str(error).split())[:200]}); "
+            "make room in the work folder (COUNTERWEIGHT_WORK)"
         ) from None
 
 

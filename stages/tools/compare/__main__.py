@@ -136,7 +136,7 @@ def study_files(
         metrics = [key for _, family in headlines(known) for key in family]
         metrics += [key for key in known if re.fullmatch(ALSO, key) and key not in metrics]
     if unknown := sorted(set(metrics) - set(known)):
-        raise InputError(f"--metrics {unknown[0]}: no run has it (e.g. {known[0]})")
+        raise InputError(f"--metrics {unknown[0]}: no run has it; name one that is there (e.g. {known[0]})")
     primary = [key for key in primary if key in known]
     metrics = [*primary, *(key for key in metrics if key not in primary)]
     methods = sorted(table["method"].unique())
