@@ -148,7 +148,7 @@ def write(
     """
     Write the weights, the report beside them, and the exports.
 
-    The report is `.json`, `.groups.csv`, `.associations.csv`, `.unknown.csv`, `.filter.csv` and `.png`.
+    The report is `.json`, `.groups.csv`, `.associations.csv`, `.unknown.csv`, `.filter.csv`, `.origin.csv` and `.png`.
 
     Returns
     -------
@@ -180,6 +180,7 @@ def write(
         weights.assign(key=keys.to_numpy())[["key", "weight", "kept"]].to_parquet(path, index=False)
     parts = {"groups": report.groups, "associations": report.associations, "unknown": report.unknown}
     parts |= {"filter": lost} if lost is not None else {}
+    parts |= {"origin": report.origin} if report.origin is not None else {}
     for name, part in parts.items():
         with written(out.with_suffix(f".{name}.csv")) as path:
             part.to_csv(path, index=False, float_format="%.9g")
