@@ -147,3 +147,18 @@ def test_webdataset_tars_of_ones_own(clone: Clone) -> None:
     assert samples["similarity"].tolist() == [number / 10 for number in range(1, ROWS + 1)]
     with Shard(clone.folder / "data/mine/real/00000.tar") as shard:
         assert shard.read_image("3").shape == (64, 64, 3)
+
+
+def test_a_known_share_of_generated_images_as_a_target(clone: Clone) -> None:
+    """The block is valid as it stands, quotes and all; what it does is tested in test_balance_stage.py."""
+    adopt(clone, "table")
+    profile, science = clone.folder / "stages/profiles/mine.yaml", clone.folder / "params.yaml"
+    before = science.read_text()
+    values = [yaml.safe_load(path.read_text()) for path in (profile, science)]
+    for section, keys in yaml.safe_load(EXAMPLES["synthetic"]).items():
+        (values[0] if section in ("generate", "annotate") else values[1])[section] |= keys
+    for path, content in zip((profile, science), values, strict=True):
+        path.write_text(yaml.safe_dump(content))
+    said = yaml.safe_load(clone.do("python", "-m", "stages.tools.params"))
+    science.write_text(before)
+    assert said["balance"]["target"]["synthetic"] == {"true": 0.1, "false": 0.9}

@@ -46,7 +46,7 @@ from stages.core.scratch import contents, work_folder
 from stages.core.seeds import uniform
 from stages.core.settings import load
 from stages.corpus import columns
-from stages.corpus.attributes import known_value, sensitive_column
+from stages.corpus.attributes import ORIGIN, known_value, sensitive_column
 from stages.corpus.evaluation_sets import read_set
 from stages.corpus.selection import image_keys
 from stages.corpus.shards import Pictures, Shard, image_key
@@ -259,7 +259,8 @@ class Annotation:
                     keys, captions = part["key"].tolist(), part["caption"].tolist()
                     table = attribute_rows(keys, source, decode(groups[source, name]), captions, words)
                     for attribute, names in self.further.items():
-                        of = part[attribute] if source == "real" else [""] * len(part)
+                        made = "true" if attribute == ORIGIN else ""
+                        of = part[attribute] if source == "real" else [made] * len(part)
                         known = np.array([known_value(value, attribute) for value in of], object)
                         for group in names:
                             table[sensitive_column(attribute, group)] = known == group

@@ -42,7 +42,7 @@ class Annotate(Section):
     columns: Annotated[list[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]], Once] = Field(
         default=[],
         description="columns of samples.parquet that are attributes too, each value a group: of real images; generated "
-        "ones are in none",
+        "ones are in none, but of `synthetic` (which of the corpus's own images are generated) in true",
     )
     threshold: Annotated[float, Field(gt=0.5, lt=1)] = Field(description="probability below which a group is unsure")
     epochs: Annotated[int, Field(ge=2)] = Field(description="passes of the classifier over the real images")

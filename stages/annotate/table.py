@@ -14,6 +14,8 @@ from stages.annotate.classifier import UNKNOWN
 from stages.annotate.proxies import words
 from stages.core.errors import InputError
 from stages.corpus.attributes import (
+    ORIGIN,
+    ORIGINS,
     known_value,
     occupation_column,
     proxy_column,
@@ -71,7 +73,8 @@ def further_groups(samples: Path, attributes: Sequence[str]) -> dict[str, list[s
     Raises
     ------
     InputError
-        If a column is missing, or holds fewer than two values or more than `MOST_GROUPS`.
+        If a column is missing, or holds fewer than two values or more than `MOST_GROUPS`; if `ORIGIN` holds anything
+        but truth values.
     """
     found = {}
     for attribute in attributes:
@@ -82,6 +85,13 @@ def further_groups(samples: Path, attributes: Sequence[str]) -> dict[str, list[s
             )
         values = pq.read_table(samples, columns=[attribute])[attribute].unique().to_pylist()
         groups = sorted({known_value(value, attribute) for value in values} - {""})
+        if attribute == ORIGIN:  # both groups, whatever it holds: generated images are in one of them
+            if other := sorted(set(groups) - set(ORIGINS)):
+                raise InputError(
+                    f"{samples}: column {ORIGIN}: found {other[0]!r}, expected true, false or nothing "
+                    "(annotate.columns); correct the source"
+                )
+            groups = list(ORIGINS)
         if not 1 < len(groups) <= MOST_GROUPS or any('"' in group for group in groups):
             raise InputError(
                 f"{samples}: column {attribute}: found {len(groups)} values, e.g. {groups[:3]}, expected 2 to "

@@ -2,7 +2,8 @@
 
 Reads `samples.parquet` and `attributes.parquet` of `data/<profile>/`; writes `selection.parquet` there, and into
 `balance/`: `balance.json` (bias before, solved and realised; η, certificate), `groups.csv`, `associations.csv` (all
-pairs) and `associations.png`; where a filter leaves rows out, `filter.csv` (how many of each group and label).
+pairs) and `associations.png`; where a filter leaves rows out, `filter.csv` (how many of each group and label); where
+`synthetic` is an attribute, `origin.csv` (shares and associations by what the corpus says of its own images).
 
 `--table` balances any table instead, without a pipeline (`stages.balance.table`), and writes weights and exports.
 """
@@ -43,7 +44,7 @@ from stages.core.errors import InputError, run
 from stages.core.scratch import spilled
 from stages.core.settings import load
 from stages.corpus import tables
-from stages.corpus.attributes import open_column, says_column, sensitive_column
+from stages.corpus.attributes import ORIGIN, open_column, says_column, sensitive_column
 from stages.corpus.columns import check
 from stages.corpus.selection import CANDIDATE
 from stages.corpus.words import GROUPS
@@ -97,7 +98,7 @@ def main() -> None:
             )
             if not mixed.rows:
                 raise InputError("balance.filter: leaves no row; lower quantile, or keep blanked images")
-            filtered = mixing.left_out(connection, columns) if mixed.left_out else None
+            further = {"filter": mixing.left_out(connection, columns) if mixed.left_out else None}
             kinds, codes = None, None
             if several:
                 cells, kinds = candidates.count(connection, groups, labels)
@@ -124,6 +125,7 @@ def main() -> None:
             report.group_table(cells, shares, weightings),
             report.pair_table(cells, weightings, settings.scope),
         )
+        further["origin"] = report.origin_table(cells, weightings, settings.scope)
         content = report.summary(*tables, weightings, facts)
         with merged(folder) as staging:
             path = str(staging / "selection.parquet")
@@ -131,7 +133,7 @@ def main() -> None:
                 candidates.write_selection(connection, kinds, problem.caps.level(solution.q), allotment, path)
             elif codes is not None:
                 mixing.write_selection(connection, codes, solution.q, allotment, path, numbered)
-            _write(staging / "balance", content, tables, filtered)
+            _write(staging / "balance", content, tables, further)
     _print(content)
 
 
@@ -333,7 +335,10 @@ def _misread(
 
 
 def _write(
-    folder: Path, content: dict[str, Any], tables: tuple[pd.DataFrame, pd.DataFrame], filtered: pd.DataFrame | None
+    folder: Path,
+    content: dict[str, Any],
+    tables: tuple[pd.DataFrame, pd.DataFrame],
+    further: Mapping[str, pd.DataFrame | None],
 ) -> None:
     """Write what is known of the balancing."""
     from stages.balance.figure import heat_map  # half a second of matplotlib, which no refusal needs
@@ -342,8 +347,9 @@ def _write(
     (folder / "balance.json").write_text(json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
     tables[0].to_csv(folder / "groups.csv", index=False, float_format="%.9g")
     tables[1].to_csv(folder / "associations.csv", index=False, float_format="%.9g")
-    if filtered is not None:
-        filtered.to_csv(folder / "filter.csv", index=False, float_format="%.6g")
+    for name, table in further.items():
+        if table is not None:
+            table.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
     title = f"{content['method']}, target {content['target']}, α = {content['alpha']:g}, η = {content['eta']:.3g}"
     heat_map(tables[1], "before", "realised", title).savefig(folder / "associations.png")
 
@@ -359,6 +365,11 @@ def _print(content: dict[str, Any]) -> None:
         f"η {content['eta']:.4f} (largest {content['largest_eta']:.4f})"
         + ("" if gap is None else f", relative gap {gap:.1e} after {content['certificate']['iterations']} steps")
     )
+    if made := content["groups"].get(f"{ORIGIN}:true"):
+        print(
+            f"generated, as the corpus says: {made['before']:.1%} of the rows before, {made['realised']:.1%} realised; "
+            "balance/origin.csv has the groups of both kinds"
+        )
     for name in ("before", "solved", "realised"):
         found = content[name]
         print(f"{name:>9}: RB {found['rb']:.4f}  AB {found['ab']:.4f}  mean {found['ab_mean']:.4f}")

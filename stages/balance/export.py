@@ -151,7 +151,7 @@ def write(
     """
     Write the weights, the report beside them, and the exports; return a line for each export.
 
-    The report is `.json`, `.groups.csv`, `.associations.csv`, `.unknown.csv`, `.filter.csv` and `.png`.
+    The report is `.json`, `.groups.csv`, `.associations.csv`, `.unknown.csv`, `.filter.csv`, `.origin.csv` and `.png`.
     """
     drawn = io.BytesIO()
     report.figure().savefig(drawn, format="png")  # first, as whatever fails has then written nothing
@@ -180,6 +180,7 @@ def write(
         weights.assign(key=keys.to_numpy())[["key", "weight", "kept"]].to_parquet(path, index=False)
     parts = {"groups": report.groups, "associations": report.associations, "unknown": report.unknown}
     parts |= {"filter": lost} if lost is not None else {}
+    parts |= {"origin": report.origin} if report.origin is not None else {}
     for name, part in parts.items():
         with written(out.with_suffix(f".{name}.csv")) as path:
             part.to_csv(path, index=False, float_format="%.9g")

@@ -1,9 +1,10 @@
 """What balancing changed: bias before, as solved, and as realised by whole rows."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from stages.balance.moments import (
@@ -17,7 +18,7 @@ from stages.balance.moments import (
     target_shares,
 )
 from stages.balance.problem import Vector
-from stages.corpus.attributes import open_attribute
+from stages.corpus.attributes import ORIGIN, open_attribute
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,39 @@ def pair_table(cells: Cells, weightings: list[Weighting], scope: Scope) -> pd.Da
         table[weighting.name] = association(cells, weighting.weight, scope).ravel()
     own = {attribute: set(cells.labels_of(attribute)) for attribute in cells.attributes}
     return table.loc[[r in own[name] for name, _ in cells.groups for r in range(len(cells.label_names))]]
+
+
+def origin_table(cells: Cells, weightings: list[Weighting], scope: Scope) -> pd.DataFrame | None:
+    """
+    Tabulate shares and associations apart for images that the corpus says are generated, are not, or says nothing of.
+
+    Returns
+    -------
+    DataFrame or None
+        For each of these and each group of another attribute: synthetic (true, false, or empty), attribute, group, n
+        (rows), and under each weighting the share, and the largest association with a label, NaN where there are no
+        rows. None where the corpus has no such column.
+    """
+    if ORIGIN not in cells.attributes:
+        return None
+    among = {group: cells.sensitive[:, k] for k, (name, group) in enumerate(cells.groups) if name == ORIGIN}
+    among[""] = ~np.any(list(among.values()), axis=0)
+    others = [k for k, (name, _) in enumerate(cells.groups) if ORIGIN not in name.split("×")]
+    parts = []
+    for origin, rows in among.items():
+        own = [replace(weighting, weight=weighting.weight * rows) for weighting in weightings]
+        table = pd.DataFrame([cells.groups[k] for k in others], columns=pd.Index(["attribute", "group"]))
+        table.insert(0, ORIGIN, origin)
+        table["n"] = (cells.sensitive.T @ (cells.count * rows))[others]
+        pairs = pair_table(cells, own, scope).set_index(["attribute", "group"])
+        strength = pairs[[one.name for one in own]].abs().groupby(level=[0, 1]).max()
+        for one in own:
+            table[one.name] = representation(cells, one.weight)[others] if one.weight.any() else np.nan
+            table[f"{one.name}_association"] = (
+                strength[one.name].reindex(pd.MultiIndex.from_frame(table.iloc[:, 1:3])).to_numpy()
+            )
+        parts.append(table)
+    return pd.concat(parts, ignore_index=True)
 
 
 def bias(groups: pd.DataFrame, pairs: pd.DataFrame, weighting: Weighting) -> dict[str, float]:

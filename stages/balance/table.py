@@ -59,12 +59,15 @@ class BalanceReport:
         A row per group and label: P(label | group) − P(label | other groups) before, solved and realised.
     unknown : DataFrame
         A row per attribute, and per attribute and label: share of the rows in no group.
+    origin : DataFrame or None
+        Where `synthetic` is a sensitive column: shares and associations of the others, by what it says.
     """
 
     facts: dict[str, Any]
     groups: pd.DataFrame
     associations: pd.DataFrame
     unknown: pd.DataFrame
+    origin: pd.DataFrame | None = None
 
     def figure(self) -> Figure:
         """Draw the associations before and after; the shares of the groups, where there are no labels."""
@@ -225,7 +228,8 @@ def balance_table(
     of_groups = report.group_table(cells, shares, weightings)
     pairs = report.pair_table(cells, weightings, scope)
     content = report.summary(of_groups, pairs, weightings, facts)
-    return weights, BalanceReport(content, of_groups, pairs, unknown_shares(cells))
+    origin = report.origin_table(cells, weightings, scope)
+    return weights, BalanceReport(content, of_groups, pairs, unknown_shares(cells), origin)
 
 
 def filtered(table: pd.DataFrame, column: str, quantile: float) -> np.ndarray:

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from stages.corpus.words import GROUPS
 
 LIGHTER_TONES = ("1", "2")
+ORIGIN = "synthetic"  # column of a corpus, true or false: which of its own images are generated, as far as it is known
+ORIGINS = ("false", "true")
 UNKNOWN = frozenset({  # what stands for no value, in any case: as pandas reads it, and as annotators write it
     "", "#n/a", "#n/a n/a", "#na", "-1.#ind", "-1.#qnan", "-nan", "1.#ind", "1.#qnan", "<na>", "n/a", "na", "nan",
     "nat", "none", "null", "unknown", "unsure", "?", "-",
@@ -79,11 +81,13 @@ def known_value(value: object, name: str) -> str:
     -------
     str
         Without blanks around it; empty where it is unknown; ``"1"`` for a tone or an age of 1.0, which is what gaps
-        make of 1 in pandas.
+        make of 1 in pandas; truth values as JSON writes them.
     """
     if is_unknown(value):
         return ""
     text = str(value).strip()
+    if text.casefold() in ORIGINS:
+        return text.casefold()
     whole = re.fullmatch(r"([+-]?\d+)\.0*", text) if name in ("skin_tone", "age") else None
     return whole[1] if whole else text
 

@@ -172,6 +172,23 @@ def test_captions_as_the_source(project: Path, tmp_path: Path, samples: pd.DataF
         assert (rows["s_gender_woman"] == (said == "woman")).all()
 
 
+def test_images_that_the_corpus_calls_generated_are_in_the_group_of_those_generated_here(
+    project: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(project, tmp_path, dirs_exist_ok=True)
+    configure(tmp_path, source="caption", columns=["synthetic"])
+    samples = pd.read_parquet(tmp_path / "data/smoke/samples.parquet")
+    samples["synthetic"] = pd.array([(True, False, None)[row % 3] for row in range(len(samples))], "boolean")
+    samples.to_parquet(tmp_path / "data/smoke/samples.parquet", index=False)
+    assert run("annotate", tmp_path).returncode == 0
+    table = pd.read_parquet(tmp_path / "data/smoke/attributes.parquet").set_index("key")
+    real, made = (table[table["source"] == source] for source in ("real", "synthetic"))
+    known = samples.set_index("key")["synthetic"].loc[real.index]
+    assert real["s_synthetic_true"].tolist() == known.fillna(False).tolist()
+    assert real["s_synthetic_false"].tolist() == (~known).fillna(False).tolist()
+    assert made["s_synthetic_true"].all() and not made["s_synthetic_false"].any()
+
+
 @pytest.mark.parametrize("source", ["caption", "zero_shot"])
 def test_a_pretrained_model_beside_the_captions(
     project: Path, tmp_path: Path, samples: pd.DataFrame, source: str

@@ -33,6 +33,15 @@ def test_a_column_of_the_corpus_makes_a_group_of_each_value(tmp_path: Path) -> N
         further_groups(tmp_path / "samples.parquet", ["one"])
 
 
+@pytest.mark.parametrize("values", [[True, False, None], ["TRUE", "", "unknown"], [None, False, False]])
+def test_a_column_of_origins_has_both_groups_whatever_it_holds(tmp_path: Path, values: list) -> None:
+    pd.DataFrame({"synthetic": values}).to_parquet(tmp_path / "samples.parquet")
+    assert further_groups(tmp_path / "samples.parquet", ["synthetic"]) == {"synthetic": ["false", "true"]}
+    pd.DataFrame({"synthetic": ["true", "perhaps", ""]}).to_parquet(tmp_path / "samples.parquet")
+    with pytest.raises(InputError, match="column synthetic: found 'perhaps', expected true, false or nothing"):
+        further_groups(tmp_path / "samples.parquet", ["synthetic"])
+
+
 def test_groups_of_metadata() -> None:
     samples = pd.DataFrame({"gender": ["woman", "man", ""], "skin_tone": ["2", "3", ""]})
     assert groups_of_metadata(samples) == {"gender": ["woman", "man", ""], "skin_tone": ["lighter", "darker", ""]}

@@ -1,13 +1,14 @@
 """Tables and summary of what changed, and the figure."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from stages.balance.figure import heat_map
 from stages.balance.moments import Cells, association
-from stages.balance.report import Weighting, bias, group_table, pair_table, readable, strongest, summary
+from stages.balance.report import Weighting, bias, group_table, origin_table, pair_table, readable, strongest, summary
 from tests.helpers.problems import random_cells
 
 SENSITIVE = np.array([[1, 0], [1, 0], [0, 1], [0, 1], [0, 0]], bool)
@@ -59,6 +60,24 @@ def test_bias_is_that_of_the_balanced_attributes() -> None:
     )
     size = np.abs(association(cells, cells.count))
     assert bias(*tables, before)["ab"] == pytest.approx(size[2:].max())
+
+
+def test_shares_and_associations_by_origin_by_hand() -> None:
+    """Of 10 rows, 3 are generated, of women who are judges; the others are known not to be."""
+    assert origin_table(CELLS, [BEFORE], "known") is None
+    made = np.array([[1, 0], [0, 1], [0, 1], [0, 1], [0, 1]], bool)
+    groups = (*CELLS.groups, ("synthetic", "true"), ("synthetic", "false"))
+    cells = replace(CELLS, sensitive=np.hstack([SENSITIVE, made]), groups=groups)
+    nobody = Weighting("realised", np.array([0.0, 1, 1, 1, 2]), 0.5)
+    found = origin_table(cells, [BEFORE, nobody], "known")
+    assert found is not None
+    assert found["synthetic"].tolist() == ["true", "true", "false", "false", "", ""]
+    assert found["n"].tolist() == [3, 0, 1, 4, 0, 0]
+    assert found["before"].tolist()[:4] == pytest.approx([1, 0, 1 / 7, 4 / 7])
+    assert found["before_association"].tolist()[2:4] == pytest.approx([0.25, 0.25])  # a man of 4 is a judge, no woman
+    assert found["before_association"].isna().tolist() == [True, True, False, False, True, True]
+    assert found["realised"].isna().tolist() == [True, True, False, False, True, True]
+    assert found["realised"].tolist()[2:4] == pytest.approx([0.2, 0.4])
 
 
 def test_strongest_lists_mirrored_groups_once() -> None:

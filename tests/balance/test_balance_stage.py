@@ -226,6 +226,38 @@ def test_ages_in_eight_groups_are_balanced_like_ours(balance: Callable[..., Path
     assert counted[7] == pytest.approx(shares["age:70s"]["realised"], abs=1e-9)
 
 
+def test_a_known_share_of_generated_images_is_brought_down_to_a_target(
+    balance: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a corpus as it was scraped: three in ten of the people are generated, mostly men, and a tenth says nothing."""
+    folder = balance(alpha=0.0, method="none")
+    path = folder / "attributes.parquet"
+    table = pq.read_table(path)
+    rows = table.to_pandas()
+    rng = np.random.default_rng(1)
+    generated = rng.random(len(rows)) < np.where(rows["s_gender_man"], 0.4, 0.2)
+    known = rng.random(len(rows)) < 0.9
+    for field, members in zip(group_fields({"synthetic": ["false", "true"]}), (~generated, generated), strict=True):
+        table = table.append_column(field, pa.array(known & members))
+    pq.write_table(table, path)
+    wanted = {"gender": "equal", "synthetic": {"true": 0.1, "false": 0.9}}
+    balance(alpha=0.0, attributes=["gender", "synthetic"], target=wanted, eps_r=0.005, eps_d=0.001)
+    copies = pd.read_parquet(folder / "selection.parquet").set_index("key")["copies"]
+    real = rows.assign(true=known & generated, known=known)[(rows["source"] == "real").to_numpy()].set_index("key")
+    copies = copies.loc[real.index]
+    assert (real["true"] * copies).sum() / (real["known"] * copies).sum() == pytest.approx(0.1, abs=0.01)
+    found = pd.read_csv(folder / "balance" / "origin.csv", keep_default_na=False).set_index(["synthetic", "group"])
+    assert set(found["attribute"]) == {"gender"}
+    for origin, among in (("true", real["true"]), ("", ~real["known"])):
+        men = real["s_gender_man"] & among
+        assert found.loc[(origin, "man"), "n"] == men.sum()
+        assert float(found.loc[(origin, "man"), "before"]) == pytest.approx(men.sum() / among.sum(), abs=1e-5)
+        share = (men * copies).sum() / (among * copies).sum()
+        assert float(found.loc[(origin, "man"), "realised"]) == pytest.approx(share, abs=1e-5)
+    share = real["true"].mean()
+    assert f"generated, as the corpus says: {share:.1%} of the rows before" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -179,6 +179,7 @@ def test_the_documented_commands_and_functions(project: Path) -> None:
     weights = pd.read_parquet("weights.parquet")
     with tarfile.open("kept/0.tar") as tar:
         assert {name.removesuffix(".txt") for name in tar.getnames()} == set(weights["key"][weights["kept"]])
+    assert not Path("weights.origin.csv").exists()
     names: dict[str, Any] = {}
     exec(documented.block("docs/own-data.md", "import balance_table"), names)
     assert names["report"].facts["violated"] == 0
