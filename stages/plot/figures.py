@@ -415,7 +415,7 @@ def _against(part: str, table: pd.DataFrame, metrics: Details, limit: float) -> 
         away = np.abs((np.column_stack([x, y]) - [x.mean(), y.mean()]) / (np.array([np.ptp(x), np.ptp(y)]) + 1e-9))
         first = np.argsort(-away.sum(axis=1), kind="stable")  # the outermost have the choice
         names = _names(rows)
-        label_points(axes, [Label(x[i], y[i], names[i], MUTED) for i in first], must=False)
+        label_points(axes, [Label(float(x[i]), float(y[i]), names[i], MUTED) for i in first], must=False)
 
     alt = f"Logit gap of each occupation against its share of women, {part or 'portraits'}{r}"
     return Panel(

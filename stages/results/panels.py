@@ -50,6 +50,7 @@ OTHERWISE, REWEIGHED = (_LIGHT[name] for name in ("balanced-otherwise", "reweigh
 SMALL = 8.6  # points of the smallest text: 11 px where a panel is 340 px wide
 HEAD = 9.5  # points of titles
 EDGE = 0.07  # inches beside titles and notes
+ROUNDED = 1.06  # letters are drawn wider than they are, at whole pixels
 LINE = 1.25 / 72  # inches of a line of text of one point
 
 _STYLE: dict[Any, Any] = {
@@ -135,8 +136,8 @@ def width(text: str, size: float, weight: str = "normal") -> float:
 def wrapped(text: str, inches: float, size: float, weight: str = "normal") -> list[str]:
     """Break a text into lines that fit a width; a word that is wider stands alone."""
     lines: list[str] = []
-    for word in text.split(" "):
-        if lines and width(f"{lines[-1]} {word}", size, weight) <= inches:
+    for word in filter(None, text.split(" ")):
+        if lines and width(f"{lines[-1]} {word}", size, weight) * ROUNDED <= inches:
             lines[-1] = f"{lines[-1]} {word}"
         else:
             lines.append(word)

@@ -514,16 +514,11 @@ def _draw_own(axes: Axes, metric: str, own: Own, one: Estimate) -> None:
     (dot,) = axes.plot([own.alpha], [one.value], "D", **ring)
     said = f"this run, {own.method}, α = {own.alpha:g}: {number(metric, one.value)} {interval(metric, one)}"
     mark(dot, said.rstrip())
-    courses = [
-        line.get_xydata() for line in axes.lines if len(line.get_xdata()) > 1 and line.get_transform() == axes.transData
-    ]
+    courses = [np.asarray(line.get_xydata()) for line in axes.lines if line.get_transform() == axes.transData]
     steps = np.linspace(0, 1, 12)[:, None]
     along = [start + (end - start) * steps for course in courses for start, end in pairwise(course)]
-    label_points(
-        axes,
-        [Label(own.alpha, one.value, "this run", INK, weight="bold")],
-        np.concatenate(along).tolist() if along else (),
-    )
+    clear = np.concatenate([*along, np.empty((0, 2))]).tolist()
+    label_points(axes, [Label(own.alpha, one.value, "this run", INK, weight="bold")], clear)
 
 
 def _name_ends(axes: Axes, ends: Sequence[tuple[float, str, str, str]]) -> None:

@@ -59,7 +59,19 @@ def study(effects=NULL, contamination=NULL, fewer=NULL, replicates=3, **more: fl
     ]
     names = ["metric", "method", "reference", "alpha", "replicates", "difference", "lo", "hi", "p_holm"]
     ends = [
-        (key, "not balanced", 0.0, 1.0, replicates, MEANS[key], MEANS[key] + size, size, size - half, size + half, np.nan)
+        (
+            key,
+            "not balanced",
+            0.0,
+            1.0,
+            replicates,
+            MEANS[key],
+            MEANS[key] + size,
+            size,
+            size - half,
+            size + half,
+            np.nan,
+        )
         for key, (size, half) in contamination.items()
     ]
     trends = ["metric", "method", "alpha_from", "alpha_to", "replicates", "value_from", "value_to", *names[5:]]
@@ -69,9 +81,9 @@ def study(effects=NULL, contamination=NULL, fewer=NULL, replicates=3, **more: fl
 def test_the_first_sentence_is_the_run_by_every_measure():
     first, *_ = sentences(OWN, "equal", study(), {})
     assert first == (
-        "**This run** trains on 50 % generated images, balanced by m4 towards equal shares. **Quality:** text→image R@5 "
-        "on people 4.1 % [3.3, 5.0], chance 0.4 %, at most 83.2 % by what captions say. **Bias,** 0 for none: pairwise "
-        "association (unseen portraits +0.100, seen portraits +0.050 [−0.020, 0.120]), representation bias 0.200 "
+        "**This run** trains on 50 % generated images, balanced by m4 towards equal shares. **Quality:** text→image "
+        "R@5 on people 4.1 % [3.3, 5.0], chance 0.4 %, at most 83.2 % by what captions say. **Bias,** 0 for none: "
+        "pairwise association (unseen portraits +0.100, seen portraits +0.050 [−0.020, 0.120]), representation bias 0.200 "
         "[0.100, 0.300]."
     )
 
@@ -110,7 +122,9 @@ def test_null_results_are_not_shown_and_quality_keeps_its_interval():
 def test_measures_that_disagree_stand_on_both_sides():
     mixed = {R5: (-1.0, 0.2), UNSEEN: (0.1, 0.3), SEEN: (-0.4, 0.1), RB: (0.1, 0.05)}
     third = sentences(OWN, "equal", study(mixed), {})[2]
-    assert "**better:** pairwise association (seen portraits −0.400 [−0.500, −0.300]); **worse:** representation" in third
+    assert (
+        "**better:** pairwise association (seen portraits −0.400 [−0.500, −0.300]); **worse:** representation" in third
+    )
     assert "**not shown:** pairwise association (unseen portraits)." in third
 
 

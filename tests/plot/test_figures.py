@@ -194,7 +194,7 @@ def test_occupations_without_a_census_row_are_left_out():
 def test_the_correlation_is_that_of_the_metrics():
     stated = {"portraits.unseen.census_correlation": Estimate(-0.914)}
     against = figures.occupations(JOBS.assign(set="portraits"), stated)[-1]
-    assert against.title.endswith(": r = −0.91, mean over the seeds")
+    assert against.title.endswith(": r\u00a0=\u00a0−0.91, mean over the seeds")
 
 
 def test_occupations_with_few_images_are_marked():

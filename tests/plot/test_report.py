@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from stages.plot.answer import Study
 from stages.plot.cards import cards
 from stages.plot.report import Content, render, versions
 from stages.plot.sheets import Described, Pair, contact_sheet
@@ -46,11 +47,27 @@ def test_a_bar_holds_value_interval_chance_and_ceiling():
     assert line["range"] == pytest.approx((100 * 38 / right, 100 * 4 / right))
     assert line["bounds"] == ["chance 0.4 %", "ceiling 42.0 %"]
     assert line["said"] == "40.0 % [38.0, 42.0], chance 0.4 %, ceiling 42.0 %, bar from 0.0 % to 48.3 %"
+    assert line["ends"] == ("0.0 %", "48.3 %")
 
 
 def test_a_bar_of_what_has_a_sign_has_0_in_its_middle():
     (line,) = cards({"portraits.seen.pairwise_association": Estimate(-0.4, -0.5, -0.3)})[0]["lines"]
     assert line["marks"]["zero"] == 50 and line["marks"]["value"] == pytest.approx(50 - 50 * 0.4 / (1.15 * 0.5))
+
+
+def test_a_transfer_is_held_against_its_ideal_learner_and_a_baseline_that_is_missing_is_said_to_be():
+    runs = pd.DataFrame(
+        [("people.t2i.r5", "not balanced", 0.6, 0, 8.0)], columns=["metric", "method", "alpha", "seed", "value"]
+    )
+    study = Study(runs, pd.DataFrame(), pd.DataFrame())
+    metrics = {"portraits.seen.transfer": Estimate(0.5), "people.t2i.r5": Estimate(4.0)}
+    quality, bias = cards(metrics, study, 0.6)
+    assert quality["lines"][0]["bounds"] == ["not balanced 8.0 %"]
+    assert bias["lines"][0]["bounds"] == [
+        "chance 0.000", "ideal learner 1.000", "not balanced: not measured in the study"
+    ]  # fmt: skip
+    assert bias["wish"] == "nearer to 0 is better; 1: an ideal learner"
+    assert bias["lines"][0]["marks"]["ceiling"] == pytest.approx(50 + 50 / 1.15)
 
 
 def test_small_groups_are_marked_in_every_table():

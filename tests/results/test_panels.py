@@ -1,12 +1,15 @@
 """Colours: one meaning each, and readable as text on light and on dark pages; marks that tell their values."""
 
+import io
 from itertools import combinations
 
+import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
+from PIL import Image
 
 from stages.plot.figures import GROUP_COLOURS
-from stages.results.panels import COLOURS, SMALL, Panel, css, mark, svg
+from stages.results.panels import COLOURS, HEAD, SMALL, Panel, css, mark, png, svg, width, wrapped
 from stages.results.sweep import LOOKS
 
 PAGES = ("#f4f5f7", "#101317")  # behind the cards, as in report.css
@@ -46,6 +49,10 @@ def test_no_two_meanings_share_a_colour(theme):
     assert min(apart) > 0.05
 
 
+def test_no_two_methods_share_a_colour():
+    assert len({colour for colour, *_ in LOOKS.values()}) == len(LOOKS)
+
+
 def test_methods_have_no_colour_of_a_group():
     assert not {colour for colour, *_ in LOOKS.values()} & set(GROUP_COLOURS.values())
 
@@ -68,3 +75,30 @@ def test_a_mark_carries_its_value_and_its_line_as_text():
 def test_the_smallest_text_has_11_pixels_on_a_phone():
     """A page of 390 pixels leaves 340 to a panel of the usual width."""
     assert SMALL * 4 / 3 * 340 / (96 * Panel("p", "", lambda _: None).width) >= 11
+
+
+def test_a_text_is_broken_where_it_would_be_cut():
+    title = (
+        "Published definitions against corrected ones, the same model, and a_word_that_is_wider_than_the_whole_panel"
+    )
+    lines = wrapped(title, 3.46, 12, "bold")
+    assert " ".join(lines) == title and len(lines) > 2
+    assert all(width(line, 12, "bold") <= 3.46 for line in lines[:-1])
+    assert wrapped("", 3, 12) == [] and wrapped("r\u00a0=\u00a00.1", 0.1, 12) == ["r\u00a0=\u00a00.1"]
+
+
+def ink(panel, title=""):
+    """Return whether the outermost column on the right of a sheet is blank, and the size of the sheet."""
+    with Image.open(io.BytesIO(png([panel], columns=3, title=title))) as image:
+        pixels = np.asarray(image.convert("L"))
+    return bool((pixels[:, -4:] == 255).all()), pixels.shape
+
+
+def test_long_titles_and_notes_stay_on_the_sheet():
+    def draw(axes):
+        axes.plot([0, 1], [0, 1])
+        axes.set_yticks([0, 1], ["a construction worker", "a police officer"])
+
+    long = "P(occupation | woman) − P(occupation | man); grey: before, in colour: after; " * 2
+    blank, (height, _) = ink(Panel("p", "", draw, title=long, note=long), title=long)
+    assert blank and height > ink(Panel("p", "", draw))[1][0] + 12 * HEAD

@@ -1,9 +1,12 @@
 """What a sweep is said to show, by hand."""
 
+import re
+
 import numpy as np
 import pandas as pd
+import pytest
 
-from stages.results.sweep import head, sentence, sentences, standing_out, tables, verdict, with_images
+from stages.results.sweep import differs, head, overview, sentence, sentences, standing_out, tables, with_images
 from stages.tools.compare.differences import compare, trends
 
 KEY, PLAIN = "portraits.unseen.ab.max", "not balanced"
@@ -42,13 +45,15 @@ def test_eight_replicates_are_tested():
 def test_sentences_name_clear_effects_with_their_intervals():
     first, second = sentences(*said(study({"m4": -0.2, "random": 0.0})), [KEY])
     assert first.startswith("Contamination alone, from α = 0 to 1, raises association bias · portraits · unseen by 0.")
-    assert second.startswith("Against not balanced, m4 lowers association bias · portraits · unseen by 0.2")
+    assert second.startswith(
+        "Against not balanced (means over α), m4 lowers association bias · portraits · unseen by 0.2"
+    )
     assert "random" not in second
 
 
 def test_nothing_clear_is_said_so():
     assert sentences(*said(study({"m4": 0.0}, contamination=0.0)), [KEY]) == [
-        "Contamination alone, from α = 0 to 1, changes nothing clearly."
+        "Contamination alone, from α = 0 to 1, has no effect that is shown."
     ]
 
 
@@ -60,7 +65,7 @@ def test_tables_hold_effect_interval_and_verdict():
     name, m4, random = (cell.strip() for cell in second.splitlines()[4].strip("|").split("|"))
     assert name == "association bias · portraits · unseen ↓"
     assert m4.startswith("−0.") and m4.endswith("] better (p = 0.0078)")
-    assert "] not clear (p = " in random
+    assert "] not shown (p = " in random
 
 
 def test_effects_that_differ_by_alpha_are_written_one_by_one():
@@ -68,19 +73,7 @@ def test_effects_that_differ_by_alpha_are_written_one_by_one():
     moved = {0.0: -0.3, 0.5: -0.2, 1.0: 0.0}
     table["value"] += [moved[a] if m == "m4" else 0.0 for a, m in zip(table["alpha"], table["method"], strict=True)]
     (_, text) = tables(*said(table), [KEY])
-    assert "| differs by α: −0." in text and " at 0, −0." in text and " at 0.5, " in text
-
-
-def test_verdicts_need_interval_and_test():
-    assert verdict(row()) == "better" and verdict(row(difference=0.1, lo=0.05, hi=0.15)) == "worse"
-    assert verdict(row(hi=0.05)) == "not clear" and verdict(row(p_holm=0.2)) == "not clear"
-    assert verdict(row(p_holm=0.03)) == "better"
-    assert verdict(row(p_holm=1.0, replicates=3)) == "better"  # three cannot be tested: the interval alone
-    assert verdict(row(difference=0.0, lo=0.0, hi=0.0)) == "equal"
-    assert verdict(row(metric="portraits.seen.self_similarity")) == "lower"
-    assert verdict(row(lo=np.nan, hi=np.nan)) == "not clear"
-    assert verdict(row(replicates=2)) == "not clear, too few replicates"
-    assert verdict(row(images=64)) == "not clear, too few images" and verdict(row(images=640)) == "better"
+    assert re.search(r"\| −0\.\d+, −0\.\d+, [−+]0\.\d+ at α = 0, 0\.5, 1: better at α = 0 and 0\.5[ ,]", text)
 
 
 def sized(table, n):
@@ -113,11 +106,60 @@ def test_images_are_those_of_the_set_or_of_the_smallest_one():
     assert with_images(effects, table)["images"].fillna(-1).tolist() == [900, 400, -1]
 
 
-def test_the_title_of_a_chart_says_what_contamination_and_m4_do():
-    comparisons, changes = said(study({"m4": -0.2}, contamination=0.1))
-    title = sentence(KEY, comparisons, changes)
-    assert title.startswith("Association bias rises with contamination, 0.") and title.endswith("; m4 lowers it")
-    comparisons, changes = said(study({"m4": 0.0}, contamination=0.0))
-    assert sentence(KEY, comparisons, changes) == (
-        "Contamination does not clearly change association bias, nor does m4"
+@pytest.mark.parametrize(
+    ("effects", "contamination", "title"),
+    [
+        ({"random": 0.0, "m4": -0.2}, 0.1, " rises with contamination; m4 is better than random rows at every α"),
+        ({"random": 0.0, "m4": 0.2}, -0.1, " falls with contamination; m4 is worse than random rows at every α"),
+        ({"random": -0.2, "m4": -0.2}, 0.0,
+         ": no effect of contamination is shown; m4 is not shown to differ from random rows at any α"),
+        ({"m4": -0.2}, 0.1, " rises with contamination; m4 is better than not balanced at every α"),
+        ({"sgd": -0.2}, 0.1, " rises with contamination; sgd is better than not balanced at every α"),
+    ],
+)  # fmt: skip
+def test_the_title_of_a_chart_says_what_contamination_and_a_method_do(effects, contamination, title):
+    table = study(effects, 8, contamination=contamination)
+    references = [name for name in (PLAIN, "random") if name == PLAIN or name in effects]
+    found = sentence(KEY, compare(table, references), trends(table))
+    assert re.sub(r", 0\.\d+ to 0\.\d+;", ";", found) == f"Association bias{title}"
+
+
+def test_a_title_names_the_alphas_of_an_effect_and_both_its_sides():
+    table = study({"random": 0.0, "m4": 0.0}, 8)
+    moved = {0.0: -0.3, 0.5: 0.0, 1.0: 0.3}
+    table["value"] += [moved[a] if m == "m4" else 0.0 for a, m in zip(table["alpha"], table["method"], strict=True)]
+    said = sentence(KEY, compare(table, ["random"]), trends(table))
+    assert said.endswith("; m4 is better than random rows at α = 0, worse than random rows at α = 1")
+
+
+def test_an_effect_of_the_mean_alone_is_said_to_be_one():
+    rows = [row(method="m4", reference="random", alpha=alpha, lo=lo) | {"hi": hi}
+            for alpha, lo, hi in (("0", -0.3, 0.1), ("1", -0.3, 0.1), ("mean", -0.15, -0.05))]  # fmt: skip
+    assert differs(KEY, pd.DataFrame(rows), "m4", "random") == (
+        "m4 is better than random rows on average over α, at no single α"
     )
+
+
+def test_what_random_rows_do_as_well_does_not_stand_out_for_a_method():
+    table = study({"random": -0.2, "m4": -0.2}, contamination=0.0)
+    text = standing_out(compare(table, [PLAIN, "random"]), trends(table), [KEY])
+    assert text.startswith("One effect stands out:") and "Against not balanced, random lowers" in text
+    assert "m4" not in text
+
+
+def test_the_overview_has_a_row_a_metric_and_a_column_a_question():
+    table = study({"random": 0.1, "m4": -0.2}, 8)
+    lines = overview(compare(table, [PLAIN, "random"]), trends(table), [KEY]).splitlines()
+    assert lines[0] == (
+        "| metric | contamination, not balanced, α = 0 to 1 | m4 against random | random against not balanced | "
+        "m4 against not balanced |"
+    )
+    name, moved, choice, fewer, both = (cell.strip() for cell in lines[2].strip("|").split("|"))
+    assert name == "association bias · portraits · unseen ↓" and len(lines) == 3
+    assert moved.endswith("] worse") and choice.endswith("] better") and fewer.endswith("] worse")
+    assert both.startswith(("−0.2", "−0.199")) and both.endswith("] better")
+
+
+def test_without_random_rows_the_overview_asks_less():
+    table = study({"m4": -0.2}, 8)
+    assert overview(compare(table, [PLAIN]), trends(table), [KEY]).count("against") == 1

@@ -271,7 +271,7 @@ def test_real_experiments_become_table_figure_and_findings(swept, once):
     )
     assert "Against not balanced" not in done.stdout
     said = (folder / "findings.md").read_text()
-    assert "| representation bias · gender ↓ | −0.150 [−0.150, −0.150] not clear, too few replicates |" in said
+    assert "| representation bias · gender ↓ | −0.150 [−0.150, −0.150] not shown, too few replicates |" in said
     assert re.search(r"\ntable:  \S+/compare/findings\.md\nfigure: \S+/compare/study\.png\n", done.stdout)
     runs = pd.read_csv(folder / "runs.csv")
     found = runs.pivot_table(index=["alpha", "method"], columns="seed", values="value")

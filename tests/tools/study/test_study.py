@@ -78,7 +78,7 @@ def test_the_points_are_compared(project):
     assert found.loc[("m4", 0.6)].tolist() == pytest.approx([0.11, 0.12])
     assert found.loc[("not balanced", 0.0)].tolist() == pytest.approx([0.2, 0.21])
     said = (project.folder / RESULTS / "study" / "findings.md").read_text()
-    assert "representation bias · gender ↓ | −0.150 [−0.150, −0.150] not clear, too few replicates |" in said
+    assert "representation bias · gender ↓ | −0.150 [−0.150, −0.150] not shown, too few replicates |" in said
 
 
 def test_the_working_tree_stays_as_it_is(project):
