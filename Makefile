@@ -67,6 +67,7 @@ mutants: install ## Change the solver and the metrics, one operator at a time: w
 lint: install ## ruff, numpydoc and pyright.
 	ruff check .
 	ruff format --check .
+	numpydoc lint $$(git ls-files 'stages/*.py')
 	pyright
 
 format: install ## Format the code.

@@ -1,14 +1,14 @@
 """The exact M4 solver: an interior-point method over distinct rows that leaves with a certificate.
 
-Statement (M4: arXiv 2403.04547; the dual and all that follows are derived here)
---------------------------------------------------------------------------------
+Statement (M4: arXiv 2403.04547; the dual and all that follows are derived here):
+
 N distinct rows with shares p, E[·] = Σ_i p_i ·_i; constraint vectors a ∈ R^J, utility u, tolerance ε, cap Q, price V:
 
     minimise   ½ E[(q − η u)²] + V Σ_j ξ_j
     over       0 ≤ q ≤ Q,   E[q] = η,   −(η ε + ξ) ≤ r ≤ η ε + ξ  with  r = E[q a],   ξ ≥ 0.
 
-Optimality
-----------
+Optimality:
+
 Name the slack of every inequality x and its price y, both ≥ 0, in five blocks:
 
     block     rows, bound 0   rows, bound Q   r from above       r from below       ξ from 0
@@ -23,8 +23,8 @@ and such a primal-dual pair has the gap Σ x y (rows weighted by p): it is optim
 free to grow and V > 0, a strictly interior pair is known at once, whatever the data: q = η, w = 0, α = β = γ = V/3.
 Starting there, both lines above hold at every iterate and the gap Σ x y is always an exact bound.
 
-Newton step
------------
+Newton step:
+
 Move towards x y = τ, τ → 0 (Mehrotra, SIAM J. Optim. 2(4), 1992). Linearised, with c = τ − x y and k = y / x:
 
     every block      dy = c/x − k dx,                                          dx = (dq, −dq, dξ − dr, dξ + dr, dξ)
