@@ -24,7 +24,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 TESTS = {
-    "balance/solver": ["balance/test_solver.py"],
+    "balance/solver": ["balance/test_solver.py", "balance/test_caps.py"],
     "balance/moments": ["balance/test_moments.py"],
     "balance/feasibility": ["balance/test_feasibility.py", "balance/test_solver.py"],
     "evaluate/retrieval": ["evaluate/test_retrieval.py"],
