@@ -8,6 +8,7 @@ Each size runs in a process of its own; printed are processor seconds and the pe
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -63,7 +64,7 @@ def write_samples(folder: Path, rows: int) -> None:
     shards = [f"{shard:05d}" for shard in range(-(-rows // SHARD))]
     science = yaml.safe_load((ROOT / "params.yaml").read_text()) | {"profile": "cc3m", "shards": shards}
     (folder / "stages/profiles").mkdir(parents=True)
-    (folder / "params.yaml").write_text(yaml.safe_dump(science))
+    (folder / "params.yaml").write_text(json.dumps(science))  # which quotes 00008 as YAML would not
     (folder / "stages/profiles/cc3m.yaml").write_text((ROOT / "stages/profiles/cc3m.yaml").read_text())
     (folder / "data/cc3m").mkdir(parents=True)
     rng = np.random.default_rng(0)
