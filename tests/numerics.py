@@ -1,7 +1,8 @@
 """The numeric tests on kernels that round otherwise: what another processor would do, on this one.
 
-    python tests/numerics.py             under each setting
-    python tests/numerics.py --reduced   under all of them at once
+    python tests/numerics.py             all tests of the stages, under each setting
+    python tests/numerics.py --short     those of `NUMERIC`, under each setting
+    python tests/numerics.py --reduced   those of `NUMERIC`, under all settings at once
 
 A setting makes a library take other kernels, so that the last bits of sums differ: the column *kernels* hashes a small
 computation of torch and numpy. What `download` writes, and the mix that `balance` makes of equal attributes, are the
@@ -24,6 +25,20 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 TESTS = [f"tests/{name}" for name in ("train", "evaluate", "balance", "caption", "annotate", "generate", "pretrain")]
+NUMERIC = [  # what rests on sums of floats, and starts no stage
+    f"tests/{stage}/test_{name}.py"
+    for stage, names in {
+        "annotate": "classifier errors",
+        "balance": "baselines caps feasibility misread moments selection solver",
+        "caption": "captioner features training",
+        "evaluate": "association bootstrap caption_quality embed erase leakage permutation retrieval skew transfer "
+        "weat zero_shot",
+        "generate": "sampler",
+        "pretrain": "optimise",
+        "train": "augment economy loop models overfit penalty probe",
+    }.items()
+    for name in names.split()
+]
 FEATURES = np.show_config("dicts")["SIMD Extensions"]["found"]  # that numpy would use on this machine
 SETTINGS = (
     {"OMP_NUM_THREADS": "1"},
@@ -48,11 +63,16 @@ print(hashlib.blake2b(b"".join(value.tobytes() for value in values), digest_size
 def main() -> None:
     """Print a row of the table per setting."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--reduced", action="store_true", help="all settings at once instead of one by one")
+    parser.add_argument("--short", action="store_true", help="only tests that rest on sums of floats")
+    parser.add_argument(
+        "--reduced", action="store_true", help="these, under all settings at once instead of one by one"
+    )
     everything = {name: value for setting in SETTINGS for name, value in setting.items()} | {
         "ATEN_CPU_CAPABILITY": "default"
     }
-    settings = (SETTINGS[0], everything) if (reduced := parser.parse_args().reduced) else SETTINGS
+    arguments = parser.parse_args()
+    settings = (SETTINGS[0], everything) if (reduced := arguments.reduced) else SETTINGS
+    tests = NUMERIC if reduced or arguments.short else TESTS
     print("| setting | kernels | data | tests | seconds |\n|---|---|---|---|---|", flush=True)
     found, failed = set(), False
     with tempfile.TemporaryDirectory() as folder:
@@ -62,7 +82,7 @@ def main() -> None:
             found.add(data := hash_of_data(Path(folder) / str(number), variables))
             said, seconds = "", time.monotonic()
             if not (reduced and number == 0):  # `make test` has run them
-                command = [sys.executable, "-m", "pytest", "--numprocesses", "2", "--dist", "loadfile", *TESTS]
+                command = [sys.executable, "-m", "pytest", "--numprocesses", "2", "--dist", "loadfile", *tests]
                 done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
                 counts = re.findall(r"\d+ (?:passed|failed|skipped|errors?)\b", done.stdout)
                 said, seconds = ", ".join(counts), time.monotonic() - seconds

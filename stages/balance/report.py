@@ -122,13 +122,11 @@ def origin_table(cells: Cells, weightings: list[Weighting], scope: Scope) -> pd.
         table = pd.DataFrame([cells.groups[k] for k in others], columns=pd.Index(["attribute", "group"]))
         table.insert(0, ORIGIN, origin)
         table["n"] = (cells.sensitive.T @ (cells.count * rows))[others]
-        pairs = pair_table(cells, own, scope).set_index(["attribute", "group"])
-        strength = pairs[[one.name for one in own]].abs().groupby(level=[0, 1]).max()
+        pairs = dict(list(pair_table(cells, own, scope).groupby(["attribute", "group"])))
         for one in own:
             table[one.name] = representation(cells, one.weight)[others] if one.weight.any() else np.nan
-            table[f"{one.name}_association"] = (
-                strength[one.name].reindex(pd.MultiIndex.from_frame(table.iloc[:, 1:3])).to_numpy()
-            )
+            of = {group: float(part[one.name].abs().max()) for group, part in pairs.items()}
+            table[f"{one.name}_association"] = [of.get(cells.groups[k], np.nan) for k in others]
         parts.append(table)
     return pd.concat(parts, ignore_index=True)
 

@@ -55,7 +55,7 @@ def configure(folder: Path, shards: int, rows: int, **download: object) -> None:
     }
     scale["download"] = {"resolution": 64, "seed": 0, **download}
     (folder / "stages/profiles").mkdir(parents=True, exist_ok=True)
-    (folder / "params.yaml").write_text(yaml.safe_dump(science))
+    (folder / "params.yaml").write_text(json.dumps(science))  # which quotes 00008 as YAML would not
     (folder / "stages/profiles/smoke.yaml").write_text(yaml.safe_dump(scale))
 
 
