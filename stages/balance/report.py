@@ -124,7 +124,8 @@ def origin_table(cells: Cells, weightings: list[Weighting], scope: Scope) -> pd.
         table["n"] = (cells.sensitive.T @ (cells.count * rows))[others]
         pairs = dict(list(pair_table(cells, own, scope).groupby(["attribute", "group"])))
         for one in own:
-            table[one.name] = representation(cells, one.weight)[others] if one.weight.any() else np.nan
+            shares = np.asarray(representation(cells, one.weight))
+            table[one.name] = shares[others] if one.weight.any() else np.nan
             of = {group: float(part[one.name].abs().max()) for group, part in pairs.items()}
             table[f"{one.name}_association"] = [of.get(cells.groups[k], np.nan) for k in others]
         parts.append(table)
