@@ -83,8 +83,8 @@ def test_the_first_sentence_is_the_run_by_every_measure():
     assert first == (
         "**This run** trains on 50 % generated images, balanced by m4 towards equal shares. **Quality:** text→image "
         "R@5 on people 4.1 % [3.3, 5.0], chance 0.4 %, at most 83.2 % by what captions say. **Bias,** 0 for none: "
-        "pairwise association (unseen portraits +0.100, seen portraits +0.050 [−0.020, 0.120]), representation bias 0.200 "
-        "[0.100, 0.300]."
+        "pairwise association (unseen portraits +0.100, seen portraits +0.050 [−0.020, 0.120]), representation bias "
+        "0.200 [0.100, 0.300]."
     )
 
 
