@@ -12,16 +12,14 @@ Reads what the other stages wrote into `data/<profile>/`, and writes there
 import argparse
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import pandas as pd
 from rich.console import Console
-from rich.table import Table
 
 from stages.core.atomic import merged, written
 from stages.core.errors import InputError, run
 from stages.core.settings import Merged, load
-from stages.plot import aggregate, answer, figures, sheets
+from stages.plot import aggregate, answer, figures, sheets, summary
 from stages.plot.reader import Reader
 from stages.plot.report import Content, render, versions
 from stages.plot.settings import Settings
@@ -49,7 +47,7 @@ def main() -> None:
     params = load(Settings)
     report = params.folder / "report.html"
     if arguments.summary:
-        _summarise(params.folder / "results")
+        _summarise(params)
     else:
         files, page = make(params)
         with merged(params.folder / "results") as folder:  # what others keep there stays
@@ -71,11 +69,11 @@ def make(params: Settings) -> tuple[dict[str, bytes], str]:
         Content by path below `results`; the report.
     """
     reader = Reader(params)
-    method = formatting.balancing(params.balance.method, params.balance.target, params.balance.eta)
+    method = _method(params)
     scores = reader.scores()
     balance = reader.json(params.folder / "balance" / "balance.json")
-    summary = aggregate.summarise(scores)
-    metrics = aggregate.estimates(summary, aggregate.data_metrics(balance))
+    means = aggregate.summarise(scores)
+    metrics = aggregate.estimates(means, aggregate.data_metrics(balance))
     scored = reader.score_tables()
     by_group = aggregate.groups(scored)
     curves, phases = reader.curves()
@@ -111,7 +109,7 @@ def make(params: Settings) -> tuple[dict[str, bytes], str]:
         study=study,
     )
     tables = {
-        "metrics": summary.assign(name=[registry.label(key) for key in summary["key"]]),
+        "metrics": means.assign(name=[registry.label(key) for key in means["key"]]),
         "seeds": aggregate.by_seed(scores),
         "groups": by_group,
         "associations": associations,
@@ -184,28 +182,17 @@ def _to_csv(table: pd.DataFrame) -> bytes:
     return table.to_csv(index=False, float_format="%.6g", lineterminator="\n").encode()
 
 
-def _summarise(results: Path) -> None:
+def _summarise(params: Settings) -> None:
     """Print the headline."""
-    path = results / "details.json"
+    path = params.folder / "results" / "details.json"
     if not path.is_file():
         raise InputError(f"{path}: no results yet; run `dvc repro`")
-    metrics = details.read(path)
-    seeds = max((of.n for of in metrics.values()), default=1)
-    table = Table(title=f"{results.as_posix()}: mean over {formatting.counted(seeds, 'seed')}", title_justify="left")
-    for name in ("metric", "mean", "95 % interval", "between seeds", "", "chance"):
-        table.add_column(name, justify="right" if name in ("mean", "between seeds", "chance") else "left")
-    for key in headline(metrics):
-        of, chance = metrics[key], registry.chance(key, metrics)
-        spread = formatting.spread(key, of)
-        table.add_row(
-            registry.label(key),
-            formatting.number(key, of.value),
-            formatting.interval(key, of),
-            f"± {spread}" if spread else "",
-            registry.entry(key).arrow,
-            formatting.number(key, chance) if chance == chance else "",
-        )
-    Console().print(table)
+    own = Own(params.contamination.alpha, _method(params), details.read(path))
+    Console().print(summary.table(path.parent.as_posix(), own, Reader(params).study()))
+
+
+def _method(params: Settings) -> str:
+    return formatting.balancing(params.balance.method, params.balance.target, params.balance.eta)
 
 
 if __name__ == "__main__":
