@@ -78,7 +78,7 @@ def main() -> None:
     if arguments.out is not None:
         check_owned(arguments.out)
     data = arguments.data or params.folder
-    if arguments.leakage_seeds is not None:
+    if arguments.seed is not None and arguments.leakage_seeds is not None:
         _leakage(params, arguments.seed, arguments.leakage_seeds, arguments.out)
         return
     names = arguments.sets or params.evaluate.sets

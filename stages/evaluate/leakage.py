@@ -192,7 +192,7 @@ def lic(
     values = sorted({labels[key] for key in keys})
     if len(values) < 2:
         raise InputError(
-            f"leakage: found {' and '.join(values) or 'no value'} over {len(keys)} captions, expected two or more; "
+            f"leakage: found {' and '.join(values) or 'no value'} alone over {len(keys)} captions, expected more; "
             "leave the attribute out of evaluate.leakage.attributes"
         )
     target = np.array([values.index(labels[key]) for key in keys])

@@ -83,7 +83,6 @@ def changed(merged: Merged, dotted: str, value: object) -> Params:
             {"methods": ["leace"] * 2},
             "evaluate.erase.methods: found ['leace', 'leace']: expected",
         ),
-        ("caption.captioners", ["clipcap"] * 2, "caption.captioners: found ['clipcap', 'clipcap']: expected each once"),
         ("evaluate.sets", [], "evaluate.sets: found []: expected 1 or more"),
         (
             "generate.prompt_shares",

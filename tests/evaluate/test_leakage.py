@@ -1,4 +1,3 @@
-import re
 from pathlib import Path
 
 import numpy as np
@@ -236,7 +235,7 @@ def test_generated_captions_without_words_leak_no_more_than_chance() -> None:
         (lambda g, r, a: r.update({"00003": [""]}), "image 00003 has an empty human caption"),
         (lambda g, r, a: r.update({"00003": []}), "image 00003 has no human captions"),
         (lambda g, r, a: r.pop("00003"), "image 00003 has no human captions"),
-        (lambda g, r, a: a.update(dict.fromkeys(a, "man")), re.escape("found the value(s) ['man'] over 80 captions")),
+        (lambda g, r, a: a.update(dict.fromkeys(a, "man")), "found man alone over 80 captions, expected more"),
         (
             lambda g, r, a: a.update(dict.fromkeys(list(a)[:66], "")),
             "has 7 captions of 14 clusters in all, so 1 for the test",

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from stages.results.details import Estimate
-from stages.results.metric_change import change, folded, worsening
+from stages.results.metric_change import Change, change, folded, worsening
 from stages.results.noise import Noise
 
 KEY = "rb.gender"
@@ -57,6 +57,11 @@ def test_runs_of_the_same_seeds_are_paired():
 def test_verdict_needs_more_than_noise(new, verdict):
     noise = Noise(0.05 / stats.t.ppf(0.975, 30) / math.sqrt(2), 30, math.nan, 0)
     assert change(KEY, Estimate(0.1), Estimate(new), noise).verdict == verdict
+
+
+def test_a_change_as_large_as_the_noise_is_within_it():
+    for worsened in (0.25, -0.25):
+        assert Change(KEY, Estimate(0.5), Estimate(0.75), worsened, 0.25, True).verdict == "same"
 
 
 def test_without_a_study_a_change_is_not_told_from_noise():
