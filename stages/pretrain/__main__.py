@@ -131,23 +131,12 @@ def settle(settings: Pretrain) -> None:
 
     They are a third of the corpus, and who is shown as what takes more turns to learn than what an object looks like.
     """
+    ours = settings.settle
     made = BUILD / "denoiser"
     if not (made / "model_index.json").exists():
         raise InputError(f"{made}: no denoiser here; run `python -m stages.pretrain denoiser`")
-    _go_on(settings, settings.settle, made, "settle")
-
-
-def adapt(settings: Pretrain) -> None:
-    """Train the model that is there on, on this corpus, as `settle` does, and replace it."""
-    if not (MODEL / "model_index.json").exists():
-        raise InputError(f"{MODEL}: no model here; run the other parts, or `git restore {MODEL}`")
-    _go_on(settings, settings.adapt, MODEL, "adapt")
-
-
-def _go_on(settings: Pretrain, ours: Settle, start: Path, name: str) -> None:
-    """Train a pipeline on, at a rate that falls from the start, and write the model."""
     samples = load_training(settings)
-    parts: Any = StableDiffusionPipeline.from_pretrained(start, dtype=torch.float32, use_safetensors=True)
+    parts: Any = StableDiffusionPipeline.from_pretrained(made, dtype=torch.float32, use_safetensors=True)
     parts.text_encoder.set_attn_implementation("eager")
     parts.to(DEVICE)
     encoded = Encoded.of(parts.vae, parts.tokenizer, _images(samples), samples["caption"].tolist())
@@ -163,10 +152,10 @@ def _go_on(settings: Pretrain, ours: Settle, start: Path, name: str) -> None:
         settings,
         ours,
         held_out=settings.held_out,
-        denoiser=digest(sorted(start.glob("*/*.safetensors"))),
-        length=[ours.recipe.steps, ours.recipe.decay],  # not to be lengthened
+        denoiser=digest(sorted(made.glob("*/*.safetensors"))),
+        length=[ours.recipe.steps, ours.recipe.decay],  # the rate falls from the start: not to be lengthened
     )
-    weights = _fit(model, loss, ours.recipe, work / "settled.pt", name)
+    weights = _fit(model, loss, ours.recipe, work / "settled.pt", "settle")
     model.load_state_dict(weights, strict=False)
     _write_pipeline(MODEL, parts.vae, parts.tokenizer, model)
 
@@ -281,7 +270,6 @@ PARTS = {
     "text": train_text,
     "denoiser": train_denoiser,
     "settle": settle,
-    "adapt": adapt,
     "recogniser": train_recogniser,
 }
 
@@ -293,7 +281,7 @@ def main() -> None:
         description=(__doc__ or "").strip(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("part", choices=tuple(PARTS), help="what to train; in this order, but for adapt")
+    parser.add_argument("part", choices=tuple(PARTS), help="what to train; in this order")
     arguments = parser.parse_args()
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         torch.distributed.init_process_group("gloo")

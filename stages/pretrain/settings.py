@@ -82,6 +82,5 @@ class Pretrain(Section):
     text: Text = Field(description="captions to hidden states")
     denoiser: Denoiser = Field(description="hidden states to latents")
     settle: Settle = Field(description="the denoiser, trained on with more captions that name an occupation")
-    adapt: Settle = Field(description="a model that is there, trained on with another corpus")
     recogniser: Judge = Field(description="images to what they show, for the quality figures")
     quality: Quality = Field(description="the quality figures")
