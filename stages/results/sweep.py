@@ -219,6 +219,8 @@ def overview(comparisons: pd.DataFrame, changes: pd.DataFrame, metrics: Sequence
     for one, other in asked if method else []:
         own = comparisons.loc[(comparisons["method"] == one) & (comparisons["reference"] == other), :]
         questions.append((f"{one} against {other}", own))
+    if not questions:
+        return ""
     lines = [
         f"| metric | {' | '.join(title for title, _ in questions)} |",
         f"|---|{'---|' * len(questions)}",

@@ -148,8 +148,8 @@ def study_files(
     sized, moved = with_images(comparisons, table), with_images(changes, table)
     opening = standing_out(sized, moved, metrics)
     paragraph = " ".join([head(table, primary), *sentences(sized, moved, metrics)])
-    whole = f"### In one table\n\n{overview(sized, moved, metrics)}"
-    said = [opening, paragraph, LEGEND, whole, *tables(sized, moved, metrics)]
+    whole = [f"### In one table\n\n{found}"] if (found := overview(sized, moved, metrics)) else []
+    said = [opening, paragraph, LEGEND, *whole, *tables(sized, moved, metrics)]
     charts = {metric: panels(table, [metric], sized, moved) for metric in metrics}
     shared = panels(table, metrics, sized, moved)  # the same charts, metrics of one kind on one axis
     return {
