@@ -124,8 +124,12 @@ def origin_table(cells: Cells, weightings: list[Weighting], scope: Scope) -> pd.
         table["n"] = (cells.sensitive.T @ (cells.count * rows))[others]
         pairs = dict(list(pair_table(cells, own, scope).groupby(["attribute", "group"])))
         for one in own:
-            shares = np.asarray(representation(cells, one.weight))
-            table[one.name] = shares[others] if one.weight.any() else np.nan
+            shares = (
+                np.asarray(representation(cells, one.weight))
+                if one.weight.any()
+                else np.full(len(cells.groups), np.nan)
+            )
+            table[one.name] = shares[others]
             of = {group: float(part[one.name].abs().max()) for group, part in pairs.items()}
             table[f"{one.name}_association"] = [of.get(cells.groups[k], np.nan) for k in others]
         parts.append(table)

@@ -15,7 +15,6 @@ BLOCK = yaml.safe_load((Path(__file__).parents[2] / "stages/profiles/smoke.yaml"
         ({"tone_gap": 0.6}, "tone_gap: found 0.6, but skin_tones gives the tones 1 and 2 0.75; expected at most 0.5"),
         ({"generator_skin_tones": [0.9, 0.05, 0.05, 0, 0], "tone_gap": 0.2}, "generator_tone_gap: found 0.2"),
         ({"generator_skin_tones": [1, 1, 0, 0, 0]}, "generator_skin_tones: the shares sum to 2, expected 1"),
-        ({"women_share": 0.2, "named_women": 0.5}, "women_share, named_women: both are set"),
         ({"size": 5}, "less than or equal to 4"),
         ({"context_skew": 0.4}, "greater than or equal to 0.5"),
     ],

@@ -98,8 +98,11 @@ def test_candidates_stand_side_by_side_and_draw_words_of_their_own(project) -> N
 @pytest.mark.parametrize(
     ("shares", "message"),
     [
-        ({"gender": {"woman": 0.5}}, "prompt_shares.gender: expected shares of woman, man that sum to 1"),
-        ({"gender": {"woman": 0.5, "man": 0.6}}, "prompt_shares.gender: expected shares"),
+        (
+            {"gender": {"woman": 0.5}},
+            "prompt_shares.gender: found woman 0.5, expected shares of woman, man that sum to 1",
+        ),
+        ({"gender": {"woman": 0.5, "man": 0.6}}, "prompt_shares.gender: found man 0.6, woman 0.5, expected shares"),
         ({"hair": "equal"}, "prompt_shares"),
     ],
 )

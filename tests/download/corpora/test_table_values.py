@@ -295,7 +295,7 @@ def test_a_caption_that_shows_nothing_is_none(caption: str) -> None:
 
 def test_a_key_that_comes_twice_names_both_rows(tmp_path: Path) -> None:
     path = csv(tmp_path, "image,caption,id", "a,b,x", "a,b,y", "a,b,x")
-    assert refused(path, key="id") == "column id: 'x' comes twice (rows 1 and 3), expected unique keys"
+    assert refused(path, key="id") == "column id: 'x' comes twice (rows 1 and 3), expected unique keys; rename one"
 
 
 def test_a_shard_is_packed_again_when_an_image_was_corrected(tmp_path: Path) -> None:
