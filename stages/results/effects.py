@@ -18,8 +18,8 @@ FEWEST_REPLICATES, FEWEST_IMAGES = 3, 200  # with fewer, an interval over replic
 FEWEST = 6  # replicates that can tell anything at 5 % in a sign-flip test: 2 · ½⁶ = .03
 NOT_SHOWN = "not shown"
 SHOWN = (
-    "its 95 % interval over replicates leaves out 0, it stands on three replicates and 200 test images or more, and "
-    "its Holm-corrected p, where there is one, is at most .05"
+    "its 95 % interval over replicates leaves out 0, it stands on three replicates and 200 test images or more, and of "
+    "a main metric, with the six replicates that a test needs, its Holm-corrected p is at most .05"
 )
 
 
