@@ -42,8 +42,8 @@ def test_features_and_gradients_are_open_clips(one_thread, layers: int, pool: di
     torch.testing.assert_close(brief.encode_text(tokens), plain.encode_text(tokens), rtol=1e-4, atol=1e-5)
     expected, found = gradients(plain, tokens), gradients(brief, tokens)
     assert found.keys() == expected.keys()
-    for name in expected:
-        torch.testing.assert_close(found[name], expected[name], rtol=1e-3, atol=1e-5)
+    for name, wanted in expected.items():  # small elements are sums of large ones: round-off is of the largest
+        torch.testing.assert_close(found[name], wanted, rtol=1e-3, atol=max(1e-5, 1e-3 * float(wanted.abs().max())))
 
 
 def test_the_attention_pool_of_a_resnet_is_open_clips(one_thread) -> None:
