@@ -94,8 +94,8 @@ def of_levers(params: Params, section: Counterweights, code: str) -> list[Point]
         If the parameters of a point are not valid, or two levers have the same.
     """
     grid: dict[str, Point] = {}
-    for lever, values in section.levers.items():
-        for seed in section.seeds:
+    for seed in section.seeds:  # so that a comparison cut short has every lever
+        for lever, values in section.levers.items():
             wanted = {DRAW: seed, **section.fixed, **values, "seeds": [seed]}
             name, found = identify(params, wanted, code)
             if name in grid:

@@ -76,7 +76,7 @@ def test_the_files_of_a_comparison() -> None:
 def test_points_set_what_their_lever_says(project) -> None:
     params = load(project(profile="smoke"))
     grid = of_levers(params, SECTION, "code")
-    assert [(point.line, point.seed) for point in grid] == [(n, s) for n in ("none", "random", "m4") for s in (0, 1)]
+    assert [(point.line, point.seed) for point in grid] == [(n, s) for s in (0, 1) for n in ("none", "random", "m4")]
     assert len({point.name for point in grid}) == 6
     assert grid[-1].settings["evaluate.erase.methods"] == ["leace"] and grid[-1].settings["contamination.seed"] == 1
     twice = SECTION.model_copy(update={"levers": {"a": {}, "b": {}}})
