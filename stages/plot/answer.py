@@ -38,7 +38,7 @@ MEASURED = {  # biases that share an axis, and each in plain words
 }
 VERDICTS = ("better", "worse", "higher", "lower", "equal", NOT_SHOWN)  # in the order in which they are said
 FILLED = 0.5  # share of the cells of lines not balanced that have to have a metric
-BAND, WHISKER = "bands: ± 1 SD between replicates", "capped: 95 % of this run"  # what notes say of both
+BAND, WHISKER = "bands ± 1 SD", "capped 95 %"  # what notes say of both
 
 
 @dataclass(frozen=True)
@@ -224,7 +224,7 @@ def _beside(own: Own, study: Study) -> str:
     at = ", ".join(f"{alpha:g}" for alpha in sorted(alphas))
     seeds = max((one.n for one in own.metrics.values()), default=1)
     said = (
-        f"**The study** has the profile of this run, so its corpus and its model, {study.models} for each setting "
+        f"**The study** has this run's profile, so its corpus and model; {study.models} per setting "
         f"(this run: {seeds}): {', '.join(named)}; α = {at}."
     )
     if not study.has_alpha(own.alpha):
@@ -285,7 +285,9 @@ def _judged(rows: Mapping[str, Mapping[str, Any] | None], full: Sequence[str] = 
         else:
             said = verdict(row)
             told = leaves_out_0(row) or key in full
-            found.setdefault(said, {})[key] = f"{written(row)} {evidence(row)}".rstrip() if told else ""
+            found.setdefault(said, {})[key] = (
+                " ".join(filter(None, (written(row), evidence(row) if leaves_out_0(row) else ""))) if told else ""
+            )
     order = [*VERDICTS, *(said for said in found if said not in VERDICTS)]
     return "; ".join(f"**{said}:** {_grouped(found[said])}" for said in order if said in found)
 
@@ -601,7 +603,7 @@ def _measures(own: Own, study: Study, keys: Sequence[str]) -> Panel:
     )
     note = f"{study.told(own.alpha)}; dotted: chance, where it is not 0; {BAND}; {WHISKER}"
     return Panel(
-        "answer-bias", f"Bias measured {len(keys)} ways. {alt}", draw, height=0.7 + 0.4 * len(keys),
+        "answer-bias", f"Bias measured {len(keys)} ways. {alt}", draw, height=0.65 + 0.36 * len(keys),
         title=_told_apart(own, study, keys, held), note=note, data=data,
     )  # fmt: skip
 

@@ -56,7 +56,7 @@ def label_points(
     for label, (x, y) in zip(labels, pixels, strict=False):
         size = (width(label.text, SMALL, label.weight) * 72 * dot, 1.3 * SMALL * dot)
         tried = []
-        for ring in _RINGS if must else _RINGS[:2]:  # a name that need not be there has no line
+        for ring in _RINGS if must else _RINGS[:1]:
             for side, up in _AROUND:
                 away = ring * dot
                 left = x + side * away - (size[0] if side < 0 else size[0] / 2 if not side else 0)

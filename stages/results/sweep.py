@@ -41,8 +41,8 @@ METHODS = {  # what a line is, in a few words
     NOT_BALANCED: "all rows",
     "random": "as many rows, drawn at random",
     "reweighing": "weights that make groups and labels independent",
-    "m4_sgd": "the same goal by stochastic updates, as published",
-    "m4": "rows by weights that meet the target shares, solved exactly",
+    "m4_sgd": "m4's target by stochastic updates, as published",
+    "m4": "weights solved to meet the target",
 }
 MOST = 4  # lines of a panel
 STANDING = 3  # effects that a comparison opens with
@@ -534,6 +534,8 @@ def _draw_own(axes: Axes, metric: str, own: Own, one: Estimate) -> None:
     courses = [np.asarray(line.get_xydata()) for line in axes.lines if line.get_transform() == axes.transData]
     steps = np.linspace(0, 1, 12)[:, None]
     along = [start + (end - start) * steps for course in courses for start, end in pairwise(course)]
+    across = [line.get_ydata()[0] for line in axes.lines if line.get_transform() == axes.get_yaxis_transform()]
+    along += [np.column_stack([np.linspace(*axes.get_xlim(), 40), np.full(40, level)]) for level in across]
     clear = np.concatenate([*along, np.empty((0, 2))]).tolist()
     label_points(axes, [Label(own.alpha, one.value, "this run", INK, weight="bold")], clear)
 

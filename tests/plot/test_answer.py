@@ -93,8 +93,8 @@ def test_strong_results_are_said_with_their_intervals():
     _, _, second, third = sentences(OWN, "equal", study(STRONG, STRONG), {})
     assert second == (
         "**Generated images alone** (not balanced, α = 0 to 1, 3 replicates) – **better:** pairwise "
-        "association (unseen portraits −0.300 [−0.400, −0.200], seen portraits −0.500 [−0.600, −0.400]), representation bias −0.100 "
-        "[−0.120, −0.080], text→image R@5 (people +2.0 points [+1.5, +2.5])."
+        "association (unseen portraits −0.300 [−0.400, −0.200], seen portraits −0.500 [−0.600, −0.400]), "
+        "representation bias −0.100 [−0.120, −0.080], text→image R@5 (people +2.0 points [+1.5, +2.5])."
     )
     assert third.startswith(
         "**Balancing by m4** against as many random rows (α = 0.5, 3 replicates) – **better:** pairwise association"
@@ -194,9 +194,9 @@ def test_the_study_is_introduced_and_what_lies_above_it_is_said():
     """Not balanced at α = 0.5: R@5 8.055, unseen 0.455, seen 0.655, representation bias 0.255."""
     said = sentences(OWN, "equal", study(), {})[1]
     assert said == (
-        "**The study** has the profile of this run, so its corpus and its model, 2 models for each setting (this run: "
-        "1): not balanced (all rows), random (as many rows, drawn at random), m4 (rows by weights that meet the target "
-        "shares, solved exactly); α = 0, 0.5, 1. **Above not balanced there** is this run in no headline metric."
+        "**The study** has this run's profile, so its corpus and model; 2 models per setting (this run: "
+        "1): not balanced (all rows), random (as many rows, drawn at random), m4 (weights solved to meet the target"
+        "); α = 0, 0.5, 1. **Above not balanced there** is this run in no headline metric."
     )
     metrics = METRICS | {R5: Estimate(9.0, 8.5, 9.5), RB: Estimate(0.3, 0.2, 0.4)}
     said = sentences(Own(0.5, "m4", metrics), "equal", study(), {})[1]
