@@ -38,6 +38,7 @@ MEASURED = {  # biases that share an axis, and each in plain words
 }
 VERDICTS = ("better", "worse", "higher", "lower", "equal", NOT_SHOWN)  # in the order in which they are said
 FILLED = 0.5  # share of the cells of lines not balanced that have to have a metric
+HEIGHT = 2.45  # inches of a chart: all is on the first screen
 BAND, WHISKER = "bands ± 1 SD", "capped 95 %"  # what notes say of both
 
 
@@ -420,7 +421,7 @@ def charts(own: Own, study: Study | None, erased: pd.DataFrame) -> list[Panel]:
     found = []
     if key := place_of(study):
         first = sweep.panels(_lines(study), [key], study.comparisons, study.trends, own)[0]
-        found.append(replace(first, note=f"{first.note} · {BAND}; {WHISKER}"))
+        found.append(replace(first, height=HEIGHT, note=f"{first.note} · {BAND}; {WHISKER}"))
     quality, bias = quality_of(own.metrics, study), bias_of(own.metrics, study)
     if quality and bias:
         found.append(_trade(own, study, erased, quality, bias))
@@ -509,7 +510,7 @@ def _trade(own: Own, study: Study, erased: pd.DataFrame, quality: str, bias: str
     points.append(f"this run {number(quality, x_own.value)}, {number(bias, y_own.value)}")
     alt = f"{label(bias)} against {label(quality)}: {'; '.join(points)}"
     title = _traded(own, study, quality, bias)
-    return Panel("answer-trade", alt, draw, height=2.7, title=title, note=note, data=data)
+    return Panel("answer-trade", alt, draw, height=HEIGHT, title=title, note=note, data=data)
 
 
 def _cross(x: float, y: float, wide: tuple[float, float], high: tuple[float, float]) -> list[tuple[float, float]]:
@@ -603,7 +604,7 @@ def _measures(own: Own, study: Study, keys: Sequence[str]) -> Panel:
     )
     note = f"{study.told(own.alpha)}; dotted: chance, where it is not 0; {BAND}; {WHISKER}"
     return Panel(
-        "answer-bias", f"Bias measured {len(keys)} ways. {alt}", draw, height=0.65 + 0.36 * len(keys),
+        "answer-bias", f"Bias measured {len(keys)} ways. {alt}", draw, height=0.65 + 0.34 * len(keys),
         title=_told_apart(own, study, keys, held), note=note, data=data,
     )  # fmt: skip
 

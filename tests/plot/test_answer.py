@@ -150,15 +150,17 @@ def claiming(of):
 
 
 def test_a_benefit_has_its_p_and_what_correction_takes_is_no_verdict():
-    """Half an interval of 0.1 or 0.02 on three replicates: t = 4.303 × 3 or 5, and 4 claims × 4 α, 4 of all α, 2."""
-    one = claiming(study(STRONG, STRONG))
+    """Intervals of half their effect, three replicates: t = 2 × 4.303. 4 metrics at 3 α and on average, 4 trends, 2."""
+    half = {key: (size, abs(size) / 2) for key, (size, _) in STRONG.items()}
+    one = claiming(study(half, half))
     assert one.claims == 22
     _, _, second, third = sentences(OWN, "equal", one, {})
     assert "**better" not in second + third and "**worse" not in second + third
     assert (
-        "– **not shown after correction:** pairwise association (unseen portraits −0.300 [−0.400, −0.200] p = " in third
+        "– **not shown after correction:** pairwise association (unseen portraits −0.300 [−0.450, −0.150] p = " in third
     )
     assert "p = " in second and charts(OWN, one, pd.DataFrame())[2].title.endswith("is not shown to differ by 3")
+    assert "**better:** pairwise" in sentences(OWN, "equal", study(half, half), {})[3]  # each by itself
 
 
 def test_what_outlasts_correction_is_a_verdict():
