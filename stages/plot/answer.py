@@ -350,7 +350,8 @@ def _elsewhere(study: Study, rows: Mapping[str, Mapping[str, Any] | None], held:
     alphas = [one for one in dict.fromkeys(map(_text, of["alpha"])) if one not in here and one != sweep.MEAN]
     if not alphas:
         return ""
-    sizes, shown = {}, {}
+    sizes: dict[str, str] = {}
+    shown: dict[str, list[str]] = {}
     for key, row in rows.items():
         there = [study.row("comparisons", metric=key, method=held[0], reference=held[1], alpha=one) for one in alphas]
         if row and leaves_out_0(row):

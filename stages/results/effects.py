@@ -7,7 +7,7 @@ from it. `SHOWN` says when an effect counts as shown; what is claimed together, 
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -69,7 +69,7 @@ def corrected(tables: Sequence[pd.DataFrame], claimed: Sequence[Sequence[bool]])
     p = [
         student(row) if one else math.nan
         for table, chosen in zip(tables, claimed, strict=True)
-        for row, one in zip(table.to_dict("records"), chosen, strict=True)
+        for row, one in zip(cast(list[dict[str, Any]], table.to_dict("records")), chosen, strict=True)
     ]
     found, corrected_p = [], holm(p)
     for table in tables:

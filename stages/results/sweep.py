@@ -520,8 +520,8 @@ def whisker(axes: Axes, x: float, y: float, one: Estimate, along_x: bool = False
     """Draw the 95 % interval over test images of a run at a point: thin, with caps, unlike the bands of replicates."""
     if math.isfinite(one.lo + one.hi):
         middle, half = (one.lo + one.hi) / 2, (one.hi - one.lo) / 2
-        at, error = ((middle, y), {"xerr": half}) if along_x else ((x, middle), {"yerr": half})
-        axes.errorbar([at[0]], [at[1]], **error, fmt="none", ecolor=INK, elinewidth=1.2, capsize=3, capthick=1.2)
+        at, wide, high = ((middle, y), half, None) if along_x else ((x, middle), None, half)
+        axes.errorbar([at[0]], [at[1]], yerr=high, xerr=wide, fmt="none", ecolor=INK, elinewidth=1.2, capsize=3)
 
 
 def _draw_own(axes: Axes, metric: str, own: Own, one: Estimate) -> None:
