@@ -534,8 +534,9 @@ def _draw_own(axes: Axes, metric: str, own: Own, one: Estimate) -> None:
     courses = [np.asarray(line.get_xydata()) for line in axes.lines if line.get_transform() == axes.transData]
     steps = np.linspace(0, 1, 12)[:, None]
     along = [start + (end - start) * steps for course in courses for start, end in pairwise(course)]
-    across = [np.asarray(line.get_ydata())[0] for line in axes.lines if line.get_transform() == axes.get_yaxis_transform()]
-    along += [np.column_stack([np.linspace(*axes.get_xlim(), 40), np.full(40, level)]) for level in across]
+    level = [line for line in axes.lines if line.get_transform() == axes.get_yaxis_transform()]
+    across = [np.asarray(line.get_ydata())[0] for line in level]
+    along += [np.column_stack([np.linspace(*axes.get_xlim(), 40), np.full(40, at)]) for at in across]
     clear = np.concatenate([*along, np.empty((0, 2))]).tolist()
     label_points(axes, [Label(own.alpha, one.value, "this run", INK, weight="bold")], clear)
 
