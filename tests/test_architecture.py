@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 CODE = ROOT / "stages"
 GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 LIBRARIES = ("core", "corpus", "results")
-TOOLS = ("tools", "pretrain", "cluster")  # run beside the pipeline: nobody imports them
+TOOLS = ("tools", "pretrain", "cluster")  # run beside the pipeline: no stage imports them
 STAGES = sorted(
     path.name for path in CODE.iterdir() if (path / "__main__.py").exists() and path.name not in (*LIBRARIES, *TOOLS)
 )
@@ -28,7 +28,7 @@ ALLOWED = {
     **{stage: {"core", "corpus", stage} for stage in STAGES},
     "plot": {"core", "corpus", "results", "plot"},
     "pretrain": {"core", "corpus", "pretrain", "generate", "results"},
-    "tools": {"core", "corpus", "results", "tools", *STAGES},
+    "tools": {"core", "corpus", "results", "tools", "pretrain", *STAGES},
 }
 SHAPES_NO_IMAGE = {  # generate imports these, and none of them can change a pixel; its settings have no defaults
     "core/atomic.py", "core/errors.py", "core/forks.py", "core/progress.py", "core/scratch.py", "core/settings.py",

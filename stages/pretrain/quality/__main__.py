@@ -165,7 +165,7 @@ def bias_prompts(occupations: Sequence[str], images: int) -> pd.DataFrame:
 
 def signed(images: torch.Tensor) -> list[torch.Tensor]:
     """Bring uint8 images, (N, H, W, 3), to the recogniser's range, in batches."""
-    return [autoencoder.tosigned(part) for part in images.split(256)]
+    return [autoencoder.to_signed(part) for part in images.split(256)]
 
 
 def _clip_features(folder: Path) -> Callable[[torch.Tensor], np.ndarray]:

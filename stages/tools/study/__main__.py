@@ -18,7 +18,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,12 @@ def options(parser: argparse.ArgumentParser) -> argparse.Namespace:
 
 
 def finish(
-    params: Params, commit: str, grid: Sequence[Point], kept: Path, arguments: argparse.Namespace
+    params: Params,
+    commit: str,
+    grid: Sequence[Point],
+    kept: Path,
+    arguments: argparse.Namespace,
+    shared: Mapping[Path, Path] | None = None,
 ) -> tuple[pd.DataFrame, list[str]] | None:
     """
     Run the points that are missing, or list them.
@@ -79,6 +84,8 @@ def finish(
     ----------
     kept : Path
         Folder of the committed runs.csv.
+    shared : mapping of Path to Path, optional
+        As `Workplace` takes it.
 
     Returns
     -------
@@ -86,9 +93,7 @@ def finish(
         The runs that are finished, and the names of points that failed; None where the points were listed.
     """
     folder = work_folder("study")
-    environment = {**os.environ, VARIABLE: str(work_folder("").resolve())}
-    threads = max(1, (os.cpu_count() or 1) // arguments.jobs)
-    environment.setdefault("OMP_NUM_THREADS", str(threads))
+    environment = surroundings(arguments.jobs)
     committed = (
         read_table(kept / "runs.csv") if (kept / "runs.csv").is_file() else pd.DataFrame(columns=pd.Index(RUN_COLUMNS))
     )
@@ -100,7 +105,7 @@ def finish(
         return None
     with (folder / f"{params.profile}.lock").open("a+") as lock:
         _wait(lock)
-        places = [Workplace(Path(), folder / f"{params.profile}-{i}", environment) for i in range(arguments.jobs)]
+        places = [Workplace(Path(), folder / f"{params.profile}-{i}", environment, shared) for i in range(arguments.jobs)]
         for place in places:  # a study that was killed may have finished a point without fetching it
             place.collect([point.name for point in grid])
         done = set(experiments(Path())) | known
@@ -110,6 +115,13 @@ def finish(
             print(f"study: {len(missing)} of {len(grid)} points to run; output in {folder}", flush=True)
             failed = Runner(params, commit, places, folder, lock.fileno()).execute(missing)
     return _table(grid, committed, params), failed
+
+
+def surroundings(jobs: int) -> dict[str, str]:
+    """Give the environment of one of several jobs: the same work folder, and its share of the cores."""
+    environment = {**os.environ, VARIABLE: str(work_folder("").resolve())}
+    environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
+    return environment
 
 
 def check(outcome: tuple[pd.DataFrame, list[str]], grid: Sequence[Point], program: str = "study") -> None:
