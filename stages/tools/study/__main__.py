@@ -105,7 +105,9 @@ def finish(
         return None
     with (folder / f"{params.profile}.lock").open("a+") as lock:
         _wait(lock)
-        places = [Workplace(Path(), folder / f"{params.profile}-{i}", environment, shared) for i in range(arguments.jobs)]
+        places = [
+            Workplace(Path(), folder / f"{params.profile}-{i}", environment, shared) for i in range(arguments.jobs)
+        ]
         for place in places:  # a study that was killed may have finished a point without fetching it
             place.collect([point.name for point in grid])
         done = set(experiments(Path())) | known
