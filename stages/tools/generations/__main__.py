@@ -17,10 +17,9 @@ table.md, rounds.png and sheet.png into `data/<profile>/results/generations/`.
 """
 
 import argparse
-import os
+import io
 import queue
 import shlex
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -45,7 +44,7 @@ from stages.tools.experiment_clone import Workplace, experiments
 from stages.tools.generations import table as tables
 from stages.tools.generations.chain import JUDGE, MIX_STAGES, TRAINER, Round, chains, complete, distinct, folder
 from stages.tools.params import Generations, Params, load
-from stages.tools.study.__main__ import SHAPING, check, committed_code, finish, options, surroundings
+from stages.tools.study.__main__ import SHAPING, check, collected, committed_code, finish, options, surroundings
 
 
 def main() -> None:
@@ -143,6 +142,7 @@ class Loop:
     def advance(self, todo: Sequence[Sequence[Round]]) -> None:
         """Go through the rounds; within one, arms and replicates are independent."""
         kept = self.home  # without a runs.csv: the data of each point are needed
+        first = todo[0][0].point.name if todo else ""  # every round is measured on the corpus of this one
         for number in range(self.section.rounds if todo else 0):
             rounds = [chain[number] for chain in todo]
             tuned = [of for of in distinct(rounds) if of.before is not None and not self.model(of).is_dir()]
@@ -152,7 +152,6 @@ class Loop:
             outcome = finish(self.params, self.commit, points, kept, self.arguments, shared)
             assert outcome is not None
             check(outcome, points, "generations")
-            first = todo[0][0].point.name  # every round is measured on the corpus of the first
             unknown = [of for of in distinct(rounds) if not self.measures(of).is_dir()]
             self.each(unknown, self.measure, lambda _: first, "measure the generator of")
 
@@ -203,7 +202,7 @@ class Loop:
         """Measure the generator of a round."""
         words = [sys.executable, "-m", "stages.pretrain.quality.generator_command", *self._order(of), *self._model(of)]
         words += ["--data", str(data), "--out", str(self.measures(of))]
-        self._do(words, environment, of.measured)
+        self._do(words, {**environment, "OMP_NUM_THREADS": "1"}, of.measured)  # whatever the number of jobs
 
     def _order(self, of: Round) -> list[str]:
         """Write the parameters of a program."""
@@ -236,9 +235,7 @@ class Loop:
         here = experiments(Path())
         for of in flat:
             if of.point.name in here:
-                outcome = finish(self.params, self.commit, [of.point], self.home, _looking(self.arguments))
-                assert outcome is not None
-                scores = completed(outcome[0], [of.point], self.params)
+                scores = completed(collected([of.point], self.params), [of.point], self.params)
                 scores = scores.loc[(scores["metric"] != "seconds") & (scores["method"] == of.point.line)]
                 parts.append(scores.assign(arm=of.arm, round=of.number)[[*tables.COLUMNS]])
             if (file := self.measures(of) / "measures.csv").is_file():
@@ -266,10 +263,6 @@ class Loop:
             print(f"{'finished' if clip and judged else 'missing':8}  {of.arm}, round {of.number}, seed {of.seed}")
 
 
-def _looking(arguments: argparse.Namespace) -> argparse.Namespace:
-    return argparse.Namespace(**{**vars(arguments), "compare": True})
-
-
 def contents(runs: pd.DataFrame, section: Generations, sheets: Sequence[tuple[str, Any]]) -> dict[str, bytes]:
     """Make everything that the loop shows: content by name of the file."""
     metrics = list(dict.fromkeys([*tables.SHOWN, section.position, *section.metrics]))
@@ -294,8 +287,6 @@ def contents(runs: pd.DataFrame, section: Generations, sheets: Sequence[tuple[st
 
 def png_of(figure: Any) -> bytes:
     """Write a figure as PNG."""
-    import io
-
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()

@@ -4,7 +4,7 @@ A generator's name is a hash of all that shapes it: what made the mix that it wa
 before it), how it was trained, and the code of both. Arms that agree up to a round share what came before it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,7 +90,7 @@ def chains(params: Params, section: Generations, code: str, making: str, judging
                 point = Point(name, wanted, section.alpha, f"{arm} {number}", seed)
                 judged = {
                     "generator": generator, "measures": section.measures.model_dump(mode="json"), "judge": judging,
-                    "drawn": {**values["generate"], "model": ""}, "corpus": params.download.model_dump(mode="json"),
+                    "drawn": {**params.generate.model_dump(mode="json"), "model": ""}, "corpus": params.download.model_dump(mode="json"),
                 }  # fmt: skip
                 before = Round(arm, number, seed, point, generator, before, f"generator-{fingerprint(judged)}")
                 rounds.append(before)
@@ -108,6 +108,9 @@ def complete(chain: Sequence[Round], known: set[str]) -> bool:
     return all(of.point.name in known and of.measured in known for of in chain)
 
 
-def distinct(rounds: Sequence[Round], key: Mapping[str, Any] | None = None) -> list[Round]:
+def distinct(rounds: Sequence[Round]) -> list[Round]:
     """Keep the first of rounds that have the same generator."""
-    return [*{of.generator: of for of in reversed(rounds)}.values()][::-1]
+    found: dict[str, Round] = {}
+    for of in rounds:
+        found.setdefault(of.generator, of)
+    return [*found.values()]

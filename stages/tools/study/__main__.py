@@ -116,7 +116,7 @@ def finish(
         if not arguments.compare and missing:
             print(f"study: {len(missing)} of {len(grid)} points to run; output in {folder}", flush=True)
             failed = Runner(params, commit, places, folder, lock.fileno()).execute(missing)
-    return _table(grid, committed, params), failed
+    return collected(grid, params, committed), failed
 
 
 def surroundings(jobs: int) -> dict[str, str]:
@@ -157,13 +157,15 @@ def _print_status(grid: Sequence[Point], done: Set[str], committed: pd.DataFrame
         print(f"{count} more in {path.as_posix()}, made with earlier code or parameters")
 
 
-def _table(grid: Sequence[Point], committed: pd.DataFrame, params: Params) -> pd.DataFrame:
+def collected(grid: Sequence[Point], params: Params, committed: pd.DataFrame | None = None) -> pd.DataFrame:
     """Put the finished points into one table of runs: experiments, and else what is committed of them."""
     here, parts = experiments(Path()), []
     scores = params.folder / "results" / "tables" / "seeds.csv"
     for point in grid:
         if point.name in here:
             values = pd.read_csv(io.StringIO(show(Path(), point.name, scores)))
+        elif committed is None:
+            continue
         else:
             values = committed.loc[committed["run"] == point.name, ["metric", "seed", "value"]]
         if len(values):
