@@ -90,7 +90,8 @@ def chains(params: Params, section: Generations, code: str, making: str, judging
                 point = Point(name, wanted, section.alpha, f"{arm} {number}", seed)
                 judged = {
                     "generator": generator, "measures": section.measures.model_dump(mode="json"), "judge": judging,
-                    "drawn": {**params.generate.model_dump(mode="json"), "model": ""}, "corpus": params.download.model_dump(mode="json"),
+                    "drawn": {**params.generate.model_dump(mode="json"), "model": ""},
+                    "corpus": params.download.model_dump(mode="json"),
                 }  # fmt: skip
                 before = Round(arm, number, seed, point, generator, before, f"generator-{fingerprint(judged)}")
                 rounds.append(before)
