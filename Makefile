@@ -37,7 +37,7 @@ study: install ## Run what is missing of the grid in the profile's section study
 counterweights: install ## Run every lever of the profile's section counterweights (hours), and put them on one table.
 	python -m stages.tools.counterweights --jobs 2
 
-generations: install ## Run the loop of the profile's section generations (an hour and a half): models learn from models.
+generations: install ## Run the loop of the profile's section generations (over an hour): models learn from models.
 	python -m stages.tools.generations --jobs 2
 
 verify: install ## Is this run the committed one: equal to the byte, within the spread between replicates, or different?
