@@ -66,17 +66,21 @@ def main() -> None:
     paths = sorted({dep for name in MIX_STAGES for dep in stages[name]["deps"] if dep.startswith(SHAPING)})
     made = chains(params, section, code, code_of([*paths, *TRAINER]), code_of(JUDGE))
     earlier = read_runs(kept / "runs.csv")
+    known = {(arm, run) for arm, run in zip(earlier["arm"], earlier["run"], strict=True)}
     loop = Loop(params, section, commit, arguments)
     if arguments.status:
-        loop.show(made, set(earlier["run"]))
+        loop.show(made, known)
         return
-    todo = [chain for chain in made if not complete(chain, set(earlier["run"]))]
+    todo = [chain for chain in made if not complete(chain, known)]
     with alone("generations", {"profile": params.profile}):
         if not arguments.compare:
             loop.advance(todo)
-        runs = pd.concat([loop.runs(todo), earlier.loc[earlier["run"].isin(names(made, todo))]], ignore_index=True)
-        if runs.empty:
+        whole = set().union(*(of.runs for chain in made if chain not in todo for of in chain))
+        counts = [pair in whole for pair in zip(earlier["arm"], earlier["run"], strict=True)]
+        parts = [part for part in (loop.runs(todo), earlier.loc[counts]) if len(part)]
+        if not parts:
             raise InputError("generations: no round is finished; run `make generations`")
+        runs = pd.concat(parts, ignore_index=True).drop_duplicates(["run", "arm", "seed", "metric"])
         runs = tables.with_drift(runs.loc[runs["metric"] != "generator.women.off_start"])
         with owned(kept) as into:
             for name, content in contents(runs, section, loop.sheets(made)).items():
@@ -109,12 +113,6 @@ def read_runs(path: Path) -> pd.DataFrame:
         return pd.read_csv(path).loc[:, [*tables.COLUMNS]]
     except (KeyError, ValueError) as error:
         raise InputError(f"{path}: {error}; expected the columns {', '.join(tables.COLUMNS)}; remove it") from None
-
-
-def names(made: Sequence[Sequence[Round]], todo: Sequence[Sequence[Round]]) -> set[str]:
-    """Name the committed runs that count: of chains that are complete there."""
-    whole = [of for chain in made if chain not in todo for of in chain]
-    return {of.point.name for of in whole} | {of.measured for of in whole}
 
 
 @dataclass(frozen=True)
@@ -254,12 +252,12 @@ class Loop:
                 )
         return rows
 
-    def show(self, made: Sequence[Sequence[Round]], known: set[str]) -> None:
+    def show(self, made: Sequence[Sequence[Round]], known: set[tuple[str, str]]) -> None:
         """List the rounds: finished or missing."""
         here = experiments(Path())
         for of in (of for chain in made for of in chain):
-            clip = of.point.name in here or of.point.name in known
-            judged = self.measures(of).is_dir() or of.measured in known
+            clip = of.point.name in here or of.runs <= known
+            judged = self.measures(of).is_dir() or of.runs <= known
             print(f"{'finished' if clip and judged else 'missing':8}  {of.arm}, round {of.number}, seed {of.seed}")
 
 

@@ -49,6 +49,11 @@ class Round:
     measured: str
 
     @property
+    def runs(self) -> set[tuple[str, str]]:
+        """Name its rows in the table of runs: arm and run."""
+        return {(self.arm, self.point.name), (self.arm, self.measured)}
+
+    @property
     def tuning_seed(self) -> int:
         """Give the seed of the training that made the generator."""
         return derive(self.seed, f"generation {self.number}")
@@ -104,9 +109,9 @@ def chains(params: Params, section: Generations, code: str, making: str, judging
     return found
 
 
-def complete(chain: Sequence[Round], known: set[str]) -> bool:
+def complete(chain: Sequence[Round], known: set[tuple[str, str]]) -> bool:
     """Tell whether the committed runs hold all of a chain: then nothing of it is made again."""
-    return all(of.point.name in known and of.measured in known for of in chain)
+    return all(of.runs <= known for of in chain)
 
 
 def distinct(rounds: Sequence[Round]) -> list[Round]:

@@ -49,9 +49,10 @@ def test_a_change_of_the_training_renames_every_generator_but_the_first(params: 
 
 def test_a_chain_is_complete_when_all_its_points_and_measures_are_known(params: Params) -> None:
     chain = made(params)[0]
-    known = {of.point.name for of in chain} | {of.measured for of in chain}
+    known = {pair for of in chain for pair in of.runs}
     assert complete(chain, known)
-    assert not complete(chain, known - {chain[2].measured})
+    assert not complete(chain, known - {("none", chain[2].measured)})
+    assert not complete(chain, {("renamed", run) for _, run in known})
 
 
 def test_the_code_that_names_a_generator_is_all_that_trains_it() -> None:
