@@ -270,7 +270,7 @@ def contents(runs: pd.DataFrame, section: Generations, sheets: Sequence[tuple[st
     )
     runs = order.astype({"arm": str}).loc[:, [*tables.COLUMNS]]
     every = tables.tabulate(runs, [*metrics, *tones])
-    head = f"α = {section.alpha:g}; mean over {len(section.seeds)} replicates [95 % interval where there are several]."
+    head = f"α = {section.alpha:g}; replicates: {len(section.seeds)}; mean [95 % interval, where there are several]."
     found = {
         "runs.csv": _csv(runs),
         "table.csv": _csv(every),

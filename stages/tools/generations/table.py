@@ -17,7 +17,7 @@ SHOWN = (
     "generator.recognised.gender", "generator.recognised.object", "generator.frechet", "generator.diversity",
 )  # fmt: skip
 NAMES = {
-    "generator.position": "generator: position, 0 corpus, 1 the first one's world",
+    "generator.position": "generator: position (0 corpus, 1 its first world)",
     "generator.women": "generator: share of women",
     "generator.women.off_start": "generator: share of women, mean distance from round 0",
     "generator.women.off_corpus": "generator: share of women, mean distance from the corpus",
