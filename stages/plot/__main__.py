@@ -81,6 +81,8 @@ def make(params: Settings) -> tuple[dict[str, bytes], str]:
     associations = reader.csv(params.folder / "balance" / "associations.csv")
     erased, study, few = _erased(scored.get("erased")), reader.study(), params.evaluate.min_group
     own = Own(params.contamination.alpha, method, metrics)
+    if study:
+        study = study.claiming(own, {*answer.spoken_of(own, study), *STUDIED})
     panels = {
         "answer": answer.charts(own, study, erased),
         "study": answer.study_charts(own, study, [key for key in STUDIED if study.has(key)]) if study else [],

@@ -1,12 +1,13 @@
-"""The first screen: what a run says in three sentences and three charts, beside the committed study of its profile.
+"""The first screen: what a run says in four sentences and three charts, beside the committed study of its profile.
 
-Nothing in it is decided beforehand: what is better, worse or not shown is read off the intervals of the study, for
-several measures of bias that may disagree, for quality, and for random rows beside the method.
+Nothing in it is decided beforehand: what is better, worse or not shown is read off the intervals of the study,
+corrected for their number, for several measures of bias that may disagree, for quality, and for random rows beside the
+method.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -14,14 +15,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from stages.results import sweep
-from stages.results.details import Details
-from stages.results.effects import NOT_SHOWN, is_shown, verdict, written
-from stages.results.formatting import NOT_BALANCED, difference, interval, number
+from stages.results.details import Details, Estimate
+from stages.results.effects import NOT_SHOWN, corrected, evidence, is_shown, leaves_out_0, verdict, written
+from stages.results.formatting import NOT_BALANCED, counted, difference, interval, number
 from stages.results.headline import headlines
 from stages.results.labels import Label, label_points
+from stages.results.metric_change import worsening
 from stages.results.panels import INK, MUTED, SMALL, Panel, mark
-from stages.results.registry import chance, entry, label, name_and_place
-from stages.results.sweep import RANDOM, Own
+from stages.results.registry import chance, entry, label, look_up, name_and_place
+from stages.results.sweep import METHODS, RANDOM, Own, whisker
 
 # What stands for "where does the model lie", the first that most cells of the study have; and for bias beside quality.
 PLACES = (
@@ -36,22 +38,72 @@ MEASURED = {  # biases that share an axis, and each in plain words
 }
 VERDICTS = ("better", "worse", "higher", "lower", "equal", NOT_SHOWN)  # in the order in which they are said
 FILLED = 0.5  # share of the cells of lines not balanced that have to have a metric
-MOST = 8  # lines of the chart of bias against quality
+HEIGHT = 2.45  # inches of a chart: all is on the first screen
+BAND, WHISKER = "bands ± 1 SD", "capped 95 %"  # what notes say of both
 
 
 @dataclass(frozen=True)
 class Study:
-    """Tables of `results/study/`, as `stages.tools.compare` writes them; effects with their number of test images."""
+    """
+    Tables of `results/study/`, as `stages.tools.compare` writes them; effects with their number of test images.
+
+    Attributes
+    ----------
+    claims : int
+        Effects that are corrected together, see `claiming`; 0: none is.
+    """
 
     runs: pd.DataFrame
     comparisons: pd.DataFrame
     trends: pd.DataFrame
+    claims: int = 0
 
     @property
     def size(self) -> str:
-        """What it is made of, in words."""
-        settings = len(self.runs[["alpha", "method"]].drop_duplicates())
-        return f"{settings} settings, {self.runs['seed'].nunique()} replicates"
+        """What it is made of, in words: the settings of its lines, and those of a single α."""
+        lines = self.lines()
+        drawn = self.runs.loc[self.runs["method"].isin(lines), ["alpha", "method"]].drop_duplicates()
+        rest = [name for name in dict.fromkeys(self.runs["method"]) if name not in lines]
+        said = f"{counted(len(drawn), 'setting')} ({counted(len(lines), 'method')} at {drawn['alpha'].nunique()} α)"
+        more = f"; in its tables alone: {', '.join(rest)}" if rest else ""
+        return f"{said}, {self.models} each{more}"
+
+    @property
+    def models(self) -> str:
+        """How many models each setting has, in words."""
+        counts = self.runs.groupby(["alpha", "method"])["seed"].nunique()
+        least, most = int(counts.min()), int(counts.max())
+        return counted(most, "model") if least == most else f"{least} to {counted(most, 'model')}"
+
+    def lines(self) -> list[str]:
+        """Name the methods of more than one α, the best known first."""
+        counts = self.runs.groupby("method")["alpha"].nunique()
+        methods = [str(name) for name in sorted(counts.index, key=lambda name: (sweep.order(str(name)), str(name)))]
+        return [name for name in methods if counts[name] > 1]
+
+    def claiming(self, own: Own, metrics: Collection[str]) -> "Study":
+        """
+        Correct together what a page says of metrics: of contamination, of a method, and of what quality costs.
+
+        Returns
+        -------
+        Study
+            With the column p_claims (`stages.results.effects.corrected`) in comparisons and trends.
+        """
+        pair = sweep.held_against(self.comparisons, own.method) or ("", "")
+        of, last = self.comparisons, self.trends
+        pairs = list(zip(of["method"], of["reference"], strict=True))
+        told = self.told(own.alpha).removeprefix("α = ").replace("mean over α", sweep.MEAN)
+        cost = [(pair[0], NOT_BALANCED), (RANDOM, NOT_BALANCED)] if pair[1] == RANDOM else []
+        quality = quality_of(own.metrics, self)
+        compared = [
+            metric in metrics and (both == pair or (both in cost and metric == quality and _text(alpha) == told))
+            for metric, both, alpha in zip(of["metric"], pairs, of["alpha"], strict=True)
+        ]
+        farthest = last["alpha_to"] == last.groupby(["metric", "method"])["alpha_to"].transform("max")
+        moved = (last["metric"].isin(list(metrics)) & (last["method"] == NOT_BALANCED) & farthest).tolist()
+        (comparisons, trends), claims = corrected([of, last], [compared, moved])
+        return replace(self, comparisons=comparisons, trends=trends, claims=claims)
 
     def at(self, alpha: float) -> pd.DataFrame:
         """Return the runs at an α; all of them where there is none."""
@@ -86,9 +138,14 @@ class Study:
         """Return the first row of a table, ``comparisons`` or ``trends``, with these values."""
         rows: pd.DataFrame = getattr(self, table)
         for name, value in where.items():
-            texts = [f"{one:g}" if isinstance(one, int | float) else str(one) for one in rows[name]]
+            texts = [_text(one) for one in rows[name]]
             rows = rows.loc[[text == value for text in texts], :]
         return cast(Mapping[str, Any], rows.iloc[0].to_dict()) if len(rows) else None
+
+
+def _text(value: object) -> str:
+    """Write an α, or what stands in its place."""
+    return f"{value:g}" if isinstance(value, int | float) else str(value)
 
 
 def quality_of(metrics: Details, study: Study | None = None) -> str:
@@ -126,10 +183,13 @@ def sentences(own: Own, target: str, study: Study | None, balance: Mapping[str, 
     Returns
     -------
     list of str
-        Three at most; ``**…**`` stands around what matters.
+        Four at most; ``**…**`` stands around what matters.
     """
-    said = [_run(own, target), _contamination(own, study) if study else "", _balancing(own, study) if study else ""]
-    return [one for one in said if one] if study else [one for one in (said[0], _data(own, balance)) if one]
+    if study is None:
+        said = [_run(own, target), _data(own, balance)]
+    else:
+        said = [_run(own, target), _beside(own, study), _contamination(own, study), _balancing(own, study)]
+    return [one for one in said if one]
 
 
 def _run(own: Own, target: str) -> str:
@@ -144,11 +204,53 @@ def _run(own: Own, target: str) -> str:
         if f"{key}.ceiling" in own.metrics:
             bounds.append(f"at most {number(key, own.metrics[f'{key}.ceiling'].value)} by what captions say")
         name, where = name_and_place(key)
-        said.append(f"**Quality:** {name} on {where} {', '.join(bounds)}.")
+        said.append(f"**Quality:** {name} ({_meaning(key)}) on {where} {', '.join(bounds)}.")
     if biases := biases_of(own.metrics) or [key for key in BIASES if key in own.metrics][:1]:
         values = {key: f"{_signed(key, own.metrics[key].value)} {interval(key, own.metrics[key])}" for key in biases}
         said.append(f"**Bias,** 0 for none: {_grouped(values)}.")
     return " ".join(said)
+
+
+def _meaning(key: str) -> str:
+    """Say what a metric counts, with its cut-off."""
+    known, fields = look_up(key)
+    return known.meaning.replace("top k", f"top {fields.get('k', 'k')}")
+
+
+def _beside(own: Own, study: Study) -> str:
+    """Say what the study is to this run, and by which headline metrics this run is above what is not balanced there."""
+    lines = study.lines()
+    alphas = study.runs.loc[study.runs["method"].isin(lines), "alpha"].unique()
+    named = [f"{name} ({METHODS[name]})" if name in METHODS else name for name in lines]
+    at = ", ".join(f"{alpha:g}" for alpha in sorted(alphas))
+    seeds = max((one.n for one in own.metrics.values()), default=1)
+    said = (
+        f"**The study** has this run's profile, so its corpus and model; {study.models} per setting "
+        f"(this run: {seeds}): {', '.join(named)}; α = {at}."
+    )
+    if not study.has_alpha(own.alpha):
+        return said
+    above: dict[str, dict[str, str]] = {}
+    for kind, keys in headlines(own.metrics):
+        for key in keys:
+            level, one = study.mean(key, NOT_BALANCED, own.alpha), own.metrics[key]
+            worse = worsening(key, level, one.value)
+            if not math.isfinite(worse) or (worse <= 0 if kind == "bias" else worse >= 0):
+                continue
+            told = f"{number(key, one.value)} {interval(key, one)}".rstrip()
+            above.setdefault(kind, {})[key] = f"{told} against {number(key, level)}{_holds(one, level)}"
+    parts = [
+        f"in {kind}{' (more of it)' if kind == 'bias' else ''} by {_grouped(found)}" for kind, found in above.items()
+    ]
+    told = f" at α = {own.alpha:g}" if above else ""
+    return f"{said} **Above {NOT_BALANCED} there{told}** is this run {'; '.join(parts) or 'in no headline metric'}."
+
+
+def _holds(one: Estimate, level: float) -> str:
+    """Say that an interval leaves a level out, or that there is none."""
+    if not math.isfinite(one.lo + one.hi):
+        return ", no interval"
+    return "" if one.lo <= level <= one.hi else ", outside"
 
 
 def _signed(key: str, value: float) -> str:
@@ -183,7 +285,10 @@ def _judged(rows: Mapping[str, Mapping[str, Any] | None], full: Sequence[str] = 
             found.setdefault("differs with α", {})[key] = ""
         else:
             said = verdict(row)
-            found.setdefault(said, {})[key] = written(row) if is_shown(row) or key in full else ""
+            told = leaves_out_0(row) or key in full
+            found.setdefault(said, {})[key] = (
+                " ".join(filter(None, (written(row), evidence(row) if leaves_out_0(row) else ""))) if told else ""
+            )
     order = [*VERDICTS, *(said for said in found if said not in VERDICTS)]
     return "; ".join(f"**{said}:** {_grouped(found[said])}" for said in order if said in found)
 
@@ -198,6 +303,11 @@ def _studied(own: Own, study: Study) -> tuple[list[str], str]:
     return [*keys, *([quality] if quality else [])], quality
 
 
+def spoken_of(own: Own, study: Study) -> list[str]:
+    """Name the metrics that sentences on the study are about."""
+    return _studied(own, study)[0]
+
+
 def _contamination(own: Own, study: Study) -> str:
     keys, quality = _studied(own, study)
     rows = {key: _last(study, key) for key in keys}
@@ -205,7 +315,14 @@ def _contamination(own: Own, study: Study) -> str:
     if not known:
         return ""
     span = f"α = {known[0]['alpha_from']:g} to {known[0]['alpha_to']:g}"
-    return f"**Generated images alone** (study, not balanced, {span}) – {_judged(rows, [quality])}."
+    return f"**Generated images alone** (not balanced, {span}, {_replicates(known)}) – {_judged(rows, [quality])}."
+
+
+def _replicates(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Say how many replicates effects stand on."""
+    counts = sorted({int(row["replicates"]) for row in rows})
+    each = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return f"{each} replicate{'' if counts == [1] else 's'}"
 
 
 def _balancing(own: Own, study: Study) -> str:
@@ -215,11 +332,37 @@ def _balancing(own: Own, study: Study) -> str:
     method, reference = held
     keys, quality = _studied(own, study)
     rows = {key: study.effect(key, method, reference, own.alpha) for key in keys}
-    if not any(rows.values()):
+    known = [row for row in rows.values() if row]
+    if not known:
         return ""
     against = "as many random rows" if reference == RANDOM else reference
-    said = f"**Balancing by {method}** against {against} (study, {study.told(own.alpha)}) – {_judged(rows, [quality])}."
-    return " ".join(filter(None, (said, _cost(study, quality, method, own.alpha) if reference == RANDOM else "")))
+    stands = f"{study.told(own.alpha)}, {_replicates(known)}"
+    said = f"**Balancing by {method}** against {against} ({stands}) – {_judged(rows, [quality])}."
+    cost = _cost(study, quality, method, own.alpha) if reference == RANDOM else ""
+    return " ".join(filter(None, (said, _elsewhere(study, rows, held), cost)))
+
+
+def _elsewhere(study: Study, rows: Mapping[str, Mapping[str, Any] | None], held: tuple[str, str]) -> str:
+    """Say what becomes of effects at the α that they are not stated at, and what is shown there."""
+    here = {_text(row["alpha"]) for row in rows.values() if row}
+    table = study.comparisons
+    of = table.loc[(table["method"] == held[0]) & (table["reference"] == held[1]), :]
+    alphas = [one for one in dict.fromkeys(map(_text, of["alpha"])) if one not in here and one != sweep.MEAN]
+    if not alphas:
+        return ""
+    sizes: dict[str, str] = {}
+    shown: dict[str, list[str]] = {}
+    for key, row in rows.items():
+        there = [study.row("comparisons", metric=key, method=held[0], reference=held[1], alpha=one) for one in alphas]
+        if row and leaves_out_0(row):
+            sizes[key] = ", ".join(difference(key, one["difference"], signed=True) if one else "–" for one in there)
+        for one in there:
+            if one and is_shown(one):
+                shown.setdefault(key, []).append(f"{verdict(one)} at {_text(one['alpha'])}")
+    told = _grouped({key: " ".join(seen) for key, seen in shown.items()})
+    parts = [_grouped(sizes), f"shown there: {told}" if shown else "nothing is shown there"]
+    at = " and ".join(filter(None, (", ".join(alphas[:-1]), alphas[-1])))
+    return f"**At α = {at}:** {'; '.join(filter(None, parts))}."
 
 
 def _cost(study: Study, quality: str, method: str, alpha: float) -> str:
@@ -227,12 +370,12 @@ def _cost(study: Study, quality: str, method: str, alpha: float) -> str:
     rows = [study.effect(quality, *pair, alpha) for pair in ((method, NOT_BALANCED), (RANDOM, NOT_BALANCED))]
     if any(row is None or not math.isfinite(row["difference"]) for row in rows):
         return ""
-    both = [f"{written(row)}, {verdict(row)}" for row in rows if row]
+    both = [f"{' '.join(filter(None, (written(row), evidence(row))))}, {verdict(row)}" for row in rows if row]
     said = f"{name_and_place(quality)[0]} against {NOT_BALANCED}: {method} **{both[0]}**; random rows {both[1]}"
     beside = study.effect(quality, method, RANDOM, alpha)
     alike = beside is not None and math.isfinite(beside["difference"]) and not is_shown(beside)
-    if alike and all(row and verdict(row) == "worse" for row in rows):
-        said += ": what fewer different rows cost"
+    if alike:
+        said += "; between the two no difference is shown"
     return f"{said[:1].upper()}{said[1:]}."
 
 
@@ -278,7 +421,8 @@ def charts(own: Own, study: Study | None, erased: pd.DataFrame) -> list[Panel]:
         return []
     found = []
     if key := place_of(study):
-        found += sweep.panels(_lines(study), [key], study.comparisons, study.trends, own)[:1]
+        first = sweep.panels(_lines(study), [key], study.comparisons, study.trends, own)[0]
+        found.append(replace(first, height=HEIGHT, note=f"{first.note} · {BAND}; {WHISKER}"))
     quality, bias = quality_of(own.metrics, study), bias_of(own.metrics, study)
     if quality and bias:
         found.append(_trade(own, study, erased, quality, bias))
@@ -295,27 +439,27 @@ def study_charts(own: Own, study: Study, metrics: Sequence[str]) -> list[Panel]:
 
 def _lines(study: Study) -> pd.DataFrame:
     """Keep what one panel shows: the best known methods of more than one α."""
-    counts = study.runs.groupby("method")["alpha"].nunique()
-    methods = [str(name) for name in sorted(counts.index, key=lambda name: (sweep.order(str(name)), str(name)))]
-    kept = [name for name in methods if counts[name] > 1][: sweep.MOST]
-    return study.runs.loc[study.runs["method"].isin(kept), :]
+    return study.runs.loc[study.runs["method"].isin(study.lines()[: sweep.MOST]), :]
 
 
 def _points(study: Study, own: Own, quality: str, bias: str) -> pd.DataFrame:
-    """Return mean and spread of both metrics for each line, `MOST` at most, at the α of `Study.at`."""
+    """Return mean and spread of both metrics for each line, as many as a panel has, at the α of `Study.at`."""
     runs = study.at(own.alpha)
     wide = runs.loc[runs["metric"].isin([quality, bias]), :].pivot_table(
         index=["method", "alpha", "seed"], columns="metric", values="value"
     )
     cells = wide.dropna().groupby("method")[[quality, bias]].agg(["mean", "std", "size"])
     cells = cells.sort_index(key=lambda names: pd.Index([sweep.order(str(name)) for name in names]), kind="stable")
-    return cells.loc[~cells.round(9).duplicated(), :].head(MOST)  # a variant that changes nothing is the same point
+    return cells.loc[~cells.round(9).duplicated(), :].head(
+        sweep.MOST
+    )  # a variant that changes nothing is the same point
 
 
 def _trade(own: Own, study: Study, erased: pd.DataFrame, quality: str, bias: str) -> Panel:
-    cells = _points(study, own, quality, bias)
-    quality_name, bias_name = name_and_place(quality)[0], name_and_place(bias)[0]
     levers = _levers(erased, quality, bias)
+    cells = _points(study, own, quality, bias)
+    cells = cells.head(sweep.MOST - len(levers))
+    quality_name, bias_name = name_and_place(quality)[0], name_and_place(bias)[0]
     x_own, y_own = own.metrics[quality], own.metrics[bias]
 
     def draw(axes: Axes) -> None:
@@ -325,9 +469,8 @@ def _trade(own: Own, study: Study, erased: pd.DataFrame, quality: str, bias: str
             method, (x, y) = str(name), (float(row[(quality, "mean")]), float(row[(bias, "mean")]))
             colour, shape, _ = sweep.look(method, at)
             wide, high = np.nan_to_num([float(row[(quality, "std")]), float(row[(bias, "std")])])
-            bars = axes.errorbar([x], [y], xerr=wide, yerr=high, fmt="none", ecolor=colour, elinewidth=1, alpha=0.6)
-            for bar in bars[2]:
-                mark(bar, series=method)
+            for line, at_, low, up in ((axes.hlines, y, x - wide, x + wide), (axes.vlines, x, y - high, y + high)):
+                mark(line(at_, low, up, color=colour, linewidth=5, alpha=0.22), series=method)
             (dot,) = axes.plot([x], [y], shape, color=colour, markersize=6)
             mark(dot, f"{method}: {quality_name} {number(quality, x)}, {bias_name} {number(bias, y)}", method)
             labels.append(Label(x, y, method, colour, method))
@@ -336,9 +479,8 @@ def _trade(own: Own, study: Study, erased: pd.DataFrame, quality: str, bias: str
             (dot,) = axes.plot([x], [y], "P", color=INK, markersize=5)
             mark(dot, f"this run, {name} after training: {number(quality, x)}, {number(bias, y)}")
             labels.append(Label(x, y, name, INK))
-        for one, line in ((x_own, axes.hlines), (y_own, axes.vlines)):
-            if math.isfinite(one.lo + one.hi):
-                line((y_own if one is x_own else x_own).value, one.lo, one.hi, color=INK, linewidth=1.3)
+        whisker(axes, x_own.value, y_own.value, x_own, along_x=True)
+        whisker(axes, x_own.value, y_own.value, y_own)
         ends += _cross(x_own.value, y_own.value, (x_own.lo, x_own.hi), (y_own.lo, y_own.hi))
         ring = {"color": INK, "markersize": 7.5, "markerfacecolor": "none", "markeredgewidth": 1.7}
         (dot,) = axes.plot([x_own.value], [y_own.value], "D", **ring)
@@ -353,7 +495,7 @@ def _trade(own: Own, study: Study, erased: pd.DataFrame, quality: str, bias: str
         axes.set(xlabel=f"{quality_name} →", ylabel=f"{bias_name}, 0: none")
         label_points(axes, labels, ends)
 
-    note = f"{where(bias)}; {study.told(own.alpha)}; best: right, and at 0"
+    note = f"{where(bias)}; {study.told(own.alpha)}; best: right, and at 0; {BAND}; {WHISKER}"
     if study.told(own.alpha) != f"α = {own.alpha:g}":
         note += f"; this run: α = {own.alpha:g}"
     points = [
@@ -369,7 +511,7 @@ def _trade(own: Own, study: Study, erased: pd.DataFrame, quality: str, bias: str
     points.append(f"this run {number(quality, x_own.value)}, {number(bias, y_own.value)}")
     alt = f"{label(bias)} against {label(quality)}: {'; '.join(points)}"
     title = _traded(own, study, quality, bias)
-    return Panel("answer-trade", alt, draw, height=2.7, title=title, note=note, data=data)
+    return Panel("answer-trade", alt, draw, height=HEIGHT, title=title, note=note, data=data)
 
 
 def _cross(x: float, y: float, wide: tuple[float, float], high: tuple[float, float]) -> list[tuple[float, float]]:
@@ -412,7 +554,7 @@ def _measures(own: Own, study: Study, keys: Sequence[str]) -> Panel:
     runs = study.at(own.alpha)
     cells = runs.loc[runs["metric"].isin(list(keys)) & runs["method"].isin(methods), :]
     table = cells.groupby(["metric", "method"])["value"].agg(["mean", "std"]).fillna({"std": 0.0})
-    apart = 0.2
+    apart = 0.22
 
     def draw(axes: Axes) -> None:
         for at, method in enumerate(methods):
@@ -422,13 +564,12 @@ def _measures(own: Own, study: Study, keys: Sequence[str]) -> Panel:
                     continue
                 mean, std = (float(value) for value in table.loc[(key, method), :])
                 y = row + apart * ((len(methods) - 1) / 2 - at + 0.5)
-                mark(axes.hlines(y, mean - std, mean + std, color=colour, linewidth=1.2, alpha=0.6), series=method)
+                mark(axes.hlines(y, mean - std, mean + std, color=colour, linewidth=5, alpha=0.22), series=method)
                 (dot,) = axes.plot([mean], [y], shape, color=colour, markersize=5.5, label=_once(method, row))
                 mark(dot, f"{method}, {label(key)}: {number(key, mean)}", method)
         for row, key in enumerate(reversed(keys)):
             one, y = own.metrics[key], row - apart * len(methods) / 2
-            if math.isfinite(one.lo + one.hi):
-                axes.hlines(y, one.lo, one.hi, color=INK, linewidth=1.3)
+            whisker(axes, one.value, y, one, along_x=True)
             (dot,) = axes.plot(
                 [one.value], [y], "D", color=INK, markersize=5.5, markerfacecolor="none", markeredgewidth=1.6,
                 label=_once("this run", row),
@@ -462,9 +603,9 @@ def _measures(own: Own, study: Study, keys: Sequence[str]) -> Panel:
         + "".join(f", {method} {number(key, value(key, method))}" for method in methods)
         for key in keys
     )
-    note = f"{study.told(own.alpha)}; differences of shares or probabilities; dotted: chance, where it is not 0"
+    note = f"{study.told(own.alpha)}; dotted: chance, where it is not 0; {BAND}; {WHISKER}"
     return Panel(
-        "answer-bias", f"Bias measured {len(keys)} ways. {alt}", draw, height=0.7 + 0.34 * len(keys),
+        "answer-bias", f"Bias measured {len(keys)} ways. {alt}", draw, height=0.65 + 0.34 * len(keys),
         title=_told_apart(own, study, keys, held), note=note, data=data,
     )  # fmt: skip
 
@@ -477,7 +618,8 @@ def _once(name: str, row: int) -> str:
 def _told_apart(own: Own, study: Study, keys: Sequence[str], held: tuple[str, str] | None) -> str:
     """Count the measures of bias by what a method is shown to do to them."""
     rows = [study.effect(key, *held, own.alpha) for key in keys] if held else []
-    verdicts = [verdict(row).split(",")[0] for row in rows if row and math.isfinite(row["difference"])]
+    known = [row for row in rows if row and math.isfinite(row["difference"])]
+    verdicts = [verdict(row) if is_shown(row) or verdict(row) == "equal" else NOT_SHOWN for row in known]
     counts = {said: verdicts.count(said) for said in VERDICTS if said in verdicts}
     if held is None or not counts:
         return f"Bias, measured {len(keys)} ways"
@@ -487,10 +629,11 @@ def _told_apart(own: Own, study: Study, keys: Sequence[str], held: tuple[str, st
 
 
 def _levers(erased: pd.DataFrame, quality: str, bias: str) -> list[tuple[str, float, float]]:
-    """Take what erasers leave of both metrics."""
+    """Take what the eraser that leaves the least bias leaves of both metrics; empty: none was tried."""
     if erased.empty:
         return []
     wide = erased.pivot_table(index="eraser", columns="metric", values="value", sort=False)
     if not {quality, bias} <= set(wide):
         return []
-    return [(str(name), float(row[quality]), float(row[bias])) for name, row in wide.iterrows() if name != "none"]
+    found = [(str(name), float(row[quality]), float(row[bias])) for name, row in wide.iterrows() if name != "none"]
+    return sorted(found, key=lambda lever: abs(lever[2]))[:1]

@@ -1,4 +1,8 @@
-"""The cards of the headline: each value on a small bar with its interval, chance level, ceiling and baseline."""
+"""The cards of the headline: each value with its interval, chance level, ceiling and baseline.
+
+Where a metric has ends, they stand on a bar between these: 0 and 1, −1 and 1, 0 and 100 %, or 0 and the ceiling. Of one
+without (a cosine, a slope, points of a score) a bar would show no more than the numbers beside it.
+"""
 
 import math
 import re
@@ -9,6 +13,9 @@ from stages.results import formatting, registry
 from stages.results.details import Details, Estimate
 from stages.results.formatting import NOT_BALANCED
 from stages.results.headline import headlines
+from stages.results.registry import PERCENT, SHARE, SIGNED
+
+ENDED = (PERCENT, SHARE, SIGNED, (0, 0.5))  # spans whose ends a model can be at
 
 
 def cards(metrics: Details, study: Study | None = None, alpha: float = math.nan) -> list[dict[str, Any]]:
@@ -86,17 +93,16 @@ def scale(key: str, one: Estimate, chance: float, best: float, baseline: float) 
     dict
         marks: places in percent of the width, of ``value``, and where known ``chance``, ``ceiling``, ``baseline`` and
         ``zero``; range: start and width of the interval, or None; ends: what the bar's ends stand for; said: all of
-        it in words.
+        it in words. Empty, without ends, where a bar would have none.
     """
-    low, high = registry.entry(key).span
+    left, right = registry.entry(key).span
+    if (left, right) not in ENDED:
+        return {"marks": {}, "range": None, "ends": (), "said": ""}
+    limited = registry.entry(key).better == "higher" and math.isfinite(best) and best < right
+    right = best if limited else right
     points = {"chance": chance, "ceiling": best, "baseline": baseline, "value": one.value}
-    seen = [value for value in (*points.values(), one.lo, one.hi) if math.isfinite(value)]
-    if low < 0:
-        size = 1.15 * max(max(map(abs, seen)), 1e-6)
-        left, right = max(-size, low), min(size, high)
+    if left < 0:
         points = {"zero": 0.0, **points}
-    else:
-        left, right = 0.0, min(1.15 * max(max(seen), 1e-6), high)
 
     def at(value: float) -> float:
         return 100 * (min(max(value, left), right) - left) / (right - left)
@@ -106,7 +112,7 @@ def scale(key: str, one: Estimate, chance: float, best: float, baseline: float) 
     names = {"chance": "chance", "ceiling": _best(key), "baseline": NOT_BALANCED}
     said = [f"{formatting.number(key, one.value)} {formatting.interval(key, one)}".rstrip()]
     said += [f"{words} {formatting.number(key, points[name])}" for name, words in names.items() if name in marks]
-    outer = (formatting.number(key, left), formatting.number(key, right))
+    outer = (formatting.number(key, left), f"{'ceiling ' if limited else ''}{formatting.number(key, right)}")
     said.append(f"bar from {outer[0]} to {outer[1]}")
     inner = (ends[0], ends[1] - ends[0]) if ends else None
     return {"marks": marks, "range": inner, "ends": outer, "said": ", ".join(said)}

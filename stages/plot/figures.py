@@ -368,7 +368,8 @@ def _gaps(part: str, table: pd.DataFrame, limit: float) -> Panel:
         axes.axvline(0, color=MUTED, linewidth=0.9)
         error = [(rows["gap"] - rows["gap_lo"]).clip(lower=0), (rows["gap_hi"] - rows["gap"]).clip(lower=0)]
         colours = [WOMAN if value > 0 else MAN for value in gap]
-        axes.hlines(y, gap - error[0], gap + error[1], color=colours, linewidth=1.6)
+        for at, value, low, high, colour in zip(y, gap, *error, colours, strict=True):
+            axes.errorbar([value], [at], xerr=[[low], [high]], fmt="none", ecolor=colour, elinewidth=1.3, capsize=2)
         dots = axes.scatter(gap, y, c=colours, s=30, zorder=3)
         assert dots is not None
         for at, value, colour, name in zip(y, gap, colours, rows["label"], strict=True):
@@ -401,11 +402,15 @@ def _against(part: str, table: pd.DataFrame, metrics: Details, limit: float) -> 
 
     def draw(axes: Axes) -> None:
         axes.axhline(0, color=MUTED, linewidth=0.9)
+        clear = [(at, 0.0) for at in np.linspace(-4, 104, 80)]
         if varies:
-            ends = np.array([x.min(), x.max()])
+            ends = np.linspace(x.min(), x.max(), 60)
             axes.plot(ends, np.polyval(np.polyfit(x, y, 1), ends), color=BEFORE, linewidth=1.6)
+            clear += np.column_stack([ends, np.polyval(np.polyfit(x, y, 1), ends)]).tolist()
         error = [(rows["gap"] - rows["gap_lo"]).clip(lower=0), (rows["gap_hi"] - rows["gap"]).clip(lower=0)]
-        axes.errorbar(x, y, yerr=error, fmt="none", ecolor=PLAIN, elinewidth=1.2, alpha=0.4)
+        axes.errorbar(x, y, yerr=error, fmt="none", ecolor=PLAIN, elinewidth=1.2, capsize=2, alpha=0.4)
+        for at, low, high in zip(x, y - error[0], y + error[1], strict=True):
+            clear += [(at, end) for end in np.linspace(low, high, 25)]
         for share, gap, name in zip(x, y, rows["label"], strict=True):
             (dot,) = axes.plot([share], [gap], "o", color=PLAIN, markersize=5)
             mark(dot, f"{name}: {share:.1f} % women, gap {gap:+.2f}".replace("-", "−"))
@@ -415,7 +420,7 @@ def _against(part: str, table: pd.DataFrame, metrics: Details, limit: float) -> 
         away = np.abs((np.column_stack([x, y]) - [x.mean(), y.mean()]) / (np.array([np.ptp(x), np.ptp(y)]) + 1e-9))
         first = np.argsort(-away.sum(axis=1), kind="stable")  # the outermost have the choice
         names = _names(rows)
-        label_points(axes, [Label(float(x[i]), float(y[i]), names[i], MUTED) for i in first], must=False)
+        label_points(axes, [Label(float(x[i]), float(y[i]), names[i], MUTED) for i in first], clear, must=False)
 
     alt = f"Logit gap of each occupation against its share of women, {part or 'portraits'}{r}"
     return Panel(

@@ -87,8 +87,8 @@ class Reader:
                     "`python -m stages.tools.compare`"
                 )
             tables.append(table)
-        runs, *effects = tables
-        return Study(runs, *(with_images(of, runs) for of in effects))
+        runs, comparisons, trends = tables
+        return Study(runs, with_images(comparisons, runs), with_images(trends, runs))
 
     def curves(self) -> tuple[pd.DataFrame, list[tuple[str, int, int]]]:
         """Read the curves of every seed (seed, step, metric, value); data, first and last step of each phase."""

@@ -104,6 +104,8 @@ def render(content: Content) -> str:
         cards=cards(content.metrics, content.study, params["contamination"]["alpha"]),
         said=[re.split(r"\*\*", sentence) for sentence in content.said],
         shown=SHOWN,
+        described=sweep.METHODS,
+        exchanged=exchanged(content.metrics),
         measured={
             registry.name_and_place(key)[0]: MEASURED[registry.entry(key).key] for key in biases_of(content.metrics)
         }
@@ -128,6 +130,17 @@ def render(content: Content) -> str:
         not_balanced=formatting.NOT_BALANCED,
         parameters=yaml.safe_dump(dict(content.params), sort_keys=False, allow_unicode=True),
         resource=lambda name: Markup(loader.get_source(environment, name)[0]),
+    )
+
+
+def exchanged(metrics: Details) -> str:
+    """Say what chance is of association bias, the same in cards and charts; empty: it is not measured."""
+    images = metrics.get("n.portraits")
+    if images is None or not any(key.startswith("portraits.") and key.endswith(".ab.null") for key in metrics):
+        return ""
+    return (
+        "Chance of association bias, in cards and charts: what this run's model has left when the groups of its "
+        f"{images.value:,.0f} portraits are exchanged at random, those of one figure together; more with fewer figures."
     )
 
 

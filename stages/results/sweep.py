@@ -37,6 +37,13 @@ LOOKS: dict[str, tuple[str, str, Dashes]] = {
     "m4_sgd": (OTHERWISE, "D", "-"),
     "m4": (AFTER, "v", "-"),
 }
+METHODS = {  # what a line is, in a few words
+    NOT_BALANCED: "all rows",
+    "random": "as many rows, drawn at random",
+    "reweighing": "weights that make groups and labels independent",
+    "m4_sgd": "m4's target by stochastic updates, as published",
+    "m4": "weights solved to meet the target",
+}
 MOST = 4  # lines of a panel
 STANDING = 3  # effects that a comparison opens with
 RANDOM, FOCUS = "random", "m4"  # what a method is held against; the method that titles name
@@ -289,7 +296,7 @@ def panels(
     comparisons, changes : DataFrame, optional
         From `compare` and `trends`: what titles say.
     own : Own, optional
-        A run to be marked.
+        A run to be marked; where it states a chance level, that is drawn, else the mean of the table's runs.
 
     Returns
     -------
@@ -311,7 +318,7 @@ def panels(
         for place, drawn in enumerate(_chunks(here)):
             of = rows.loc[rows["method"].isin(drawn), :]
             ideal = table.loc[(table["metric"] == f"{metric}.ideal") & (table["method"] == NOT_BALANCED), :]
-            level = chance(metric, context)
+            level = chance(metric, own.metrics if own and metric in own.metrics else context)
             panel = _panel(metric, of, drawn, title, limits[metric], level, ideal, own)
             found.append(panel if not place else replace(panel, name=f"{panel.name}-{place + 1}"))
     return found
@@ -324,9 +331,10 @@ def _chunks(methods: Sequence[str]) -> list[list[str]]:
 
 
 def order(method: str) -> int:
-    """Tell where a line comes among others, by its method."""
+    """Tell where a line comes among others: by its method, variants of methods last."""
     first = method.split(",")[0]
-    return list(LOOKS).index(first) if first in LOOKS else len(LOOKS)
+    place = list(LOOKS).index(first) if first in LOOKS else len(LOOKS)
+    return place if method == first else place + len(LOOKS) + 1
 
 
 def look(method: str, place: int = 0) -> tuple[str, str, Dashes]:
@@ -508,10 +516,17 @@ def _said(metric: str, table: pd.DataFrame, method: str) -> str:
     return f"{method} {ends[0]}" if len(cells) == 1 else f"{method} {ends[0]} to {ends[1]}"
 
 
+def whisker(axes: Axes, x: float, y: float, one: Estimate, along_x: bool = False) -> None:
+    """Draw the 95 % interval over test images of a run at a point: thin, with caps, unlike the bands of replicates."""
+    if math.isfinite(one.lo + one.hi):
+        middle, half = (one.lo + one.hi) / 2, (one.hi - one.lo) / 2
+        at, wide, high = ((middle, y), half, None) if along_x else ((x, middle), None, half)
+        axes.errorbar([at[0]], [at[1]], yerr=high, xerr=wide, fmt="none", ecolor=INK, elinewidth=1.2, capsize=3)
+
+
 def _draw_own(axes: Axes, metric: str, own: Own, one: Estimate) -> None:
     """Mark a run with its interval over test images."""
-    if math.isfinite(one.lo + one.hi):
-        axes.vlines(own.alpha, one.lo, one.hi, color=INK, linewidth=1.3)
+    whisker(axes, own.alpha, one.value, one)
     ring = {"color": INK, "markersize": 6.5, "markerfacecolor": "none", "markeredgewidth": 1.7}
     (dot,) = axes.plot([own.alpha], [one.value], "D", **ring)
     said = f"this run, {own.method}, α = {own.alpha:g}: {number(metric, one.value)} {interval(metric, one)}"
@@ -519,6 +534,9 @@ def _draw_own(axes: Axes, metric: str, own: Own, one: Estimate) -> None:
     courses = [np.asarray(line.get_xydata()) for line in axes.lines if line.get_transform() == axes.transData]
     steps = np.linspace(0, 1, 12)[:, None]
     along = [start + (end - start) * steps for course in courses for start, end in pairwise(course)]
+    level = [line for line in axes.lines if line.get_transform() == axes.get_yaxis_transform()]
+    across = [np.asarray(line.get_ydata())[0] for line in level]
+    along += [np.column_stack([np.linspace(*axes.get_xlim(), 40), np.full(40, at)]) for at in across]
     clear = np.concatenate([*along, np.empty((0, 2))]).tolist()
     label_points(axes, [Label(own.alpha, one.value, "this run", INK, weight="bold")], clear)
 

@@ -13,6 +13,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import yaml
+
 from stages.core.errors import InputError
 from stages.results.repository import git
 
@@ -122,6 +124,7 @@ class Workplace:
             File descriptors that the run holds open: locks that outlive this process.
         """
         self._put(commit)
+        self._forget()
         sets = [word for value in overrides for word in ("--set-param", value)]
         with log.open("ab") as file:
             subprocess.run(
@@ -135,6 +138,24 @@ class Workplace:
                 check=False,
             )
         return name in experiments(self.folder)
+
+    def _forget(self) -> None:
+        """Take from dvc.lock what the cache does not hold."""
+        # Another machine has made it, of the same inputs: DVC would make it again each time, and not ask its run cache.
+        path = self.folder / "dvc.lock"
+        if not path.is_file():
+            return
+        cache = Path(self.do(sys.executable, "-m", "dvc", "cache", "dir").strip())
+        locked = yaml.safe_load(path.read_text())
+        stages = locked["stages"]
+        hashes = {name: [out["md5"] for out in stage.get("outs", []) if "md5" in out] for name, stage in stages.items()}
+        held = {
+            name: stages[name]
+            for name, found in hashes.items()
+            if all((self.folder / cache / "files" / "md5" / md5[:2] / md5[2:]).is_file() for md5 in found)
+        }
+        if len(held) < len(stages):
+            path.write_text(yaml.safe_dump({**locked, "stages": held}, sort_keys=False))
 
     def do(self, *command: str, folder: Path | None = None) -> str:
         """

@@ -42,7 +42,7 @@ from stages.core.settings import check_member, load
 from stages.corpus import columns, evaluation_sets, prompts, selection
 from stages.corpus.schedule import Span, spans
 from stages.corpus.words import GROUPS
-from stages.train import checkpoint, data, economy, loop, models, penalty, probe, rows, schedule, tokens
+from stages.train import checkpoint, data, economy, loop, models, muon, penalty, probe, rows, schedule, tokens
 from stages.train.settings import Settings, Train
 
 if TYPE_CHECKING:
@@ -248,13 +248,7 @@ class Run:
         if stored is not None:
             model.load_state_dict(stored[1])
         model = cast(Any, model).to(accelerator.device, memory_format=torch.channels_last)
-        optimizer = torch.optim.AdamW(
-            models.parameter_groups(model, section.weight_decay),
-            lr=section.learning_rate,
-            betas=section.betas,
-            eps=section.epsilon,
-            fused=True,
-        )
+        optimizer = _optimizer(model, section)
         prepared, prepared_optimizer = accelerator.prepare(model, optimizer)
         trainer = loop.Trainer(
             accelerator,
@@ -423,6 +417,14 @@ class Run:
     def _bar(self, what: str) -> Any:
         silent = not self.main or not sys.stderr.isatty()
         return lambda items: tqdm(items, desc=what, disable=silent, leave=False)
+
+
+def _optimizer(model: torch.nn.Module, section: Train) -> torch.optim.Optimizer:
+    rates: dict[str, Any] = {"lr": section.learning_rate, "betas": section.betas, "eps": section.epsilon}
+    if section.optimizer == "muon":
+        groups = muon.parameter_groups(model, section.weight_decay, section.muon.rate)
+        return muon.Muon(groups, **rates, momentum=section.muon.momentum)
+    return torch.optim.AdamW(models.parameter_groups(model, section.weight_decay), **rates, fused=True)
 
 
 def _square(size: int | Iterable[int]) -> tuple[int, int]:

@@ -4,13 +4,18 @@ Random resized crop (torchvision's law: area uniform in `scale`, log aspect unif
 the central crop), and optionally colour jitter and loss of colour. Parameters are drawn for a whole batch at once,
 before it is cut among processes, so neither processes nor workers change them.
 
+Beyond open_clip, an image can take on the style of another one of its batch, for the sake of artists that are not in
+the corpus: mean and standard deviation of each channel, (1 − λ) its own + λ the other's, λ ~ Beta(0.1, 0.1): mostly
+near 0 or 1. Both are taken of the whole images, before the crop.
+
 References
 ----------
-open_clip 3.3.0, `open_clip.transform.image_transform` [P]; torchvision, `RandomResizedCrop.get_params` [P].
+open_clip 3.3.0, `open_clip.transform.image_transform` [P]; torchvision, `RandomResizedCrop.get_params` [P]. Zhou et
+al., "Domain generalization with MixStyle", ICLR 2021, which mixes features of layers instead of pixels [S].
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -22,6 +27,7 @@ from torchvision.transforms import InterpolationMode
 from stages.train.settings import Augmentation
 
 ATTEMPTS = 10
+STYLE = 0.1  # both parameters of the Beta distribution, MixStyle's
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,10 @@ class Changes:
         Order in which they are applied.
     gray : ndarray, (n,)
         Whether the image loses its colour.
+    partner : ndarray, (n,)
+        Place in the whole batch of the image whose style is mixed in.
+    style : ndarray, (n,)
+        Share λ of the partner's style; 0: the image keeps its own.
     """
 
     area: NDArray[np.float64]
@@ -49,6 +59,8 @@ class Changes:
     jitter: NDArray[np.float64]
     order: NDArray[np.int64]
     gray: NDArray[np.bool_]
+    partner: NDArray[np.int64]
+    style: NDArray[np.float64]
 
     def __getitem__(self, rows: slice) -> "Changes":
         return Changes(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
@@ -61,14 +73,19 @@ def draw(rng: np.random.Generator, n: int, augmentation: Augmentation) -> Change
     spread = rng.uniform(-1, 1, (n, 4)) * strength
     identity = np.array([1.0, 1.0, 1.0, 0.0])
     jittered = rng.random((n, 1)) < augmentation.color_jitter_prob
-    return Changes(
+    changes = Changes(
         area=rng.uniform(*augmentation.scale, (n, ATTEMPTS)),
         log_ratio=rng.uniform(low, high, (n, ATTEMPTS)),
         place=rng.random((n, ATTEMPTS, 2)),
         jitter=np.where(jittered, np.maximum(identity + spread, [0, 0, 0, -1]), identity),
         order=rng.permuted(np.tile(np.arange(4), (n, 1)), axis=1),
         gray=rng.random(n) < augmentation.gray_scale_prob,
+        partner=np.arange(n),
+        style=np.zeros(n),
     )
+    # after all others, so that those are the same with and without it
+    mixed = rng.random(n) < augmentation.mix_style
+    return replace(changes, partner=rng.permutation(n), style=np.where(mixed, rng.beta(STYLE, STYLE, n), 0.0))
 
 
 def boxes(changes: Changes, height: NDArray[np.int64], width: NDArray[np.int64], ratio: tuple[float, float]) -> NDArray:
@@ -105,7 +122,11 @@ def boxes(changes: Changes, height: NDArray[np.int64], width: NDArray[np.int64],
 
 
 def apply(
-    images: Sequence[NDArray[np.uint8]], changes: Changes, ratio: tuple[float, float], size: tuple[int, int]
+    images: Sequence[NDArray[np.uint8]],
+    changes: Changes,
+    ratio: tuple[float, float],
+    size: tuple[int, int],
+    partners: Mapping[int, NDArray[np.uint8]] | None = None,
 ) -> Tensor:
     """
     Change a batch.
@@ -118,6 +139,8 @@ def apply(
         See `boxes`.
     size : tuple of int
         Height and width of the result.
+    partners : mapping of int to ndarray, optional
+        The other image of each place whose style is mixed.
 
     Returns
     -------
@@ -141,8 +164,20 @@ def apply(
             InterpolationMode.BICUBIC,
             antialias=True,
         )
+        if changes.style[i] and partners is not None:
+            pixels = _restyle(pixels, image, partners[i], changes.style[i])
         out[i] = pixels if plain[i] else _recolour(pixels, changes.jitter[i], changes.order[i], bool(changes.gray[i]))
     return out
+
+
+def _restyle(pixels: Tensor, own: NDArray[np.uint8], other: NDArray[np.uint8], share: float) -> Tensor:
+    (mean, spread), (new_mean, new_spread) = (
+        (image.mean(axis=(0, 1)), image.std(axis=(0, 1))) for image in (own, other)
+    )
+    gain = 1 - share + share * new_spread / np.maximum(spread, 1.0)  # a channel of one value has no spread to stretch
+    shift = (1 - share) * mean + share * new_mean - gain * mean
+    gain, shift = (torch.from_numpy(part.astype(np.float32)).view(3, 1, 1) for part in (gain, shift))
+    return (pixels * gain + shift).round_().clamp_(0, 255).to(torch.uint8)
 
 
 def _recolour(pixels: Tensor, jitter: NDArray, order: NDArray, gray: bool) -> Tensor:

@@ -215,11 +215,15 @@ class Batches(Dataset[Batch]):
         data, index = schedule.place(self._plan, step)
         stream, share = self._streams[data], self._batch_size // self._world
         mine = slice(self._rank * share, (self._rank + 1) * share)
-        rows = stream.take(index * self._batch_size, self._batch_size)[mine]
+        batch = stream.take(index * self._batch_size, self._batch_size)
         rng = np.random.default_rng(derive(self._seed, str(step), "augment"))
         changes = augment.draw(rng, self._batch_size, self._augmentation)[mine]
-        rows, images, skipped = self._readable(rows, stream)
-        pixels = augment.apply(images, changes, self._augmentation.ratio, self._size)
+        rows, images, skipped = self._readable(batch[mine], stream)
+        mixed = np.flatnonzero(changes.style)  # a partner may be in another process's part, so it is read here as well
+        _, others, unreadable = self._readable(batch[changes.partner[mixed]], stream)
+        partners = dict(zip(mixed.tolist(), others, strict=True))
+        pixels = augment.apply(images, changes, self._augmentation.ratio, self._size, partners)
+        skipped += unreadable
         return Batch(pixels, self._tokens(rows), rows, skipped)
 
     def _readable(

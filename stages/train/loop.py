@@ -135,7 +135,7 @@ class Trainer:
             This process's share of the loss before the step.
         """
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("rate", 1.0)  # of Muon's matrices, in multiples
         self._seed_dropout(step, 0)
         device = self.accelerator.device
         with self.clock("data"):

@@ -21,6 +21,9 @@ class Augmentation(Section):
     )
     color_jitter_prob: Share = Field(default=0.0, description="probability of the colour jitter")
     gray_scale_prob: Share = Field(default=0.0, description="probability of losing all colour")
+    mix_style: Share = Field(
+        default=0.0, description="probability of taking on, in part, the colours' mean and spread of another image"
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> "Augmentation":
@@ -29,6 +32,13 @@ class Augmentation(Section):
             if not 0 < low <= high:
                 raise ValueError(f"{name}: found [{low:g}, {high:g}], expected 0 < low <= high")
         return self
+
+
+class Muon(Section):
+    """Of the hidden layers' matrices under `optimizer: muon`; the other parameters keep AdamW's settings."""
+
+    rate: Positive = Field(default=1.0, description="their learning rate, in multiples of learning_rate")
+    momentum: Beta = Field(default=0.95, description="decay rate of their mean gradient")
 
 
 class Penalty(Section):
@@ -68,6 +78,10 @@ class Train(Section):
     )
     batch_size: Annotated[int, Field(ge=2)] = Field(description="pairs that one loss compares: all processes together")
     accumulate: Count = Field(default=1, description="pieces a batch is cut into to save memory; same loss, one step")
+    optimizer: Literal["adamw", "muon"] = Field(
+        default="adamw", description="AdamW, or Muon for the matrices of hidden layers beside it"
+    )
+    muon: Muon = Field(default=Muon(), description="Muon's own settings")
     learning_rate: Positive = Field(description="peak of the cosine schedule")
     warmup: Annotated[int, Field(ge=0)] = Field(description="optimisation steps of linear warm-up")
     betas: tuple[Beta, Beta] = Field(description="AdamW's decay rates of the moments")

@@ -24,11 +24,13 @@ from stages.tools import params
 ROOT = Path(__file__).resolve().parents[2]
 TIMED = Path(__file__).with_name("timed_run.py")
 SEEDS = 100  # more than any benchmark trains models
-INPUTS = ("real", "synthetic", "eval", "samples.parquet", "occupations.csv")
+INPUTS = ("real", "synthetic", "eval", "samples.parquet", "attributes.parquet", "occupations.csv")
 
 
-def environment(threads: int) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(threads), "DVCLIVE_LOGLEVEL": "ERROR"}
+def environment(threads: int, work: Path | None = None) -> dict[str, str]:
+    own = {"COUNTERWEIGHT_WORK": str(work)} if work is not None else {}
+    named = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(threads), "DVCLIVE_LOGLEVEL": "ERROR"}
+    return {**os.environ, **named, **own}
 
 
 def project(
@@ -37,12 +39,14 @@ def project(
     profile: str = "emoji",
     selection: Path | None = None,
     rows: int | None = None,
+    source: Path | None = None,
+    others: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Path:
     """
-    Make a project folder that trains on the data of this one.
+    Make a project folder that trains on the data of this one, or of another data folder (`source`).
 
-    `train` changes keys of its section. Without a selection, real images are trained on, each once; `rows` takes as
-    many of the first ones of the selection or of the images.
+    `train` changes keys of its section, `others` keys of other sections of the profile. Without a selection, real
+    images are trained on, each once; `rows` takes as many of the first ones of the selection or of the images.
     """
     science = yaml.safe_load((ROOT / "params.yaml").read_text()) | {"profile": profile, "seeds": [*range(SEEDS)]}
     profiles, data = folder / "stages" / "profiles", folder / "data" / profile
@@ -51,12 +55,14 @@ def project(
     scale = yaml.safe_load((ROOT / "stages" / "profiles" / f"{profile}.yaml").read_text())
     for key, value in train.items():
         (science["train"] if key in ("loss", "schedule", "quality") else scale["train"])[key] = value
+    for section, values in (others or {}).items():
+        scale[section] |= values
     (folder / "params.yaml").write_text(yaml.safe_dump(science))
     (profiles / f"{profile}.yaml").write_text(yaml.safe_dump(scale))
     for name in INPUTS:
-        source = ROOT / "data" / profile / name
-        if source.exists():
-            (data / name).symlink_to(source)
+        path = (source or ROOT / "data" / profile).resolve() / name
+        if path.exists():
+            (data / name).symlink_to(path)
     if selection is None:
         samples = pd.read_parquet(data / "samples.parquet", columns=["key", "shard"]).iloc[:rows]
         chosen = samples.assign(source="real", q=1.0, copies=np.int32(1))
@@ -117,18 +123,23 @@ class Speed:
     account: str = ""
 
 
-def ours(folder: Path, seed: int, threads: int) -> Speed:
-    """Train a project with the stage."""
-    output = run([str(TIMED), "ours", "--seed", str(seed)], folder, threads)
+def ours(folder: Path, seed: int, threads: int, work: Path | None = None) -> Speed:
+    """Train a project with the stage; what it keeps to go on after a kill goes to `work`, if that is given."""
+    output = run([str(TIMED), "ours", "--seed", str(seed)], folder, threads, work)
     clip = folder / params.load(folder).folder / "models" / str(seed) / "clip"
     samples = json.loads((clip / "training.json").read_text())["samples"]
     return _speed(output, samples)
 
 
-def run(command: list[str], folder: Path, threads: int) -> str:
+def run(command: list[str], folder: Path, threads: int, work: Path | None = None) -> str:
     """Run Python in a project, and return what it printed; end with its error where it fails."""
     done = subprocess.run(
-        [sys.executable, *command], cwd=folder, env=environment(threads), capture_output=True, text=True, check=False
+        [sys.executable, *command],
+        cwd=folder,
+        env=environment(threads, work),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise SystemExit(done.stderr[-2000:])

@@ -208,6 +208,23 @@ def test_gaps_are_relative_to_their_mean():
     assert np.allclose(points[:, 0], np.array([-0.4, 0.1, 0.9]) - 0.2)
 
 
+def test_no_line_or_whisker_strikes_through_a_name():
+    rng = np.random.default_rng(1)
+    share = rng.random(12)
+    crowd = pd.DataFrame({"part": "seen", "label": [f"occupation {i}" for i in range(12)], "gap": share * 3})
+    crowd = crowd.assign(gap_lo=crowd["gap"] - 0.5, gap_hi=crowd["gap"] + 0.5, women_corpus=share)
+    axes = drawn(figures.occupations(crowd.assign(women_generator=0.5))[2])
+    axes.figure.draw_without_rendering()
+    names = [text.get_window_extent().shrunk(0.9, 0.7) for text in axes.texts]
+    drawn_lines = [line for line in axes.lines if line.get_linestyle() != "None"]  # caps of whiskers have none
+    courses = [line.get_xydata() for line in drawn_lines if len(line.get_xydata()) > 2]
+    whiskers = [path.vertices for of in axes.collections for path in of.get_paths() if len(path.vertices) == 2]
+    assert len(names) > 2 and len(courses) == 1 and len(whiskers) == 12
+    for course in (*courses, *whiskers):
+        steps = np.linspace(course[0], course[-1], 400)
+        assert not [name for name in names if any(name.contains(*at) for at in axes.transData.transform(steps))]
+
+
 def test_names_of_points_do_not_overlap():
     rng = np.random.default_rng(0)
     crowd = pd.DataFrame({"part": "seen", "label": [f"occupation {i}" for i in range(30)], "gap": rng.normal(size=30)})

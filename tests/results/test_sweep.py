@@ -5,8 +5,22 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
-from stages.results.sweep import differs, head, overview, sentence, sentences, standing_out, tables, with_images
+from stages.results.details import Estimate
+from stages.results.sweep import (
+    Own,
+    differs,
+    head,
+    order,
+    overview,
+    panels,
+    sentence,
+    sentences,
+    standing_out,
+    tables,
+    with_images,
+)
 from stages.tools.compare.differences import compare, trends
 
 KEY, PLAIN = "portraits.unseen.ab.max", "not balanced"
@@ -158,6 +172,25 @@ def test_the_overview_has_a_row_a_metric_and_a_column_a_question():
     assert name == "association bias · portraits · unseen ↓" and len(lines) == 3
     assert moved.endswith("] worse") and choice.endswith("] better") and fewer.endswith("] worse")
     assert both.startswith(("−0.2", "−0.199")) and both.endswith("] better")
+
+
+def test_chance_is_that_of_the_run_that_is_marked_or_else_the_mean_of_the_runs():
+    table = study({"m4": -0.2})
+    null = table.assign(metric="portraits.unseen.ab.null", value=0.02)
+    own = Own(0.5, "m4", {KEY: Estimate(0.3), "portraits.unseen.ab.null": Estimate(0.05)})
+    levels = []
+    for run in (None, own):
+        axes = Figure(layout="constrained").add_subplot()
+        panels(pd.concat([table, null]), [KEY], own=run)[0].draw(axes)
+        assert [text.get_text() for text in axes.texts].count("chance") == 1
+        levels += [line.get_ydata()[0] for line in axes.lines if list(line.get_xdata()) == [0, 1]]
+    assert levels == [pytest.approx(0.02), 0.05]
+
+
+def test_variants_of_a_method_come_after_all_methods():
+    assert sorted(["m4, proxies on", "other", "m4", "random, η .25", "random", PLAIN], key=order) == [
+        PLAIN, "random", "m4", "other", "random, η .25", "m4, proxies on"
+    ]  # fmt: skip
 
 
 def test_without_random_rows_the_overview_asks_less():

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -94,3 +96,50 @@ def test_normalised_as_open_clip_does() -> None:
     ours = augment.normalise(torch.from_numpy(image).permute(2, 0, 1)[None], OPENAI_DATASET_MEAN, OPENAI_DATASET_STD)
     theirs = pil.normalize(pil.to_tensor(image), list(OPENAI_DATASET_MEAN), list(OPENAI_DATASET_STD))
     torch.testing.assert_close(ours[0], theirs, atol=1e-5, rtol=0)
+
+
+def test_mixed_styles_change_nothing_else_that_is_drawn() -> None:
+    with_style = WILD.model_copy(update={"mix_style": 0.5})
+    off, on = (augment.draw(np.random.default_rng(8), 200, kind) for kind in (WILD, with_style))
+    for name in ("area", "log_ratio", "place", "jitter", "order", "gray"):
+        assert np.array_equal(getattr(off, name), getattr(on, name)), name
+    assert not off.style.any()
+    assert (on.style > 0).mean() == pytest.approx(0.5, abs=0.1)
+    assert sorted(on.partner) == list(range(200))
+
+
+def test_without_mixed_styles_a_partner_changes_no_pixel() -> None:
+    images = [picture(seed=i) for i in range(4)]
+    changes = augment.draw(np.random.default_rng(9), 4, Augmentation())
+    partners = {i: 255 - image for i, image in enumerate(images)}
+    alone = augment.apply(images, changes, (3 / 4, 4 / 3), (32, 32))
+    assert torch.equal(augment.apply(images, changes, (3 / 4, 4 / 3), (32, 32), partners), alone)
+
+
+def flat(low: tuple[int, int, int], high: tuple[int, int, int]) -> np.ndarray:
+    """Draw two halves of one colour each."""
+    return np.concatenate([np.full((4, 8, 3), colour, np.uint8) for colour in (low, high)])
+
+
+def styled(share: float, own: np.ndarray, other: np.ndarray) -> list[list[int]]:
+    """Return the colours of the first and the last row."""
+    changes = augment.draw(np.random.default_rng(0), 1, Augmentation(scale=(1.0, 1.0), ratio=(1.0, 1.0)))
+    changes = replace(changes, style=np.array([share]))
+    pixels = augment.apply([own], changes, (1.0, 1.0), (8, 8), {0: other})[0].permute(1, 2, 0)
+    return [pixels[0, 0].tolist(), pixels[-1, 0].tolist()]
+
+
+def test_mean_and_spread_of_the_colours_are_mixed() -> None:
+    # red: mean 50, spread 10; the other's: mean 150, spread 30. λ = 1/2: mean 100, spread 20
+    own, other = flat((40, 40, 0), (60, 60, 200)), flat((120, 40, 0), (180, 60, 200))
+    assert styled(0.5, own, other) == [[80, 40, 0], [120, 60, 200]]
+    assert styled(1.0, own, other) == [[120, 40, 0], [180, 60, 200]]
+
+
+def test_a_channel_without_spread_takes_the_mean_and_colours_stay_in_range() -> None:
+    own, other = flat((40, 240, 10), (40, 250, 20)), flat((90, 250, 0), (90, 250, 0))
+    assert styled(1.0, own, other) == [[90, 250, 0], [90, 250, 0]]
+    assert styled(1.0, flat((0, 0, 0), (250, 250, 250)), flat((250,) * 3, (254,) * 3)) == [[250] * 3, [254] * 3]
+    assert styled(1.0, flat((49, 49, 49), (51, 51, 51)), flat((0,) * 3, (250,) * 3)) == [[0] * 3, [250] * 3]
+    tall = np.concatenate([np.full((7, 8, 3), 100, np.uint8), np.full((1, 8, 3), 120, np.uint8)])
+    assert styled(1.0, tall, flat((0,) * 3, (200,) * 3))[1] == [255] * 3

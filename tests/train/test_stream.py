@@ -45,7 +45,9 @@ def located(corpus, tolerant: bool = False) -> rows.Rows:
     return rows.locate(table, corpus.data, tolerant)
 
 
-def batches(found: rows.Rows, rank: int = 0, world: int = 1, memory: int = 0, on_bad: Any = "fail") -> data.Batches:
+def batches(
+    found: rows.Rows, rank: int = 0, world: int = 1, memory: int = 0, on_bad: Any = "fail", style: float = 0.0
+) -> data.Batches:
     plan = spans([("mixed", 0.5), ("balanced", 0.5)], 12)
     streams = {
         "mixed": data.Stream(np.ones(len(found), np.int32), 0, "mixed"),
@@ -58,7 +60,7 @@ def batches(found: rows.Rows, rank: int = 0, world: int = 1, memory: int = 0, on
         streams,
         images,
         data.Tokens(found, lambda texts: torch.tensor([[len(text)] for text in texts]), 1, memory),
-        Augmentation(scale=(0.5, 1.0)),
+        Augmentation(scale=(0.5, 1.0), mix_style=style),
         (32, 32),
         batch_size=8,
         seed=0,
@@ -84,12 +86,14 @@ def test_every_row_of_the_mix_is_seen_once_an_epoch_and_of_the_selection_as_copi
     assert balanced == Counter({row: int(n) for row, n in enumerate(found.copies) if n})
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers, style", [(0, 0.0), (2, 0.0), (0, 0.7)])
 @pytest.mark.parametrize("world", [1, 2])
-def test_processes_and_workers_see_exactly_the_batches_of_one_process(corpus, world: int, workers: int) -> None:
+def test_processes_and_workers_see_exactly_the_batches_of_one_process(
+    corpus, world: int, workers: int, style: float
+) -> None:
     found = located(corpus)
-    reference = batches(found)
-    parts = [list(data.loader(batches(found, rank, world), 0, workers)) for rank in range(world)]
+    reference = batches(found, style=style)
+    parts = [list(data.loader(batches(found, rank, world, style=style), 0, workers)) for rank in range(world)]
     for step in range(12):
         together = [part[step] for part in parts]
         joined = data.Batch(
@@ -99,6 +103,14 @@ def test_processes_and_workers_see_exactly_the_batches_of_one_process(corpus, wo
             [],
         )
         assert equal(joined, reference[step])
+
+
+def test_the_style_of_another_image_of_the_batch_changes_some_images_and_no_rows(corpus) -> None:
+    found = located(corpus)
+    plain, mixed = batches(found)[0], batches(found, style=0.5)[0]
+    assert np.array_equal(plain.rows, mixed.rows)
+    same = [torch.equal(*pair) for pair in zip(plain.images, mixed.images, strict=True)]
+    assert 0 < sum(same) < 8
 
 
 def test_a_loader_that_starts_later_gives_the_later_batches(corpus) -> None:
@@ -147,6 +159,16 @@ def test_skipped_images_are_replaced_and_named(corpus) -> None:
     seen = Counter(np.concatenate([batch.rows for batch in epoch]).tolist())
     assert seen == Counter(range(24)) - Counter([5]) + Counter([6])
     assert all(len(batch.images) == len(batch.tokens) == 8 for batch in epoch)
+
+
+def test_an_unreadable_partner_is_replaced_as_an_unreadable_image_is(corpus) -> None:
+    found = located(corpus)
+    key = spoil(corpus, found, 5)
+    whole = [batches(found, on_bad="skip", style=1.0)[step] for step in range(3)]
+    halves = [[batches(found, rank, 2, on_bad="skip", style=1.0)[step] for rank in range(2)] for step in range(3)]
+    assert {name for batch in whole for name in batch.skipped} == {key}
+    for one, parts in zip(whole, halves, strict=True):
+        assert torch.equal(one.images, torch.cat([part.images for part in parts]))
 
 
 def test_without_any_readable_image_there_is_an_error(corpus) -> None:

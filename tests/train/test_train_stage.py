@@ -24,6 +24,7 @@ from tests.helpers.shapes import TINY, TINY_RESNET
 from tests.helpers.training import curve, fork, train, two_processes
 
 ROOT = Path(__file__).parents[2]
+MUON = {"optimizer": "muon", "muon": {"rate": 2.0, "momentum": 0.9}, "augmentation": {"mix_style": 0.5}}
 
 
 def test_a_model_and_its_curves_are_written(corpus, monkeypatch, one_thread, capsys) -> None:
@@ -78,10 +79,34 @@ def test_equal_seeds_give_equal_bits_and_other_seeds_others(corpus, monkeypatch,
     assert runs[0] == runs[1] != runs[2]
 
 
+def test_what_is_off_by_default_changes_no_bit(corpus, monkeypatch, one_thread) -> None:
+    runs = []
+    off = {"optimizer": "adamw", "muon": {"rate": 5.0}, "augmentation": {"mix_style": 0.0}}
+    for recipe in ({}, off, {"optimizer": "muon"}, {"augmentation": {"mix_style": 0.5}}):
+        corpus.configure(**recipe)
+        train(monkeypatch)
+        runs.append(corpus.weights())
+    assert runs[0] == runs[1]
+    assert len(set(runs)) == 3
+
+
+def test_two_processes_train_as_one_does_under_muon(corpus, monkeypatch, one_thread) -> None:
+    corpus.configure(epochs=4, **MUON)
+    processes = two_processes()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0]
+    two = curve(corpus, "loss")
+    shutil.rmtree(corpus.data / "models")
+    train(monkeypatch)
+    np.testing.assert_allclose(two, curve(corpus, "loss"), rtol=2e-4)
+
+
+@pytest.mark.parametrize("recipe", [{}, MUON], ids=["default", "muon and mixed styles"])
 def test_a_killed_run_ends_with_the_weights_and_curves_of_one_that_was_not(
-    corpus, monkeypatch, one_thread, capsys
+    corpus, monkeypatch, one_thread, capsys, recipe: dict
 ) -> None:
-    corpus.configure(model=TINY_RESNET, epochs=16, checkpoint_every=0.1)
+    corpus.configure(model=TINY_RESNET, epochs=16, checkpoint_every=0.1, **recipe)
     train(monkeypatch)
     expected, losses = corpus.weights(), curve(corpus, "loss")
     shutil.rmtree(corpus.data / "models")

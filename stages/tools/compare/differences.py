@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import fdtrc, stdtrit
 
+from stages.results.effects import holm
 from stages.results.metric_change import folded
 
 LEVEL = 0.95
@@ -34,17 +35,6 @@ TRENDS = (
     "metric", "method", "alpha_from", "alpha_to", "replicates", "value_from", "value_to", "difference", "lo", "hi", "p",
     "p_holm",
 )  # fmt: skip
-
-
-def holm(p: Sequence[float]) -> list[float]:
-    """Correct p-values of many tests, Holm's step-down way; NaN: not tested, does not count."""
-    values = np.asarray(p, float)
-    tested = np.flatnonzero(~np.isnan(values))
-    order = tested[np.argsort(values[tested], kind="stable")]
-    corrected = np.full(len(values), np.nan)
-    stepped = values[order] * np.arange(len(order), 0, -1)
-    corrected[order] = np.minimum(np.maximum.accumulate(stepped), 1.0)
-    return corrected.tolist()
 
 
 def mean_interval(values: np.ndarray) -> tuple[float, float, float]:

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from stages.tools.compare.differences import compare, differ, holm, lines, mean_interval, sign_flip, trends
+from stages.results.effects import holm
+from stages.tools.compare.differences import compare, differ, lines, mean_interval, sign_flip, trends
 
 KEY, ZERO = "portraits.unseen.ab.max", "portraits.seen.pairwise_association"
 PLAIN = "not balanced"
@@ -30,18 +31,6 @@ def row(found, **where):
         found = found[found[name] == value]
     (one,) = found.to_dict("records")
     return one
-
-
-def test_holm_by_hand():
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-
-
-def test_holm_leaves_out_what_is_not_tested():
-    assert holm([0.01, np.nan, 0.04])[0] == 0.02 and np.isnan(holm([0.01, np.nan])[1])
-
-
-def test_holm_never_exceeds_one():
-    assert holm([0.9, 0.8]) == [1.0, 1.0]
 
 
 def test_the_interval_is_students():
