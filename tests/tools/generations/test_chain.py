@@ -8,7 +8,7 @@ import pytest
 from stages.tools.generations import table as tables
 from stages.tools.generations.chain import TRAINER, chains, complete, distinct
 from stages.tools.params import Params, load
-from tests.test_architecture import CODE, needed
+from tests.helpers.imports import CODE, needed
 
 ROOT = Path(__file__).parents[3]
 
