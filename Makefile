@@ -8,7 +8,7 @@ export COUNTERWEIGHT_WORK ?= $(abspath .work)
 AGAINST ?= origin/main
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro study counterweights verify pr-check gpu-check hooks test test-fast test-numerics faults mutants lint format bench pretrain quality clean
+.PHONY: help install repro study counterweights generations verify pr-check gpu-check hooks test test-fast test-numerics faults mutants lint format bench pretrain quality clean
 
 help: ## This list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -36,6 +36,9 @@ study: install ## Run what is missing of the grid in the profile's section study
 
 counterweights: install ## Run every lever of the profile's section counterweights (hours), and put them on one table.
 	python -m stages.tools.counterweights --jobs 2
+
+generations: install ## Run the loop of the profile's section generations (over an hour): models learn from models.
+	python -m stages.tools.generations --jobs 2
 
 verify: install ## Is this run the committed one: equal to the byte, within the spread between replicates, or different?
 	python -m stages.tools.verify

@@ -1,23 +1,22 @@
 """The shape of the project: imports go one way, stages meet only in files, dvc.yaml knows each stage's code."""
 
-import ast
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[1]
-CODE = ROOT / "stages"
+from tests.helpers.imports import CODE, needed
+
+ROOT = CODE.parent
 GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 LIBRARIES = ("core", "corpus", "results")
-TOOLS = ("tools", "pretrain", "cluster")  # run beside the pipeline: nobody imports them
+TOOLS = ("tools", "pretrain", "cluster")  # run beside the pipeline: no stage imports them
 STAGES = sorted(
     path.name for path in CODE.iterdir() if (path / "__main__.py").exists() and path.name not in (*LIBRARIES, *TOOLS)
 )
@@ -28,38 +27,13 @@ ALLOWED = {
     **{stage: {"core", "corpus", stage} for stage in STAGES},
     "plot": {"core", "corpus", "results", "plot"},
     "pretrain": {"core", "corpus", "pretrain", "generate", "results"},
-    "tools": {"core", "corpus", "results", "tools", *STAGES},
+    "tools": {"core", "corpus", "results", "tools", "pretrain", *STAGES},
 }
 SHAPES_NO_IMAGE = {  # generate imports these, and none of them can change a pixel; its settings have no defaults
     "core/atomic.py", "core/errors.py", "core/forks.py", "core/progress.py", "core/scratch.py", "core/settings.py",
     "core/memory.py", "core/weights.py",
     "generate/settings.py",
 }  # fmt: skip
-
-
-@cache
-def imported(path: Path) -> frozenset[str]:
-    """Return the files below stages/ that a file imports."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            assert node.level == 0, f"{path}: relative import; write it from stages on"
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    parts = [name.removeprefix("stages.").replace(".", "/") for name in names if name.startswith("stages.")]
-    return frozenset(f"{part}.py" for part in parts if (CODE / f"{part}.py").is_file())
-
-
-def needed(files: list[Path]) -> set[str]:
-    """Return the files below stages/ that files need, directly or through each other."""
-    found: set[str] = set()
-    todo = list(files)
-    while todo:
-        for name in imported(todo.pop()) - found:
-            found.add(name)
-            todo.append(CODE / name)
-    return found
 
 
 def sources(package: str) -> list[Path]:

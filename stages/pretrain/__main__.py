@@ -6,18 +6,15 @@ torchrun --nproc_per_node 2 -m stages.pretrain denoiser
 
 import argparse
 import json
-import os
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-import torch.distributed
-from diffusers import AutoencoderKL, StableDiffusionPipeline
+from accelerate import PartialState
+from diffusers import AutoencoderKL
 from safetensors.torch import save_file
-from tqdm import tqdm
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from stages.core.atomic import replaced
@@ -28,8 +25,10 @@ from stages.pretrain import autoencoder, denoiser
 from stages.pretrain.contrast import Contrast
 from stages.pretrain.corpus import corpus_digest, held_out, load_images, load_samples
 from stages.pretrain.denoiser import Encoded
-from stages.pretrain.optimise import DEVICE, Recipe, batch, fit, generator, place
+from stages.pretrain.optimise import DEVICE, batch, generator
 from stages.pretrain.paths import BUILD, CORPUS, HOME, JUDGE, MODEL, VAE_WEIGHTS, WEIGHTS
+from stages.pretrain.pipeline import load, save
+from stages.pretrain.progress import fitted
 from stages.pretrain.recogniser import Recogniser, classes
 from stages.pretrain.settings import Pretrain, Settle
 
@@ -62,7 +61,7 @@ def train_autoencoder(settings: Pretrain) -> None:
             )
 
     work = _work(settings, ours, held_out=settings.held_out)
-    weights = _fit(model, loss, ours.recipe, work / "autoencoder.pt", "autoencoder")
+    weights = fitted(model, loss, ours.recipe, work / "autoencoder.pt", "autoencoder")
     model.load_state_dict(weights, strict=False)
     means, deviations = autoencoder.encode(model.eval(), images[: 64 * 64])
     scale = (means.float().var() + deviations.float().square().mean()).rsqrt().item()
@@ -87,7 +86,7 @@ def train_text(settings: Pretrain) -> None:
         return model.loss(autoencoder.to_signed(images[rows]), tokens[rows])
 
     work = _work(settings, ours, held_out=settings.held_out)
-    weights = _fit(model, loss, ours.recipe, work / "text.pt", "text")
+    weights = fitted(model, loss, ours.recipe, work / "text.pt", "text")
     model.load_state_dict(weights, strict=False)
     with replaced(BUILD / "text") as folder:
         text.save_pretrained(folder)
@@ -102,7 +101,7 @@ def train_denoiser(settings: Pretrain) -> None:
     vae.to(DEVICE)
     text = CLIPTextModel.from_pretrained(BUILD / "text", attn_implementation="eager")
     words = CLIPTokenizer.from_pretrained(BUILD / "text")
-    encoded = Encoded.of(vae, words, _images(samples), samples["caption"].tolist())
+    encoded = Encoded.of(vae, words, _images(samples).split(256), samples["caption"].tolist())
     torch.manual_seed(settings.seed)
     _, latent_channels, side, _ = encoded.means.shape
     unet = denoiser.denoiser(ours.channels, latent_channels, side, settings.text.width, ours.heads)
@@ -120,9 +119,9 @@ def train_denoiser(settings: Pretrain) -> None:
         autoencoder=digest([BUILD / "autoencoder" / VAE_WEIGHTS]),
         text=digest([BUILD / "text" / WEIGHTS]),
     )
-    weights = _fit(model, loss, ours.recipe, work / "denoiser.pt", "denoiser")
+    weights = fitted(model, loss, ours.recipe, work / "denoiser.pt", "denoiser")
     model.load_state_dict(weights, strict=False)
-    _write_pipeline(BUILD / "denoiser", vae, words, model)
+    save(BUILD / "denoiser", vae, words, model)
 
 
 def settle(settings: Pretrain) -> None:
@@ -136,11 +135,9 @@ def settle(settings: Pretrain) -> None:
     if not (made / "model_index.json").exists():
         raise InputError(f"{made}: no denoiser here; run `python -m stages.pretrain denoiser`")
     samples = load_training(settings)
-    parts: Any = StableDiffusionPipeline.from_pretrained(made, dtype=torch.float32, use_safetensors=True)
-    parts.text_encoder.set_attn_implementation("eager")
-    parts.to(DEVICE)
-    encoded = Encoded.of(parts.vae, parts.tokenizer, _images(samples), samples["caption"].tolist())
-    model = denoiser.TextToLatent(parts.text_encoder, denoiser.plain_attention(parts.unet))
+    parts: Any = load(str(made))
+    encoded = Encoded.of(parts.vae, parts.tokenizer, _images(samples).split(256), samples["caption"].tolist())
+    model = denoiser.TextToLatent(parts.text_encoder, parts.unet)
     named = torch.from_numpy(np.flatnonzero(samples["occupation"] != ""))
 
     def loss(step: int) -> torch.Tensor:
@@ -155,9 +152,9 @@ def settle(settings: Pretrain) -> None:
         denoiser=digest(sorted(made.glob("*/*.safetensors"))),
         length=[ours.recipe.steps, ours.recipe.decay],  # the rate falls from the start: not to be lengthened
     )
-    weights = _fit(model, loss, ours.recipe, work / "settled.pt", "settle")
+    weights = fitted(model, loss, ours.recipe, work / "settled.pt", "settle")
     model.load_state_dict(weights, strict=False)
-    _write_pipeline(MODEL, parts.vae, parts.tokenizer, model)
+    save(MODEL, parts.vae, parts.tokenizer, model)
 
 
 def settling(count: int, named: torch.Tensor, settings: Settle, seed: int, step: int) -> torch.Tensor:
@@ -195,27 +192,6 @@ def settling(count: int, named: torch.Tensor, settings: Settle, seed: int, step:
     )
 
 
-def _write_pipeline(target: Path, vae: AutoencoderKL, words: CLIPTokenizer, model: denoiser.TextToLatent) -> None:
-    model.unet.set_default_attn_processor()
-    parts: Any = {"safety_checker": None, "feature_extractor": None, "scheduler": denoiser.scheduler()}
-    pipeline = StableDiffusionPipeline(
-        vae=vae.half(),
-        text_encoder=model.text.half(),
-        tokenizer=words,
-        unet=model.unet.half(),
-        requires_safety_checker=False,
-        **parts,
-    )
-    with replaced(target) as folder:
-        pipeline.save_pretrained(folder)
-        for config in (folder / part / "config.json" for part in ("unet", "vae")):  # not where its makings lay
-            known = json.loads(config.read_text())
-            known.pop("_name_or_path", None)
-            config.write_text(json.dumps(known, indent=2, sort_keys=True) + "\n")
-        stated = folder / "text_encoder" / "config.json"  # else transformers loads float16 beside diffusers' float32
-        stated.write_text(stated.read_text().replace('"dtype": "float16"', '"dtype": "float32"'))
-
-
 def train_recogniser(settings: Pretrain) -> None:
     """Train the recogniser on the real images of all pairs, and write it."""
     ours = settings.recogniser
@@ -231,7 +207,7 @@ def train_recogniser(settings: Pretrain) -> None:
         of = {head: target[rows] for head, target in targets.items()}
         return model.loss(autoencoder.to_signed(images[rows]), of, generator(settings.seed + 4, step))
 
-    weights = _fit(model, loss, ours.recipe, _work(settings, ours) / "recogniser.pt", "recogniser")
+    weights = fitted(model, loss, ours.recipe, _work(settings, ours) / "recogniser.pt", "recogniser")
     model.load_state_dict(weights, strict=False)
     config = {"width": ours.width, "features": ours.features, "resolution": images.shape[1], "classes": names.names}
     with replaced(JUDGE) as folder:
@@ -245,24 +221,6 @@ def _work(settings: Pretrain, section: Section, **further: Any) -> Path:
     shape["recipe"] = {key: value for key, value in shape["recipe"].items() if key not in ("steps", "decay")}
     common = {"seed": settings.seed, "corpus": corpus_digest(CORPUS), type(section).__name__: shape}
     return work_folder("pretrain", {**common, **further})
-
-
-def _fit(model: torch.nn.Module, loss, recipe: Recipe, checkpoint: Path, name: str) -> dict[str, torch.Tensor]:
-    """Train; only the first of several processes comes back, to write the result."""
-    rank, _ = place()
-    with tqdm(total=recipe.steps, desc=name, unit="step", mininterval=5, disable=rank > 0) as bar:
-        smooth = 0.0
-
-        def report(step: int, value: float) -> None:
-            nonlocal smooth
-            smooth = value if not smooth else 0.99 * smooth + 0.01 * value
-            bar.set_postfix(loss=f"{smooth:.4f}", refresh=False)
-            bar.update(step - bar.n)
-
-        weights = fit(model, loss, recipe, checkpoint, report)
-    if rank > 0:
-        sys.exit(0)
-    return weights
 
 
 PARTS = {
@@ -283,8 +241,7 @@ def main() -> None:
     )
     parser.add_argument("part", choices=tuple(PARTS), help="what to train; in this order")
     arguments = parser.parse_args()
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        torch.distributed.init_process_group("gloo")
+    PartialState()  # joins the processes of a launcher
     PARTS[arguments.part](load_section(HOME / "params.yaml", "pretrain", Pretrain))
 
 

@@ -2,7 +2,8 @@
 
 The text encoder is trained along with the denoiser, since no pretrained one is small enough. v-prediction (arXiv
 2202.00512) on a cosine schedule: at 8 × 8 latents a schedule made for 64 × 64 would leave too little noise. The weight
-of a step is min(SNR, 5) / (SNR + 1), Min-SNR for v-prediction (arXiv 2303.09556).
+of a step is min(SNR, 5) / (SNR + 1), Min-SNR for v-prediction (arXiv 2303.09556); a model of others that predicts noise
+is trained on with min(SNR, 5) / SNR.
 """
 
 import json
@@ -17,11 +18,13 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from stages.core.errors import InputError
 from stages.pretrain import autoencoder
 from stages.pretrain.optimise import DEVICE
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 MIN_SNR = 5.0
+PREDICTIONS = ("v_prediction", "epsilon")
 
 
 def tokenizer(captions: Iterable[str], vocabulary: int, length: int) -> CLIPTokenizer:
@@ -160,7 +163,9 @@ class Encoded:
     empty: torch.Tensor
 
     @classmethod
-    def of(cls, vae: AutoencoderKL, words: CLIPTokenizer, images: torch.Tensor, captions: list[str]) -> "Encoded":
+    def of(
+        cls, vae: AutoencoderKL, words: CLIPTokenizer, images: Iterable[torch.Tensor], captions: list[str]
+    ) -> "Encoded":
         """
         Encode a corpus.
 
@@ -168,8 +173,8 @@ class Encoded:
         ----------
         vae : AutoencoderKL
             In float32 and evaluation mode.
-        images : Tensor
-            uint8, (N, H, W, 3).
+        images : iterable of Tensor
+            Parts of the N images: uint8, (n, H, W, 3).
 
         Returns
         -------
@@ -178,7 +183,8 @@ class Encoded:
         """
         scale: float = vae.config["scaling_factor"]
         read = (tokens(words, captions), tokens(words, [""])[0])
-        return cls(*autoencoder.encode(vae, images), scale, *(of.to(DEVICE) for of in read))
+        means, deviations = zip(*(autoencoder.encode(vae, part.to(DEVICE)) for part in images), strict=True)
+        return cls(torch.cat(means), torch.cat(deviations), scale, *(of.to(DEVICE) for of in read))
 
     def drawn(self, rows: torch.Tensor, dropout: float, random: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """
@@ -222,17 +228,36 @@ def scheduler() -> DPMSolverMultistepScheduler:
 
 
 class TextToLatent(nn.Module):
-    """Text encoder and denoiser as one module, for one optimiser."""
+    """
+    Text encoder and denoiser as one module, for one optimiser.
 
-    def __init__(self, text: CLIPTextModel, unet: UNet2DConditionModel) -> None:
+    Parameters
+    ----------
+    schedule : scheduler of diffusers, optional
+        Whose noise levels and prediction type (v or noise) the model is trained for; ours by default.
+
+    Raises
+    ------
+    InputError
+        If the model predicts anything else.
+    """
+
+    def __init__(self, text: CLIPTextModel, unet: UNet2DConditionModel, schedule: Any = None) -> None:
         super().__init__()
         self.text = text
         self.unet = unet
-        self.alphas: torch.Tensor = scheduler().alphas_cumprod.to(DEVICE)
+        schedule = schedule or scheduler()
+        self.alphas: torch.Tensor = schedule.alphas_cumprod.to(DEVICE)
+        self.predicts: str = schedule.config.prediction_type
+        if self.predicts not in PREDICTIONS:
+            raise InputError(
+                f"scheduler: prediction_type: found {self.predicts!r}, expected one of {', '.join(PREDICTIONS)}; name "
+                "another model"
+            )
 
     def loss(self, latents: torch.Tensor, tokens: torch.Tensor, random: torch.Generator) -> torch.Tensor:
         """
-        Compute the weighted v-prediction loss.
+        Compute the loss of the prediction, weighted by Min-SNR.
 
         Parameters
         ----------
@@ -245,10 +270,11 @@ class TextToLatent(nn.Module):
         noise = torch.randn(latents.shape, generator=random).to(DEVICE)
         alpha = self.alphas[times].view(-1, 1, 1, 1)
         noisy = alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
-        target = alpha.sqrt() * noise - (1 - alpha).sqrt() * latents
+        of_noise = self.predicts == "epsilon"
+        target = noise if of_noise else alpha.sqrt() * noise - (1 - alpha).sqrt() * latents
         with torch.autocast(DEVICE.type, torch.bfloat16):
             hidden = self.text(tokens).last_hidden_state
             predicted = self.unet(noisy, times, hidden).sample
         error = (predicted.float() - target).square().mean(dim=(1, 2, 3))
         snr = (alpha / (1 - alpha)).flatten()
-        return (error * snr.clamp(max=MIN_SNR) / (snr + 1)).mean()
+        return (error * snr.clamp(max=MIN_SNR) / (snr if of_noise else snr + 1)).mean()

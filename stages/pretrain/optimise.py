@@ -4,14 +4,15 @@ Every random number of step t is derived from (seed, t), so a killed run that go
 an uninterrupted one computes. Before the decay begins the rate does not depend on the number of steps: a run may be
 lengthened.
 
-Under `torchrun` each process takes its share of every batch and the gradients are averaged, so their number counts as
-part of the seed: one and two processes train on the same images in the same order, with other noise.
+Under `torchrun` or `accelerate launch` each process takes its share of every batch and the gradients are averaged, so
+their number counts as part of the seed: one and two processes train on the same images in the same order, with other
+noise.
 """
 
 import math
+import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -19,36 +20,9 @@ from torch import distributed, nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from stages.core.atomic import written
+from stages.pretrain.recipe import Recipe
 
-DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """
-    Hyper-parameters of one run.
-
-    Parameters
-    ----------
-    decay : float
-        Last share of the steps, with a rate falling linearly to zero.
-    ema : float
-        Decay of the moving average at full length; shorter early on, (1 + t) / (10 + t).
-    """
-
-    steps: int
-    learning_rate: float
-    warmup: int
-    decay: float
-    ema: float
-    weight_decay: float = 0.01
-    clip: float = 1.0
-
-    def rate(self, step: int) -> float:
-        """Give the learning rate of a step."""
-        rising = min(1.0, (step + 1) / self.warmup)
-        falling = min(1.0, (self.steps - step) / max(1.0, self.steps * self.decay))
-        return self.learning_rate * rising * falling
+DEVICE = torch.device(f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu")
 
 
 def fit(
@@ -64,6 +38,8 @@ def fit(
 
     Parameters
     ----------
+    model : Module
+        Those of its parameters that require a gradient are trained, averaged and returned.
     loss : callable
         Step number to scalar loss, of this process's share of the batch.
     checkpoint : Path
@@ -76,15 +52,15 @@ def fit(
     FloatingPointError
         If the loss is not finite.
     """
+    trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    live = [*trained.values()]
     optimiser = torch.optim.AdamW(
-        model.parameters(),
+        live,
         lr=recipe.learning_rate,
         weight_decay=recipe.weight_decay,
         betas=(0.9, 0.99),
         fused=DEVICE.type == "cuda",
     )
-    names = [name for name, _ in model.named_parameters()]
-    live = [parameter for _, parameter in model.named_parameters()]
     average = [parameter.detach().clone() for parameter in live]
     step = 0
     if checkpoint.exists():
@@ -123,7 +99,7 @@ def fit(
         if rank == 0 and (time.monotonic() - saved > save_every or step == recipe.steps):
             save()
             saved = time.monotonic()
-    return dict(zip(names, average, strict=True))
+    return dict(zip(trained, average, strict=True))
 
 
 def place() -> tuple[int, int]:

@@ -119,8 +119,12 @@ class Recogniser(nn.Module):
         dict of str to Tensor
             Logits (B, classes) of each head.
         """
-        features = self.body(images).relu()
+        features = self.features(images)
         return {name: head(features) for name, head in self.heads.items()}
+
+    def features(self, images: torch.Tensor) -> torch.Tensor:
+        """Encode images, as `forward` takes them: (B, features), none below 0."""
+        return self.body(images).relu()
 
     def loss(self, images: torch.Tensor, targets: Mapping[str, torch.Tensor], random: torch.Generator) -> torch.Tensor:
         """
@@ -160,3 +164,9 @@ def recognise(model: Recogniser, images: Sequence[torch.Tensor]) -> dict[str, ND
     """
     scored = [model(batch) for batch in images]
     return {head: torch.cat([scores[head].argmax(1) for scores in scored]).numpy() for head in HEADS}
+
+
+@torch.inference_mode()
+def encode(model: Recogniser, images: Sequence[torch.Tensor]) -> NDArray[np.float64]:
+    """Encode batches of images: (N, features)."""
+    return torch.cat([model.features(batch) for batch in images]).double().numpy()

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from stages.core.settings import Count, NonNegative, Section, Seed, Share
-from stages.pretrain.optimise import Recipe
+from stages.pretrain.recipe import Recipe
 
 
 class Autoencoder(Section):
@@ -84,3 +84,36 @@ class Pretrain(Section):
     settle: Settle = Field(description="the denoiser, trained on with more captions that name an occupation")
     recogniser: Judge = Field(description="images to what they show, for the quality figures")
     quality: Quality = Field(description="the quality figures")
+
+
+class Tune(Section):
+    """How a text-to-image model is trained on, on the images of a mix: into that of the next round."""
+
+    steps: Count = Field(description="optimiser steps")
+    batch_size: Count = Field(description="images a step, real and synthetic as the mix has them")
+    learning_rate: Annotated[float, Field(gt=0)] = Field(description="highest rate of AdamW")
+    warmup: Count = Field(description="steps to it")
+    decay: Share = Field(description="last share of the steps, with a rate falling to zero")
+    ema: Share = Field(description="decay of the moving average of the weights, which is what is kept")
+    dropout: Share = Field(description="share of captions left empty, for classifier-free guidance")
+    text: bool = Field(description="whether the text encoder is trained along")
+    lora: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="rank of low-rank updates of the denoiser's attention, with peft; 0: all its weights"
+    )
+    threads: Count = Field(default=1, description="threads of a CPU; their number counts as part of the seed")
+
+    @property
+    def recipe(self) -> Recipe:
+        """Give the optimisation."""
+        return Recipe(self.steps, self.learning_rate, self.warmup, self.decay, self.ema)
+
+
+class Measures(Section):
+    """What is measured of the generator of each round, by the recogniser."""
+
+    images: Annotated[int, Field(ge=2)] = Field(description="images an occupation, of prompts that name no gender")
+    captions: Annotated[int, Field(ge=2)] = Field(
+        description="captions of the corpus that are drawn, for recognisability and Frechet distance"
+    )
+    prompts: Annotated[list[str], Field(min_length=1)] = Field(description="prompts of the sheet, drawn in each round")
+    seed: Seed = Field(default=0, description="seed of these images, the same in each round")

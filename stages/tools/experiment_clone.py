@@ -36,10 +36,14 @@ class Workplace:
     ----------
     folder : Path
         Of the clone; made if missing.
+    shared : mapping of Path to Path, optional
+        Folders that experiments read and git does not have: path in the clone (which git ignores), and where it lies.
     """
 
-    def __init__(self, root: Path, folder: Path, environment: Mapping[str, str]) -> None:
-        self.root, self.folder = root.resolve(), folder
+    def __init__(
+        self, root: Path, folder: Path, environment: Mapping[str, str], shared: Mapping[Path, Path] | None = None
+    ) -> None:
+        self.root, self.folder, self.shared = root.resolve(), folder, shared or {}
         self.environment = {**environment, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"}
 
     def prepare(self, commit: str) -> None:
@@ -56,6 +60,10 @@ class Workplace:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             self.do("git", "clone", "--quiet", "--no-checkout", str(self.root), str(self.folder), folder=self.root)
         self._put(commit)
+        for path, lies in self.shared.items():
+            (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / path).unlink(missing_ok=True)
+            (self.folder / path).symlink_to(lies)
         for key, value in (("user.name", "clip-counterweight"), ("user.email", "clip-counterweight@localhost")):
             if git(self.folder, "config", key) is None:  # DVC commits experiments
                 self.do("git", "config", key, (git(self.root, "config", key) or value).strip())

@@ -18,12 +18,13 @@ from stages.balance.settings import Balance, Contamination
 from stages.caption.settings import Caption
 from stages.core.atomic import written
 from stages.core.errors import InputError, run
-from stages.core.settings import Merged, NonNegative, Profile, Section, Seed, Share
+from stages.core.settings import Count, Merged, NonNegative, Profile, Section, Seed, Share
 from stages.corpus.words import GROUPS
 from stages.download.settings import Download
 from stages.evaluate.settings import Evaluate
 from stages.generate.settings import Generate
 from stages.plot.settings import Plot
+from stages.pretrain.settings import Measures, Tune
 from stages.tools import parameter_help
 from stages.tools.gate.keys import check_keys
 from stages.train.settings import Train
@@ -92,6 +93,32 @@ class Counterweights(Section):
     quality: str = Field(description="metric of the figure: up")
 
 
+class Arm(Section):
+    """One way to go from round to round."""
+
+    fresh: bool = Field(
+        default=False,
+        description="true: each round has new real images and captions (another download.seed); false: the same ones",
+    )
+    set: dict[str, Any] = Field(default={}, description="values on top of `generations.fixed`, by dotted key")
+
+
+class Generations(Section):
+    """The loop over generations of models: `python -m stages.tools.generations`."""
+
+    rounds: Count = Field(description="rounds of each arm; the first has the generator of generate.model")
+    alpha: Share = Field(description="contamination.alpha of every round")
+    seeds: Annotated[list[Seed], Field(min_length=1)] = Field(description="replicates of every arm, as of the study")
+    arms: Annotated[dict[str, Arm], Field(min_length=1)] = Field(description="what differs, by name")
+    fixed: dict[str, Any] = Field(default={}, description="values of every round, by dotted key")
+    tune: Tune = Field(description="how the generator of the next round is trained on the mix of this one")
+    measures: Measures = Field(description="what is measured of each generator")
+    metrics: Annotated[list[str], Field(min_length=1)] = Field(
+        description="columns of the table, beside those of the generator"
+    )
+    position: str = Field(description="metric of CLIP in the figure, beside the generator's position")
+
+
 class Params(Profile):
     """All parameters of one run."""
 
@@ -112,6 +139,8 @@ class Params(Profile):
     gate: Gate = Field(default=Gate(), description="what a change must not make worse")
     study: Study | None = Field(default=None, description="the grid of `make study`")
     counterweights: Counterweights | None = Field(default=None, description="the levers of `make counterweights`")
+
+    generations: Generations | None = Field(default=None, description="the loop of `make generations`")
 
     @model_validator(mode="after")
     def _consistent(self) -> "Params":

@@ -5,16 +5,19 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import expit, logit
 from scipy.stats import multivariate_normal
 
 from stages.pretrain.quality.measures import (
     bias_table,
+    diversity,
     faithful_rank_correlation,
     frechet,
     rank_correlation,
     recognised,
     share,
     unseen_captions,
+    world_position,
 )
 from stages.pretrain.recogniser import UNKNOWN, classes
 
@@ -112,3 +115,23 @@ def test_portraits_do_not_show_the_occupation_that_they_name() -> None:
     assert names.names["occupation"] == ("judge",)
     assert names.names["label"] == ("apple",)
     assert names.targets(samples)["occupation"].tolist() == [0, UNKNOWN, UNKNOWN]
+
+
+def test_the_frechet_distance_needs_no_more_images_than_features() -> None:
+    """Two points each in three dimensions, the same but for a shift of 2."""
+    points = np.array([[1.0, 0, 0], [0, 1.0, 0]])
+    assert frechet(points, points + np.array([0, 0, 2])) == pytest.approx(4)
+
+
+def test_diversity_is_the_mean_distance_within_a_prompt() -> None:
+    features = np.array([[1.0, 0], [0, 3.0], [2.0, 0], [5.0, 0], [0, 1.0]])
+    groups = np.array(["a", "a", "b", "b", "alone"])
+    assert diversity(features, groups) == pytest.approx(math.sqrt(2) / 2)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.4, 1.0, 1.3])
+def test_a_generator_between_two_worlds_has_the_position_of_its_log_odds(weight: float) -> None:
+    corpus, world = np.array([0.5, 0.2, 0.7, 0.6, np.nan]), np.array([0.4, 0.1, 0.9, 0.55, 0.5])
+    low, high = logit(corpus), logit(world)
+    shown = expit(low + weight * (high - low))
+    assert world_position(shown, corpus, world, 10**9) == pytest.approx(weight, abs=1e-5)

@@ -90,7 +90,7 @@ def measure(settings: Pretrain, clip: Path) -> None:
     report: dict[str, Any] = {"steps": ours.steps, "guidance": ours.guidance, "captions": len(chosen)}
     kinds = {"generated": drawn, "reconstructed": artist.reconstruct(real), "real": real}
     report["recognised"] = {
-        kind: recognised(chosen, targets, recognise(judge, _signed(images))) for kind, images in kinds.items()
+        kind: recognised(chosen, targets, recognise(judge, signed(images))) for kind, images in kinds.items()
     }
 
     some = unseen.iloc[: ours.distances]
@@ -104,9 +104,9 @@ def measure(settings: Pretrain, clip: Path) -> None:
         "other real": frechet(features, embed(others)),
     }
 
-    asked = _prompts(names.names["occupation"], ours.images)
+    asked = bias_prompts(names.names["occupation"], ours.images)
     pictures = draw(asked, "known bias")
-    woman = recognise(judge, _signed(pictures))["gender"] == names.names["gender"].index("woman")
+    woman = recognise(judge, signed(pictures))["gender"] == names.names["gender"].index("woman")
     shares = pd.read_csv(CORPUS / "occupations.csv").dropna().set_index("occupation")["women_generator"]
     table = bias_table(asked["occupation"].to_numpy(str), woman, shares.to_dict(), asked["kind"].to_numpy(str))
     report["bias"] = {
@@ -145,7 +145,7 @@ def measure(settings: Pretrain, clip: Path) -> None:
     tqdm.write(f"{json.dumps(report, indent=1)}\n\nFor the card, data/pretrained/README.md:\n\n{card_table(report)}")
 
 
-def _prompts(occupations: Sequence[str], images: int) -> pd.DataFrame:
+def bias_prompts(occupations: Sequence[str], images: int) -> pd.DataFrame:
     """Prompts of the known bias: `occupation, kind, caption, key`; two neutral wordings, and both genders named."""
     rows = []
     for occupation in occupations:
@@ -163,7 +163,8 @@ def _prompts(occupations: Sequence[str], images: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _signed(images: torch.Tensor) -> list[torch.Tensor]:
+def signed(images: torch.Tensor) -> list[torch.Tensor]:
+    """Bring uint8 images, (N, H, W, 3), to the recogniser's range, in batches."""
     return [autoencoder.to_signed(part) for part in images.split(256)]
 
 

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.linalg import sqrtm
+from scipy.spatial.distance import pdist
+from scipy.special import logit
 from scipy.stats import binomtest, spearmanr
 
 TONE_STEP = 1  # a skin tone one step off counts as recognised: neighbours are hard to tell on any background
@@ -104,7 +105,7 @@ def frechet(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
     Parameters
     ----------
     first, second : ndarray
-        (N, D) and (M, D), both with more rows than columns.
+        (N, D) and (M, D).
 
     Returns
     -------
@@ -113,12 +114,52 @@ def frechet(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
 
     References
     ----------
-    Heusel et al., arXiv 1706.08500, eq. 6.
+    Heusel et al., arXiv 1706.08500, eq. 6. With covariances AᵀA and BᵀB, tr (AᵀA BᵀB)^½ is the sum of the singular
+    values of A Bᵀ, which needs no root of a matrix and no more rows than columns [D].
     """
     gap = first.mean(0) - second.mean(0)
-    a, b = np.cov(first, rowvar=False), np.cov(second, rowvar=False)
-    root = np.real(sqrtm(a @ b))
-    return float(gap @ gap + np.trace(a + b - 2 * root))
+    a, b = ((part - part.mean(0)) / np.sqrt(len(part) - 1) for part in (first, second))
+    between = np.linalg.svd(np.linalg.qr(a, "r") @ np.linalg.qr(b, "r").T, compute_uv=False).sum()
+    return float(gap @ gap + np.square(a).sum() + np.square(b).sum() - 2 * between)
+
+
+def diversity(features: NDArray[np.floating], groups: NDArray[np.str_]) -> float:
+    """
+    Measure how much images of one prompt differ: the mean distance between two of a group, averaged over groups.
+
+    Parameters
+    ----------
+    features : ndarray, (N, D)
+        Scaled here to length 1, so that distances lie between 0 (all alike) and √2 (nothing in common, where no
+        feature is below 0).
+    groups : ndarray of str, (N,)
+        What the images show; groups of one image are left out.
+    """
+    unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+    parts = [unit[groups == group] for group in np.unique(groups)]
+    return float(np.mean([pdist(part).mean() for part in parts if len(part) > 1]))
+
+
+def world_position(
+    shown: NDArray[np.floating], corpus: NDArray[np.floating], generator: NDArray[np.floating], n: int
+) -> float:
+    """
+    Place a generator between the world of the corpus (0) and the one that the first generator learned (1).
+
+    The slope of g − L on D over occupations: g, L and L + D are the log-odds of women shown, in the corpus and in the
+    generator's corpus, all smoothed as shares of n images are, (n p + ½) / (n + 1). As position of a model
+    (`stages.evaluate.transfer`), but g is on the scale of L, so that L has the coefficient 1.
+
+    Parameters
+    ----------
+    shown, corpus, generator : ndarray, (L,)
+        Shares of women; occupations where one is not known are left out.
+    n : int
+        Images an occupation.
+    """
+    known = np.isfinite(shown) & np.isfinite(corpus) & np.isfinite(generator)
+    g, low, high = (logit((n * part[known] + 0.5) / (n + 1)) for part in (shown, corpus, generator))
+    return float(np.polyfit(high - low, g - low, 1)[0])
 
 
 def bias_table(

@@ -18,7 +18,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,12 @@ def options(parser: argparse.ArgumentParser) -> argparse.Namespace:
 
 
 def finish(
-    params: Params, commit: str, grid: Sequence[Point], kept: Path, arguments: argparse.Namespace
+    params: Params,
+    commit: str,
+    grid: Sequence[Point],
+    kept: Path,
+    arguments: argparse.Namespace,
+    shared: Mapping[Path, Path] | None = None,
 ) -> tuple[pd.DataFrame, list[str]] | None:
     """
     Run the points that are missing, or list them.
@@ -79,6 +84,8 @@ def finish(
     ----------
     kept : Path
         Folder of the committed runs.csv.
+    shared : mapping of Path to Path, optional
+        As `Workplace` takes it.
 
     Returns
     -------
@@ -86,9 +93,7 @@ def finish(
         The runs that are finished, and the names of points that failed; None where the points were listed.
     """
     folder = work_folder("study")
-    environment = {**os.environ, VARIABLE: str(work_folder("").resolve())}
-    threads = max(1, (os.cpu_count() or 1) // arguments.jobs)
-    environment.setdefault("OMP_NUM_THREADS", str(threads))
+    environment = surroundings(arguments.jobs)
     committed = (
         read_table(kept / "runs.csv") if (kept / "runs.csv").is_file() else pd.DataFrame(columns=pd.Index(RUN_COLUMNS))
     )
@@ -100,7 +105,9 @@ def finish(
         return None
     with (folder / f"{params.profile}.lock").open("a+") as lock:
         _wait(lock)
-        places = [Workplace(Path(), folder / f"{params.profile}-{i}", environment) for i in range(arguments.jobs)]
+        places = [
+            Workplace(Path(), folder / f"{params.profile}-{i}", environment, shared) for i in range(arguments.jobs)
+        ]
         for place in places:  # a study that was killed may have finished a point without fetching it
             place.collect([point.name for point in grid])
         done = set(experiments(Path())) | known
@@ -109,7 +116,14 @@ def finish(
         if not arguments.compare and missing:
             print(f"study: {len(missing)} of {len(grid)} points to run; output in {folder}", flush=True)
             failed = Runner(params, commit, places, folder, lock.fileno()).execute(missing)
-    return _table(grid, committed, params), failed
+    return collected(grid, params, committed), failed
+
+
+def surroundings(jobs: int) -> dict[str, str]:
+    """Give the environment of one of several jobs: the same work folder, and its share of the cores."""
+    environment = {**os.environ, VARIABLE: str(work_folder("").resolve())}
+    environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
+    return environment
 
 
 def check(outcome: tuple[pd.DataFrame, list[str]], grid: Sequence[Point], program: str = "study") -> None:
@@ -143,13 +157,15 @@ def _print_status(grid: Sequence[Point], done: Set[str], committed: pd.DataFrame
         print(f"{count} more in {path.as_posix()}, made with earlier code or parameters")
 
 
-def _table(grid: Sequence[Point], committed: pd.DataFrame, params: Params) -> pd.DataFrame:
+def collected(grid: Sequence[Point], params: Params, committed: pd.DataFrame | None = None) -> pd.DataFrame:
     """Put the finished points into one table of runs: experiments, and else what is committed of them."""
     here, parts = experiments(Path()), []
     scores = params.folder / "results" / "tables" / "seeds.csv"
     for point in grid:
         if point.name in here:
             values = pd.read_csv(io.StringIO(show(Path(), point.name, scores)))
+        elif committed is None:
+            continue
         else:
             values = committed.loc[committed["run"] == point.name, ["metric", "seed", "value"]]
         if len(values):

@@ -20,7 +20,7 @@ from stages.core.settings import mistake
 from stages.tools.compare.runs import ALPHA, DRAW, METHOD, Run, lines, settings
 from stages.tools.params import REPLICATES, Counterweights, Params, Study
 
-SILENT = {"gate", "plot", "study", "counterweights"}  # sections that no score depends on
+SILENT = {"gate", "plot", "study", "counterweights", "generations"}  # sections that no score depends on
 
 
 @dataclass(frozen=True)
