@@ -6,12 +6,13 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.helpers.imports import CODE, needed
+from tests.helpers.imports import CODE, imported, needed
 
 ROOT = CODE.parent
 GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
