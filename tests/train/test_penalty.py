@@ -243,7 +243,7 @@ def test_two_processes_train_as_one_does(corpus, monkeypatch, one_thread, model)
     corpus.configure(**{**settings, "penalty": {"weight": 0.0}})
     train(monkeypatch)
     plain = curve(corpus, "loss")
-    # three steps are equal but for rounding; what follows has to stay near, since training magnifies it on any processor
+    # three steps are equal but for rounding; what follows has to stay near, since training magnifies rounding
     np.testing.assert_allclose(two[0], one[0], rtol=1e-4)
     np.testing.assert_allclose(two, one, rtol=0.02)
     assert abs(plain[0] - one[0]) > 0.1 * one[0]
