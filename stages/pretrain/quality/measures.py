@@ -119,7 +119,8 @@ def frechet(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
     """
     gap = first.mean(0) - second.mean(0)
     a, b = ((part - part.mean(0)) / np.sqrt(len(part) - 1) for part in (first, second))
-    between = np.linalg.svd(np.linalg.qr(a, "r") @ np.linalg.qr(b, "r").T, compute_uv=False).sum()
+    roots = [np.linalg.qr(part)[1] for part in (a, b)]
+    between = np.linalg.svd(roots[0] @ roots[1].T, compute_uv=False).sum()
     return float(gap @ gap + np.square(a).sum() + np.square(b).sum() - 2 * between)
 
 

@@ -235,10 +235,10 @@ class Loop:
             if of.point.name in here:
                 scores = completed(collected([of.point], self.params), [of.point], self.params)
                 scores = scores.loc[(scores["metric"] != "seconds") & (scores["method"] == of.point.line)]
-                parts.append(scores.assign(arm=of.arm, round=of.number)[[*tables.COLUMNS]])
+                parts.append(scores.assign(arm=of.arm, round=of.number).loc[:, [*tables.COLUMNS]])
             if (file := self.measures(of) / "measures.csv").is_file():
                 found = pd.read_csv(file).assign(run=of.measured, arm=of.arm, round=of.number, seed=of.seed)
-                parts.append(found[[*tables.COLUMNS]])
+                parts.append(found.loc[:, [*tables.COLUMNS]])
         return pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
 
     def sheets(self, made: Sequence[Sequence[Round]]) -> list[tuple[str, np.ndarray]]:

@@ -37,7 +37,7 @@ def with_drift(runs: pd.DataFrame) -> pd.DataFrame:
     both = women.merge(first, on=["arm", "seed", "metric"], suffixes=("", "_first"))
     both["value"] = (both["value"] - both["value_first"]).abs()
     moved = both.groupby(["run", "arm", "round", "seed"], as_index=False)["value"].mean()
-    return pd.concat([runs, moved.assign(metric="generator.women.off_start")], ignore_index=True)[[*COLUMNS]]
+    return pd.concat([runs, moved.assign(metric="generator.women.off_start")], ignore_index=True).loc[:, [*COLUMNS]]
 
 
 def tabulate(runs: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
