@@ -21,7 +21,8 @@ def keys_of(values: dict, prefix: str = "") -> set[str]:
 def test_every_key_of_the_default_is_listed_once_with_its_meaning() -> None:
     free = (
         "train.model.", "study.fixed.", "gate.metrics.", "evaluate.leakage.masked.", "study.further",
-        "generate.prompt_shares.", "counterweights.fixed.", "counterweights.levers.",
+        "generate.prompt_shares.", "counterweights.fixed.", "counterweights.levers.", "generations.fixed.",
+        "generations.arms.",
     )  # fmt: skip
     expected = {key for key in keys_of(load(ROOT, "emoji").model_dump()) if not key.startswith(free)}
     listed = re.findall(r"(?m)^(?:- `|## )([\w.\[\]]+)", TEXT)
