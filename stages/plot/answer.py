@@ -93,11 +93,10 @@ class Study:
         pair = sweep.held_against(self.comparisons, own.method) or ("", "")
         of, last = self.comparisons, self.trends
         pairs = list(zip(of["method"], of["reference"], strict=True))
-        told = self.told(own.alpha).removeprefix("α = ").replace("mean over α", sweep.MEAN)
         cost = [(pair[0], NOT_BALANCED), (RANDOM, NOT_BALANCED)] if pair[1] == RANDOM else []
-        quality = quality_of(own.metrics, self)
+        quality, here = quality_of(own.metrics, self), self.stands(own.alpha)
         compared = [
-            metric in metrics and (both == pair or (both in cost and metric == quality and _text(alpha) == told))
+            metric in metrics and (both == pair or (both in cost and metric == quality and _text(alpha) == here))
             for metric, both, alpha in zip(of["metric"], pairs, of["alpha"], strict=True)
         ]
         farthest = last["alpha_to"] == last.groupby(["metric", "method"])["alpha_to"].transform("max")
@@ -113,15 +112,19 @@ class Study:
         """Tell whether it has an α."""
         return bool(np.isclose(self.runs["alpha"], alpha).any())
 
+    def stands(self, alpha: float) -> str:
+        """Name the α that `at` and `effect` are of, as comparisons do."""
+        there = self.has_alpha(alpha) or self.runs["alpha"].nunique() == 1
+        return _text(self.at(alpha)["alpha"].iloc[0]) if there else sweep.MEAN
+
     def told(self, alpha: float) -> str:
         """Say of which α `at` and `effect` are."""
-        there = self.has_alpha(alpha) or self.runs["alpha"].nunique() == 1
-        return f"α = {self.at(alpha)['alpha'].iloc[0]:g}" if there else "mean over α"
+        stands = self.stands(alpha)
+        return "mean over α" if stands == sweep.MEAN else f"α = {stands}"
 
     def effect(self, metric: str, method: str, reference: str, alpha: float) -> Mapping[str, Any] | None:
         """Return the row of a comparison at an α, or of the mean over all."""
-        told = self.told(alpha).removeprefix("α = ").replace("mean over α", sweep.MEAN)
-        return self.row("comparisons", metric=metric, method=method, reference=reference, alpha=told)
+        return self.row("comparisons", metric=metric, method=method, reference=reference, alpha=self.stands(alpha))
 
     def mean(self, metric: str, method: str, alpha: float) -> float:
         """Return the mean of a cell; NaN where there is none."""
@@ -285,10 +288,9 @@ def _judged(rows: Mapping[str, Mapping[str, Any] | None], full: Sequence[str] = 
             found.setdefault("differs with α", {})[key] = ""
         else:
             said = verdict(row)
-            told = leaves_out_0(row) or key in full
-            found.setdefault(said, {})[key] = (
-                " ".join(filter(None, (written(row), evidence(row) if leaves_out_0(row) else ""))) if told else ""
-            )
+            clear = leaves_out_0(row)
+            parts = (written(row) if clear or key in full else "", evidence(row) if clear else "")
+            found.setdefault(said, {})[key] = " ".join(filter(None, parts))
     order = [*VERDICTS, *(said for said in found if said not in VERDICTS)]
     return "; ".join(f"**{said}:** {_grouped(found[said])}" for said in order if said in found)
 
@@ -443,22 +445,19 @@ def _lines(study: Study) -> pd.DataFrame:
 
 
 def _points(study: Study, own: Own, quality: str, bias: str) -> pd.DataFrame:
-    """Return mean and spread of both metrics for each line, as many as a panel has, at the α of `Study.at`."""
+    """Return mean and spread of both metrics for each line, at the α of `Study.at`."""
     runs = study.at(own.alpha)
     wide = runs.loc[runs["metric"].isin([quality, bias]), :].pivot_table(
         index=["method", "alpha", "seed"], columns="metric", values="value"
     )
     cells = wide.dropna().groupby("method")[[quality, bias]].agg(["mean", "std", "size"])
     cells = cells.sort_index(key=lambda names: pd.Index([sweep.order(str(name)) for name in names]), kind="stable")
-    return cells.loc[~cells.round(9).duplicated(), :].head(
-        sweep.MOST
-    )  # a variant that changes nothing is the same point
+    return cells.loc[~cells.round(9).duplicated(), :]  # a variant that changes nothing is the same point
 
 
 def _trade(own: Own, study: Study, erased: pd.DataFrame, quality: str, bias: str) -> Panel:
     levers = _levers(erased, quality, bias)
-    cells = _points(study, own, quality, bias)
-    cells = cells.head(sweep.MOST - len(levers))
+    cells = _points(study, own, quality, bias).head(sweep.MOST - len(levers))
     quality_name, bias_name = name_and_place(quality)[0], name_and_place(bias)[0]
     x_own, y_own = own.metrics[quality], own.metrics[bias]
 

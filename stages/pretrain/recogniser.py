@@ -119,12 +119,15 @@ class Recogniser(nn.Module):
         dict of str to Tensor
             Logits (B, classes) of each head.
         """
-        features = self.features(images)
-        return {name: head(features) for name, head in self.heads.items()}
+        return self.scores(self.features(images))
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
         """Encode images, as `forward` takes them: (B, features), none below 0."""
         return self.body(images).relu()
+
+    def scores(self, features: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Score the classes of encoded images: logits (B, classes) of each head."""
+        return {name: head(features) for name, head in self.heads.items()}
 
     def loss(self, images: torch.Tensor, targets: Mapping[str, torch.Tensor], random: torch.Generator) -> torch.Tensor:
         """
@@ -147,7 +150,6 @@ class Recogniser(nn.Module):
         return total
 
 
-@torch.inference_mode()
 def recognise(model: Recogniser, images: Sequence[torch.Tensor]) -> dict[str, NDArray[np.int64]]:
     """
     Name the most probable class of every image, a head each.
@@ -162,11 +164,15 @@ def recognise(model: Recogniser, images: Sequence[torch.Tensor]) -> dict[str, ND
     dict of str to ndarray
         int64, (N,).
     """
-    scored = [model(batch) for batch in images]
-    return {head: torch.cat([scores[head].argmax(1) for scores in scored]).numpy() for head in HEADS}
+    return observe(model, images)[0]
 
 
 @torch.inference_mode()
-def encode(model: Recogniser, images: Sequence[torch.Tensor]) -> NDArray[np.float64]:
-    """Encode batches of images: (N, features)."""
-    return torch.cat([model.features(batch) for batch in images]).double().numpy()
+def observe(
+    model: Recogniser, images: Sequence[torch.Tensor]
+) -> tuple[dict[str, NDArray[np.int64]], NDArray[np.float64]]:
+    """Name what batches of images show, as `recognise` does, and encode them: (N, features)."""
+    features = [model.features(batch) for batch in images]
+    scored = [model.scores(part) for part in features]
+    shown = {head: torch.cat([scores[head].argmax(1) for scores in scored]).numpy() for head in HEADS}
+    return shown, torch.cat(features).double().numpy()

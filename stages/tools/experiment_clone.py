@@ -44,6 +44,7 @@ class Workplace:
         self, root: Path, folder: Path, environment: Mapping[str, str], shared: Mapping[Path, Path] | None = None
     ) -> None:
         self.root, self.folder, self.shared = root.resolve(), folder, shared or {}
+        self.cache = self.root / ".dvc" / "cache"
         self.environment = {**environment, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"}
 
     def prepare(self, commit: str) -> None:
@@ -71,8 +72,8 @@ class Workplace:
         if local.is_file():
             shutil.copyfile(local, self.folder / ".dvc" / "config.local")
         dvc = (sys.executable, "-m", "dvc")
-        cache = self.do(*dvc, "cache", "dir", folder=self.root).strip()
-        self.do(*dvc, "cache", "dir", "--quiet", "--local", str(self.root / cache))
+        self.cache = self.root / self.do(*dvc, "cache", "dir", folder=self.root).strip()
+        self.do(*dvc, "cache", "dir", "--quiet", "--local", str(self.cache))
 
     def _is_sound(self, commit: str) -> bool:
         """Take away what a kill may have left; tell whether the clone can go on."""
@@ -145,14 +146,13 @@ class Workplace:
         path = self.folder / "dvc.lock"
         if not path.is_file():
             return
-        cache = Path(self.do(sys.executable, "-m", "dvc", "cache", "dir").strip())
         locked = yaml.safe_load(path.read_text())
         stages = locked["stages"]
         hashes = {name: [out["md5"] for out in stage.get("outs", []) if "md5" in out] for name, stage in stages.items()}
         held = {
             name: stages[name]
             for name, found in hashes.items()
-            if all((self.folder / cache / "files" / "md5" / md5[:2] / md5[2:]).is_file() for md5 in found)
+            if all((self.cache / "files" / "md5" / md5[:2] / md5[2:]).is_file() for md5 in found)
         }
         if len(held) < len(stages):
             path.write_text(yaml.safe_dump({**locked, "stages": held}, sort_keys=False))

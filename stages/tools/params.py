@@ -139,7 +139,6 @@ class Params(Profile):
     gate: Gate = Field(default=Gate(), description="what a change must not make worse")
     study: Study | None = Field(default=None, description="the grid of `make study`")
     counterweights: Counterweights | None = Field(default=None, description="the levers of `make counterweights`")
-
     generations: Generations | None = Field(default=None, description="the loop of `make generations`")
 
     @model_validator(mode="after")

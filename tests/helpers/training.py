@@ -3,6 +3,7 @@
 import multiprocessing
 import multiprocessing.process
 import os
+import shutil
 import sys
 from dataclasses import replace
 from typing import Any
@@ -53,6 +54,17 @@ def two_processes() -> list[multiprocessing.process.BaseProcess]:
     """Start the stage in two processes that train one model together."""
     shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_ports(1)[0]), "WORLD_SIZE": "2"}
     return [fork({**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)}) for rank in range(2)]
+
+
+def losses_of_two(corpus) -> list[float]:
+    """Train with two processes to the end; take the model away, and return its curve of losses."""
+    processes = two_processes()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0]
+    losses = curve(corpus, "loss")
+    shutil.rmtree(corpus.data / "models")
+    return losses
 
 
 def batch(n: int = 8, seed: int = 0) -> Batch:

@@ -20,7 +20,7 @@ from stages.annotate.table import attribute_rows
 from stages.core.errors import InputError
 from stages.train import loop, models, penalty
 from tests.helpers.shapes import TINY, TINY_RESNET
-from tests.helpers.training import MEAN, STD, batch, curve, gradients, train, trainer, two_processes
+from tests.helpers.training import MEAN, STD, batch, curve, gradients, losses_of_two, train, trainer
 
 N, LABELS, SIZE = 40, 5, 3
 RNG = np.random.default_rng(0)
@@ -231,12 +231,7 @@ def test_two_processes_train_as_one_does(corpus, monkeypatch, one_thread, model)
     schedule = [{"data": "mixed", "share": 0.5}, {"data": "balanced", "share": 0.5}]
     settings = {"model": model, "schedule": schedule, "epochs": 4, "penalty": {"weight": 0.5}}
     corpus.configure(**settings)
-    processes = two_processes()
-    for process in processes:
-        process.join()
-    assert [process.exitcode for process in processes] == [0, 0]
-    two = curve(corpus, "loss")
-    shutil.rmtree(corpus.data / "models")
+    two = losses_of_two(corpus)
     train(monkeypatch)
     one = curve(corpus, "loss")
     shutil.rmtree(corpus.data / "models")

@@ -21,7 +21,7 @@ from tokenizers import Tokenizer
 from stages.core.errors import InputError, run
 from stages.train.__main__ import main
 from tests.helpers.shapes import TINY, TINY_RESNET
-from tests.helpers.training import curve, fork, train, two_processes
+from tests.helpers.training import curve, fork, losses_of_two, train, two_processes
 
 ROOT = Path(__file__).parents[2]
 MUON = {"optimizer": "muon", "muon": {"rate": 2.0, "momentum": 0.9}, "augmentation": {"mix_style": 0.5}}
@@ -92,12 +92,7 @@ def test_what_is_off_by_default_changes_no_bit(corpus, monkeypatch, one_thread) 
 
 def test_two_processes_train_as_one_does_under_muon(corpus, monkeypatch, one_thread) -> None:
     corpus.configure(epochs=4, **MUON)
-    processes = two_processes()
-    for process in processes:
-        process.join()
-    assert [process.exitcode for process in processes] == [0, 0]
-    two = curve(corpus, "loss")
-    shutil.rmtree(corpus.data / "models")
+    two = losses_of_two(corpus)
     train(monkeypatch)
     np.testing.assert_allclose(two, curve(corpus, "loss"), rtol=2e-4)
 
@@ -131,12 +126,7 @@ def test_a_killed_run_ends_with_the_weights_and_curves_of_one_that_was_not(
 @pytest.mark.parametrize("model", [TINY, TINY_RESNET], ids=["transformer", "resnet"])
 def test_two_processes_train_as_one_does(corpus, monkeypatch, one_thread, model: dict, loss: str) -> None:
     corpus.configure(model=model, loss=loss, workers=2, epochs=4)
-    processes = two_processes()
-    for process in processes:
-        process.join()
-    assert [process.exitcode for process in processes] == [0, 0]
-    two = curve(corpus, "loss")
-    shutil.rmtree(corpus.data / "models")
+    two = losses_of_two(corpus)
     corpus.configure(model=model, loss=loss, epochs=4)
     train(monkeypatch)
     np.testing.assert_allclose(two, curve(corpus, "loss"), rtol=2e-4)

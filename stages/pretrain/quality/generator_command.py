@@ -28,7 +28,7 @@ from stages.pretrain.corpus import load_images, load_samples
 from stages.pretrain.optimise import DEVICE
 from stages.pretrain.quality.__main__ import bias_prompts, load_recogniser, signed
 from stages.pretrain.quality.measures import diversity, frechet, recognised, world_position
-from stages.pretrain.recogniser import encode, recognise
+from stages.pretrain.recogniser import observe
 from stages.pretrain.settings import Measures
 
 NEEDED = ("occupation", "label", "gender", "skin_tone", "mentions_gender", "mentions_skin_tone")
@@ -54,21 +54,21 @@ def measure(settings: Measures, drawing: Generate, model: str, revision: str | N
     )
     of_neutral, of_captions, of_prompts = images.split([len(neutral), len(some), len(settings.prompts)])
 
-    seen = recognise(judge, signed(of_neutral))
+    seen, of_occupations = observe(judge, signed(of_neutral))
     occupations = neutral["occupation"].to_numpy(str)
     woman = seen["gender"] == names.names["gender"].index("woman")
     shown = {name: float(woman[occupations == name].mean()) for name in names.names["occupation"]}
     stated = pd.read_csv(data / "occupations.csv").set_index("occupation").reindex([*shown])
     shares = np.array([*shown.values()])
     corpus, start = (stated[column].to_numpy(float) for column in ("women_corpus", "women_generator"))
-    found = recognised(some, names.targets(some), recognise(judge, signed(of_captions)))
-    features = encode(judge, signed(of_captions))
+    shown_of_captions, features = observe(judge, signed(of_captions))
+    found = recognised(some, names.targets(some), shown_of_captions)
     values = {
         "position": world_position(shares, corpus, start, settings.images),
         "women": float(shares.mean()),
         "women.off_corpus": float(np.nanmean(np.abs(shares - corpus))),
-        "frechet": frechet(features, encode(judge, signed(real))),
-        "diversity": diversity(encode(judge, signed(of_neutral)), occupations),
+        "frechet": frechet(features, observe(judge, signed(real))[1]),
+        "diversity": diversity(of_occupations, occupations),
         **{f"recognised.{name}": of["share"] for name, of in found.items()},
         **{f"tone.{name}": float((seen["skin_tone"] == i).mean()) for i, name in enumerate(names.names["skin_tone"])},
         **{f"women.{name}": share for name, share in shown.items()},

@@ -12,7 +12,6 @@ table.md, comparisons.csv (against the first lever and against `random`, paired 
 `data/<profile>/results/counterweights/`.
 """
 
-import argparse
 import io
 import json
 from collections.abc import Sequence
@@ -36,12 +35,7 @@ from stages.tools.study.grid import Point, of_levers
 
 def main() -> None:
     """Run the levers of the profile in params.yaml."""
-    parser = argparse.ArgumentParser(
-        prog="python -m stages.tools.counterweights",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    arguments = options(parser)
+    arguments = options("counterweights", __doc__)
     params = load()
     section = params.counterweights
     if section is None:

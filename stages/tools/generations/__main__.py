@@ -44,17 +44,21 @@ from stages.tools.experiment_clone import Workplace, experiments
 from stages.tools.generations import table as tables
 from stages.tools.generations.chain import JUDGE, MIX_STAGES, TRAINER, Round, chains, complete, distinct, folder
 from stages.tools.params import Generations, Params, load
-from stages.tools.study.__main__ import SHAPING, check, collected, committed_code, finish, options, surroundings
+from stages.tools.study.__main__ import (
+    SHAPING,
+    check,
+    collected,
+    committed,
+    committed_code,
+    finish,
+    options,
+    surroundings,
+)  # fmt: skip
 
 
 def main() -> None:
     """Run the loop of the profile in params.yaml."""
-    parser = argparse.ArgumentParser(
-        prog="python -m stages.tools.generations",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    arguments = options(parser)
+    arguments = options("generations", __doc__)
     params = load()
     section = params.generations
     if section is None:
@@ -66,7 +70,7 @@ def main() -> None:
     paths = sorted({dep for name in MIX_STAGES for dep in stages[name]["deps"] if dep.startswith(SHAPING)})
     made = chains(params, section, code, code_of([*paths, *TRAINER]), code_of(JUDGE))
     earlier = read_runs(kept / "runs.csv")
-    known = {(arm, run) for arm, run in zip(earlier["arm"], earlier["run"], strict=True)}
+    known = set(zip(earlier["arm"], earlier["run"], strict=True))
     loop = Loop(params, section, commit, arguments)
     if arguments.status:
         loop.show(made, known)
@@ -89,20 +93,8 @@ def main() -> None:
 
 
 def code_of(paths: Sequence[str]) -> str:
-    """
-    Hash code as the last commit has it.
-
-    Raises
-    ------
-    InputError
-        If the working tree has it otherwise: what runs there would not be what the name says.
-    """
-    if changed := git(Path(), "status", "--porcelain", "--", *paths):
-        raise InputError(f"generations: {changed.splitlines()[0][3:]} is not as in the last commit; commit it")
-    hashes = git(Path(), "rev-parse", *(f"HEAD:{path}" for path in paths))
-    if hashes is None:
-        raise InputError(f"generations: some of {', '.join(paths)} is not in git; commit it")
-    return fingerprint({"hashes": hashes.split()})
+    """Hash code as the last commit has it."""
+    return fingerprint({"hashes": [*committed(paths, "generations").values()]})
 
 
 def read_runs(path: Path) -> pd.DataFrame:

@@ -39,10 +39,7 @@ SHAPING = ("stages/", "data/pretrained/")  # dependencies in git
 
 def main() -> None:
     """Run the grid of the profile in params.yaml."""
-    parser = argparse.ArgumentParser(
-        prog="python -m stages.tools.study", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    arguments = options(parser)
+    arguments = options("study", __doc__)
     params = load()
     if params.study is None:
         raise InputError(f"stages/profiles/{params.profile}.yaml: study: missing; write the grid there")
@@ -57,8 +54,13 @@ def main() -> None:
     check(outcome, grid)
 
 
-def options(parser: argparse.ArgumentParser) -> argparse.Namespace:
+def options(program: str, description: str | None) -> argparse.Namespace:
     """Read the arguments of a program that finishes points."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m stages.tools.{program}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     only = parser.add_mutually_exclusive_group()
     only.add_argument("--status", action="store_true", help="list the points, run nothing")
     only.add_argument("--compare", action="store_true", help="compare the finished points, run nothing")
@@ -249,15 +251,28 @@ def committed_code(params: Params) -> tuple[str, str]:
     shaping = {name: entry for name, entry in stages.items() if name not in SHAPES_NOTHING}
     paths = sorted({dep for entry in shaping.values() for dep in entry["deps"] if dep.startswith(SHAPING)})
     files = ["dvc.yaml", "params.yaml", f"stages/profiles/{params.profile}.yaml", *paths]
-    if changed := git(Path(), "status", "--porcelain", "--", *files):
+    hashes = committed(files)
+    commands: dict[str, Any] = {name: entry["cmd"] for name, entry in shaping.items()}
+    return commit.strip(), fingerprint({"hashes": [hashes[path] for path in paths], "commands": commands})
+
+
+def committed(paths: Sequence[str], program: str = "study") -> dict[str, str]:
+    """
+    Hash files and folders as the last commit has them.
+
+    Raises
+    ------
+    InputError
+        If the working tree has one otherwise: what runs would not be what its name says.
+    """
+    if changed := git(Path(), "status", "--porcelain", "--", *paths):
         raise InputError(
-            f"study: {changed.splitlines()[0][3:]} is not as in the last commit, from which points start; commit it"
+            f"{program}: {changed.splitlines()[0][3:]} is not as in the last commit, from which points start; commit it"
         )
     hashes = git(Path(), "rev-parse", *(f"HEAD:{path}" for path in paths))
     if hashes is None:
-        raise InputError(f"study: dvc.yaml names a dependency that is not in git (of {', '.join(paths)}); commit it")
-    commands: dict[str, Any] = {name: entry["cmd"] for name, entry in shaping.items()}
-    return commit.strip(), fingerprint({"hashes": hashes.split(), "commands": commands})
+        raise InputError(f"{program}: needs a file that is not in git (of {', '.join(paths)}); commit it")
+    return dict(zip(paths, hashes.split(), strict=True))
 
 
 def _wait(lock: Any) -> None:
