@@ -20,9 +20,9 @@ SMOKE = Merged(ROOT, "smoke")
 EMOJI = Merged(ROOT, "emoji")
 
 
-def changed(merged: Merged, dotted: str, value: object) -> Params:
-    """Validate parameters with one other value."""
-    *parents, last = dotted.split(".")
+def changed(merged: Merged, *names: str, value: object) -> Params:
+    """Validate parameters with one other value, at the end of a path of names, which may hold dots of their own."""
+    *parents, last = names
     other = object.__new__(Merged)
     other.__dict__.update(merged.__dict__)
     other.values = yaml.safe_load(yaml.safe_dump(merged.values))
@@ -98,7 +98,7 @@ def changed(merged: Merged, dotted: str, value: object) -> Params:
 )
 def test_a_value_of_another_type_is_refused(key: str, value: object, says: str) -> None:
     with pytest.raises(InputError) as caught:
-        changed(EMOJI, key, value)
+        changed(EMOJI, *key.split("."), value=value)
     assert str(caught.value).partition(": ")[2].startswith(says)
 
 
@@ -114,7 +114,7 @@ def test_a_value_of_another_type_is_refused(key: str, value: object, says: str) 
 def test_names_of_fields_are_free_and_come_once(wds: dict, says: str) -> None:
     mine = {"source": "wds", "resolution": 8, "seed": 0, "wds": {"folder": "x", **wds}}
     with pytest.raises(InputError) as caught:
-        changed(EMOJI, "download", mine)
+        changed(EMOJI, "download", value=mine)
     assert says in str(caught.value)
 
 
@@ -197,10 +197,10 @@ def test_a_quoted_number_with_zeros_is_a_text(tmp_path: Path) -> None:
     assert read_yaml(tmp_path / "p.yaml") == {"shards": ["00000", "1:30"], "n": 0, "x": 0.5, "h": 16}
 
 
-def dotted(values: Any, prefix: str = "") -> list[str]:
+def paths(values: Any, parents: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     if not isinstance(values, dict):
         return []
-    return [name for key, value in values.items() for name in (f"{prefix}{key}", *dotted(value, f"{prefix}{key}."))]
+    return [path for key, value in values.items() for path in ((*parents, key), *paths(value, (*parents, key)))]
 
 
 anything = st.recursive(
@@ -228,15 +228,15 @@ def kept(given: Any, made: Any) -> bool:
 
 
 @campaign
-@given(st.sampled_from(dotted(SMOKE.values)), anything)
-def test_any_value_of_a_parameter_is_kept_or_refused_in_one_line_property(key: str, value: object) -> None:
+@given(st.sampled_from(paths(SMOKE.values)), anything)
+def test_any_value_of_a_parameter_is_kept_or_refused_in_one_line_property(path: tuple[str, ...], value: object) -> None:
     try:
-        made: Any = changed(SMOKE, key, value).model_dump()
+        made: Any = changed(SMOKE, *path, value=value).model_dump()
     except InputError as error:
         assert "\n" not in " ".join(str(error).split(" "))
         assert len(str(error)) < 700
         return
-    for name in key.split("."):
+    for name in path:
         made = made[name]
     assert kept(value, made)
 
