@@ -19,10 +19,11 @@ from rich.console import Console
 from stages.core.atomic import merged, written
 from stages.core.errors import InputError, run
 from stages.core.settings import Merged, load
-from stages.plot import aggregate, answer, figures, sheets, summary
+from stages.plot import aggregate, answer, figures, sheets, study_charts, summary
 from stages.plot.reader import Reader
 from stages.plot.report import Content, render, versions
 from stages.plot.settings import Settings
+from stages.plot.study import judged_by, quality_of
 from stages.results import details, formatting, registry
 from stages.results.headline import headline
 from stages.results.panels import Panel, png
@@ -82,10 +83,10 @@ def make(params: Settings) -> tuple[dict[str, bytes], str]:
     erased, study, few = _erased(scored.get("erased")), reader.study(), params.evaluate.min_group
     own = Own(params.contamination.alpha, method, metrics)
     if study:
-        study = study.claiming(own, {*answer.spoken_of(own, study), *STUDIED})
+        study = study.claiming(own, {*judged_by(own, study)[0], quality_of(metrics, study), *STUDIED})
     panels = {
-        "answer": answer.charts(own, study, erased),
-        "study": answer.study_charts(own, study, [key for key in STUDIED if study.has(key)]) if study else [],
+        "answer": study_charts.charts(own, study, erased),
+        "study": study_charts.study_charts(own, study, [key for key in STUDIED if study.has(key)]) if study else [],
         "data": figures.data_bias(associations, method != formatting.NOT_BALANCED, few),
         "occupations": figures.occupations(occupations, metrics, few) if len(occupations) else [],
         "groups": figures.groups(_chosen(by_group, SHOWN)),
@@ -107,7 +108,7 @@ def make(params: Settings) -> tuple[dict[str, bytes], str]:
         groups=by_group,
         published=published,
         versions=versions(),
-        said=answer.sentences(own, _target(params.balance.target), study, balance),
+        answers=answer.answers(own, _target(params.balance.target), study, balance),
         study=study,
     )
     tables = {

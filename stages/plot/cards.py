@@ -1,14 +1,16 @@
 """The cards of the headline: each value with its interval, chance level, ceiling and baseline.
 
 Where a metric has ends, they stand on a bar between these: 0 and 1, −1 and 1, 0 and 100 %, or 0 and the ceiling. Of one
-without (a cosine, a slope, points of a score) a bar would show no more than the numbers beside it.
+without (a cosine, a slope, points of a score) a bar would show no more than the numbers beside it. Where all but the
+ceiling would lie in the first quarter, the bar ends there.
 """
 
 import math
 import re
+from collections.abc import Sequence
 from typing import Any
 
-from stages.plot.answer import Study
+from stages.plot.study import Study
 from stages.results import formatting, registry
 from stages.results.details import Details, Estimate
 from stages.results.formatting import NOT_BALANCED
@@ -101,6 +103,10 @@ def scale(key: str, one: Estimate, chance: float, best: float, baseline: float) 
     limited = registry.entry(key).better == "higher" and math.isfinite(best) and best < right
     right = best if limited else right
     points = {"chance": chance, "ceiling": best, "baseline": baseline, "value": one.value}
+    near = _cut(left, right, [chance, baseline, one.value, one.lo, one.hi])
+    if near < right:
+        limited, right = False, near
+        points.pop("ceiling")
     if left < 0:
         points = {"zero": 0.0, **points}
 
@@ -112,7 +118,18 @@ def scale(key: str, one: Estimate, chance: float, best: float, baseline: float) 
     names = {"chance": "chance", "ceiling": _best(key), "baseline": NOT_BALANCED}
     said = [f"{formatting.number(key, one.value)} {formatting.interval(key, one)}".rstrip()]
     said += [f"{words} {formatting.number(key, points[name])}" for name, words in names.items() if name in marks]
+    if "ceiling" in names and math.isfinite(best) and best > right:
+        said.append(f"{names['ceiling']} {formatting.number(key, best)}, beyond the bar")
     outer = (formatting.number(key, left), f"{'ceiling ' if limited else ''}{formatting.number(key, right)}")
     said.append(f"bar from {outer[0]} to {outer[1]}")
     inner = (ends[0], ends[1] - ends[0]) if ends else None
     return {"marks": marks, "range": inner, "ends": outer, "said": ", ".join(said)}
+
+
+def _cut(left: float, right: float, seen: Sequence[float]) -> float:
+    """End a bar from 0 sooner, at a round number, where all that it marks would lie in its first quarter."""
+    most = max(value for value in seen if math.isfinite(value))
+    if left or not 0 < most < right / 4:
+        return right
+    step = 10.0 ** math.floor(math.log10(most))
+    return min(step * next(round_ for round_ in (1.5, 2, 3, 4, 5, 8, 10, 15) if step * round_ >= 1.1 * most), right)

@@ -13,8 +13,8 @@ from stages.corpus.evaluation_sets import read_set
 from stages.corpus.selection import CANDIDATE
 from stages.corpus.shards import Shard
 from stages.plot import sheets
-from stages.plot.answer import Study
 from stages.plot.settings import Settings
+from stages.plot.study import Study
 from stages.results.details import Details, read
 from stages.results.sweep import with_images
 

@@ -1,6 +1,5 @@
 """The report: one HTML file that needs nothing else, in light and dark, on a phone and on a projector."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -12,9 +11,10 @@ import yaml
 from markupsafe import Markup
 
 from stages.plot import tables
-from stages.plot.answer import MEASURED, Study, biases_of
+from stages.plot.answer import Answer, comparisons
 from stages.plot.cards import cards
 from stages.plot.sheets import Described, Pair, data_uri
+from stages.plot.study import MEASURED, Study, biases_of
 from stages.results import formatting, registry, sweep
 from stages.results.details import Details
 from stages.results.effects import SHOWN
@@ -52,8 +52,8 @@ class Content:
         By section, see `SECTIONS`.
     groups, published : DataFrame
         All figures by group; published definitions beside corrected ones.
-    said : sequence of str
-        The answer in sentences, ``**…**`` around what matters.
+    answers : sequence of Answer
+        What the first screen says.
     study : Study, optional
         What the run is held against.
     """
@@ -69,7 +69,7 @@ class Content:
     groups: pd.DataFrame = field(default_factory=pd.DataFrame)
     published: pd.DataFrame = field(default_factory=pd.DataFrame)
     versions: Mapping[str, str] = field(default_factory=dict)
-    said: Sequence[str] = ()
+    answers: Sequence[Answer] = ()
     study: Study | None = None
 
 
@@ -102,14 +102,14 @@ def render(content: Content) -> str:
     return environment.get_template("report.html").render(
         content=content,
         cards=cards(content.metrics, content.study, params["contamination"]["alpha"]),
-        said=[re.split(r"\*\*", sentence) for sentence in content.said],
+        compared=comparisons(content.study) if content.study else pd.DataFrame(),
         shown=SHOWN,
         described=sweep.METHODS,
         exchanged=exchanged(content.metrics),
         measured={
             registry.name_and_place(key)[0]: MEASURED[registry.entry(key).key] for key in biases_of(content.metrics)
         }
-        if content.said
+        if content.answers
         else {},
         methods={name: variable(sweep.look(name)[0]) for data in study for name in data["method"]},
         light=css(0),

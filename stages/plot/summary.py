@@ -7,7 +7,7 @@ import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from stages.plot.answer import Study
+from stages.plot.study import Study
 from stages.results import formatting, registry
 from stages.results.formatting import NOT_BALANCED
 from stages.results.headline import headline

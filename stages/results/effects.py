@@ -116,6 +116,14 @@ def verdict(row: Row) -> str:
     return "better" if (row["difference"] > 0) == (better == "higher") else "worse"
 
 
+def lessens(row: Row) -> bool | None:
+    """Tell whether a difference, shown or not, is one to the better; None: neither is, or it is none."""
+    better = entry(row["metric"]).better
+    if better == "none" or not math.isfinite(row["difference"]) or vanishes(row["metric"], row["difference"]):
+        return None
+    return (row["difference"] > 0) == (better == "higher")
+
+
 def written(row: Row, size: bool = False) -> str:
     """Write a difference with its interval, e.g. ``"−3.2 points [−4.2, −2.2]"``, or its size alone."""
     key, low, high = row["metric"], row["lo"], row["hi"]

@@ -23,7 +23,7 @@ from stages.results.effects import (
     verdict,
     written,
 )
-from stages.results.formatting import NOT_BALANCED, counted, difference, interval, number
+from stages.results.formatting import NOT_BALANCED, counted, difference, interval, number, vanishes
 from stages.results.labels import Label, label_points
 from stages.results.panels import AFTER, BEFORE, CHANCE, INK, MUTED, OTHERWISE, PLAIN, REWEIGHED, SMALL, Panel, mark
 from stages.results.registry import chance, entry, label, look_up, name_and_place
@@ -302,8 +302,8 @@ def panels(
     -------
     list of Panel
         One a metric, and another for each three lines more than `MOST`: a line a method (mean over replicates; those of
-        a single α are left out where there are others), a band of ± one standard deviation between replicates within
-        the possible range. The same metric on another set has the same axis.
+        a single α are left out where there are others), bars of ± one standard deviation between replicates within
+        the possible range, side by side. The same metric on another set has the same axis.
     """
     counts = {str(name): of["alpha"].nunique() for name, of in table.groupby("method")}
     across = [name for name, count in counts.items() if count > 1] or list(counts)  # a single point is no line
@@ -399,7 +399,7 @@ def sentence(metric: str, comparisons: pd.DataFrame | None, changes: pd.DataFram
     said = (
         f"{name} {_course(last)} with contamination, {ends}"
         if is_shown(last)
-        else f"{name}: no effect of contamination is shown, {ends}"
+        else f"{name}: {ends} with contamination, {NOT_SHOWN}"
     )
     held = held_against(comparisons, method)
     return f"{said}; {differs(metric, comparisons, *held)}" if held else said
@@ -426,8 +426,23 @@ def differs(metric: str, comparisons: pd.DataFrame, method: str, reference: str)
     whole = next((row for row in _records(comparisons, [metric], method=method, reference=reference) if _sums(row)), {})
     if whole and is_shown(whole):
         return f"{method} is {verdict(whole)} than {against} on average over α, at no single α"
-    nowhere = "at any α" if len(rows) > 1 else f"at α = {rows[0]['alpha']}"
-    return f"{method} is not shown to differ from {against} {nowhere}"
+    sides = [(word, [row for row in rows if _side(row) == word]) for word in dict.fromkeys(map(_side, rows)) if word]
+    if not sides:
+        return f"{method} is as {against} are"
+    word, most = max(sides, key=lambda side: len(side[1]))
+    count = "every α" if len(most) == len(rows) > 1 else f"{len(most)} of {len(rows)} α"
+    here = f"at {count}, none shown" if len(rows) > 1 else f"at α = {rows[0]['alpha']}, {NOT_SHOWN}"
+    return f"{method} is {word} than {against} {here}"
+
+
+def _side(row: Row) -> str:
+    """Say on which side of what it is held against a mean lies; empty: it is the same."""
+    if vanishes(row["metric"], row["difference"]) or row["difference"] != row["difference"]:
+        return ""
+    ideal = {"zero": "0", "half": "½"}.get(entry(row["metric"]).better)
+    if ideal:
+        return f"farther from {ideal}" if row["difference"] > 0 else f"nearer to {ideal}"
+    return "higher" if row["difference"] > 0 else "lower"
 
 
 def _where(rows: Sequence[Row], than: str = "") -> str:
@@ -468,19 +483,21 @@ def _panel(
 
     def draw(axes: Axes) -> None:
         ends: list[tuple[float, str, str, str]] = []
+        step = 0.016 * (alphas[-1] - alphas[0])  # apart, so that no bar hides another
         for place, method in enumerate(methods):
             cells = _cells(table.loc[table["method"] == method, :])
             colour, shape, dashes = look(method, place)
             x, mean = cells.index.to_numpy(float), cells["mean"].to_numpy(float)
+            x = x + step * (place - (len(methods) - 1) / 2)
             low, high = ((mean + side * cells["std"].to_numpy(float)).clip(*known.span) for side in (-1, 1))
-            mark(axes.fill_between(x, low, high, color=colour, alpha=0.13, linewidth=0), series=method)
+            mark(axes.vlines(x, low, high, color=colour, alpha=0.3, linewidth=4), series=method)
             (line,) = axes.plot(x, mean, color=colour, linewidth=1.8, linestyle=dashes, label=method)
             mark(line, series=method)
-            for at, row in cells.iterrows():
+            for place_at, (at, row) in zip(x, cells.iterrows(), strict=True):
                 spread = f" ± {number(metric, float(row['std']))}" if row["size"] > 1 else ""
                 of = counted(int(row["size"]), "replicate")
                 said = f"{method}, α = {at:g}: {number(metric, float(row['mean']))}{spread} ({of})"
-                (dot,) = axes.plot([cast(float, at)], [row["mean"]], shape, color=colour, markersize=5)
+                (dot,) = axes.plot([place_at], [row["mean"]], shape, color=colour, markersize=5)
                 mark(dot, said, method)
             ends.append((mean[-1], method, colour, method))
         if len(ideal):
@@ -552,9 +569,19 @@ def _name_ends(axes: Axes, ends: Sequence[tuple[float, str, str, str]]) -> None:
     over = max(placed[-1] - (high - step / 3), 0.0) if placed else 0.0
     for i in range(len(placed) - 1, -1, -1):  # what was pushed over the top comes down again
         placed[i] = min(placed[i], (placed[i + 1] - step) if i + 1 < len(placed) else placed[i] - over)
-    for (_, name, colour, series), y in zip(ranked, placed, strict=True):
+    for (value, name, colour, series), y in zip(ranked, placed, strict=True):
+        if abs(y - value) > step / 3:  # away from its line: a thin one leads to it
+            (line,) = axes.plot(
+                [1.0, 1.03],
+                [value, y],
+                color=colour,
+                linewidth=0.7,
+                transform=axes.get_yaxis_transform(),
+                clip_on=False,
+            )
+            mark(line, series=series)
         text = axes.annotate(
-            name, (1, y), (5, 0), xycoords=("axes fraction", "data"), textcoords="offset points", va="center",
+            name, (1, y), (9, 0), xycoords=("axes fraction", "data"), textcoords="offset points", va="center",
             fontsize=SMALL, color=colour, annotation_clip=False,
         )  # fmt: skip
         mark(text, series=series)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from stages.plot.answer import Answer
 from stages.plot.report import Content, render
 from stages.plot.sheets import Described, Pair
 from stages.results.details import Estimate
@@ -222,7 +223,7 @@ def test_what_a_caption_or_a_label_says_is_never_run(tmp_path):
         pairs=[Pair("k", EVIL, blank, blank, {"real": EVIL, "synthetic": EVIL})],
         described=[Described("k", blank, [EVIL, EVIL], {EVIL: EVIL})],
         panels={"groups": [panel]},
-        said=[EVIL],
+        answers=[Answer(EVIL, EVIL, [EVIL])],
     )
     (tmp_path / "evil.html").write_text(render(content))
     probe, console = look(tmp_path / "evil.html", tmp_path, 1280)

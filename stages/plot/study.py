@@ -1,0 +1,192 @@
+"""The committed study of a profile, and what of it a run is held against."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+
+from stages.results import sweep
+from stages.results.details import Details
+from stages.results.effects import corrected
+from stages.results.formatting import NOT_BALANCED, counted
+from stages.results.headline import headlines
+from stages.results.registry import entry, name_and_place
+from stages.results.sweep import RANDOM, Own
+
+# What stands for "where does the model lie", the first that most cells of the study have; and for bias beside quality.
+PLACES = (
+    "portraits.unseen.position", "portraits.seen.position", "text.position", "portraits.unseen.pairwise_association",
+    "portraits.seen.pairwise_association", "rb.gender.margin",
+)  # fmt: skip
+BIASES = ("portraits.unseen.pairwise_association", "portraits.seen.pairwise_association", "rb.gender.margin")
+MEASURED = {  # biases that share an axis, and each in plain words
+    "{set}.pairwise_association": "how far choices between two occupations follow the stereotype, 0 never, 1 always",
+    "{set}.[{attribute}.]ab.max": "the largest difference between women and men in an occupation's probability",
+    "[{set}.]rb.{attribute}": "how far the share of neutral images that lean to one gender is from ½",
+}
+FILLED = 0.5  # share of the cells of lines not balanced that have to have a metric
+
+
+@dataclass(frozen=True)
+class Study:
+    """
+    Tables of `results/study/`, as `stages.tools.compare` writes them; effects with their number of test images.
+
+    Attributes
+    ----------
+    claims : int
+        Effects that are corrected together, see `claiming`; 0: none is.
+    """
+
+    runs: pd.DataFrame
+    comparisons: pd.DataFrame
+    trends: pd.DataFrame
+    claims: int = 0
+
+    @property
+    def size(self) -> str:
+        """What it is made of, in words: the settings of its lines, and those of a single α."""
+        lines = self.lines()
+        drawn = self.runs.loc[self.runs["method"].isin(lines), ["alpha", "method"]].drop_duplicates()
+        rest = [name for name in dict.fromkeys(self.runs["method"]) if name not in lines]
+        said = f"{counted(len(drawn), 'setting')} ({counted(len(lines), 'method')} at {drawn['alpha'].nunique()} α)"
+        more = f"; in its tables alone: {', '.join(rest)}" if rest else ""
+        return f"{said}, {self.models} each{more}"
+
+    @property
+    def models(self) -> str:
+        """How many models each setting has, in words."""
+        counts = self.runs.groupby(["alpha", "method"])["seed"].nunique()
+        least, most = int(counts.min()), int(counts.max())
+        return counted(most, "model") if least == most else f"{least} to {counted(most, 'model')}"
+
+    def lines(self) -> list[str]:
+        """Name the methods of more than one α, the best known first."""
+        counts = self.runs.groupby("method")["alpha"].nunique()
+        methods = [str(name) for name in sorted(counts.index, key=lambda name: (sweep.order(str(name)), str(name)))]
+        return [name for name in methods if counts[name] > 1]
+
+    def claiming(self, own: Own, metrics: Collection[str]) -> "Study":
+        """
+        Correct together what a page says of metrics: of contamination, of a method, and of what quality costs.
+
+        Returns
+        -------
+        Study
+            With the column p_claims (`stages.results.effects.corrected`) in comparisons and trends.
+        """
+        pair = sweep.held_against(self.comparisons, own.method) or ("", "")
+        of, last = self.comparisons, self.trends
+        pairs = list(zip(of["method"], of["reference"], strict=True))
+        cost = [(pair[0], NOT_BALANCED), (RANDOM, NOT_BALANCED)] if pair[1] == RANDOM else []
+        quality, here = quality_of(own.metrics, self), self.stands(own.alpha)
+        compared = [
+            metric in metrics and (both == pair or (both in cost and metric == quality and text(alpha) == here))
+            for metric, both, alpha in zip(of["metric"], pairs, of["alpha"], strict=True)
+        ]
+        farthest = last["alpha_to"] == last.groupby(["metric", "method"])["alpha_to"].transform("max")
+        moved = (last["metric"].isin(list(metrics)) & (last["method"] == NOT_BALANCED) & farthest).tolist()
+        (comparisons, trends), claims = corrected([of, last], [compared, moved])
+        return replace(self, comparisons=comparisons, trends=trends, claims=claims)
+
+    def at(self, alpha: float) -> pd.DataFrame:
+        """Return the runs at an α; all of them where there is none."""
+        return self.runs.loc[np.isclose(self.runs["alpha"], alpha), :] if self.has_alpha(alpha) else self.runs
+
+    def has_alpha(self, alpha: float) -> bool:
+        """Tell whether it has an α."""
+        return bool(np.isclose(self.runs["alpha"], alpha).any())
+
+    def stands(self, alpha: float) -> str:
+        """Name the α that `at` and `effect` are of, as comparisons do."""
+        there = self.has_alpha(alpha) or self.runs["alpha"].nunique() == 1
+        return text(self.at(alpha)["alpha"].iloc[0]) if there else sweep.MEAN
+
+    def told(self, alpha: float) -> str:
+        """Say of which α `at` and `effect` are."""
+        stands = self.stands(alpha)
+        return "mean over α" if stands == sweep.MEAN else f"α = {stands}"
+
+    def effect(self, metric: str, method: str, reference: str, alpha: float) -> Mapping[str, Any] | None:
+        """Return the row of a comparison at an α, or of the mean over all."""
+        return self.row("comparisons", metric=metric, method=method, reference=reference, alpha=self.stands(alpha))
+
+    def mean(self, metric: str, method: str, alpha: float) -> float:
+        """Return the mean of a cell; NaN where there is none."""
+        found = self.runs.loc[(self.runs["metric"] == metric) & (self.runs["method"] == method), :]
+        return float(found.loc[np.isclose(found["alpha"], alpha), "value"].mean())
+
+    def has(self, metric: str) -> bool:
+        """Tell whether most cells that are not balanced have a metric, at two or more α."""
+        plain = self.runs.loc[self.runs["method"] == NOT_BALANCED, :]
+        own = plain.loc[plain["metric"] == metric, "alpha"]
+        return own.nunique() > 1 and own.nunique() >= FILLED * plain["alpha"].nunique()
+
+    def last(self, metric: str) -> Mapping[str, Any] | None:
+        """Return what the most contamination changes, not balanced."""
+        rows = self.trends
+        rows = rows.loc[(rows["metric"] == metric) & (rows["method"] == NOT_BALANCED), :].sort_values("alpha_to")
+        return cast(Mapping[str, Any], rows.iloc[-1].to_dict()) if len(rows) else None
+
+    def others(self, rows: Mapping[str, Mapping[str, Any] | None]) -> list[str]:
+        """Name the α of its lines that rows are not of."""
+        here = {text(row["alpha"]) for row in rows.values() if row}
+        drawn = self.runs.loc[self.runs["method"].isin(self.lines()), "alpha"]
+        return [name for alpha in sorted(set(drawn)) if (name := text(alpha)) not in here]
+
+    def row(self, table: str, **where: str) -> Mapping[str, Any] | None:
+        """Return the first row of a table, ``comparisons`` or ``trends``, with these values."""
+        rows: pd.DataFrame = getattr(self, table)
+        for name, value in where.items():
+            texts = [text(one) for one in rows[name]]
+            rows = rows.loc[[text == value for text in texts], :]
+        return cast(Mapping[str, Any], rows.iloc[0].to_dict()) if len(rows) else None
+
+
+def text(value: object) -> str:
+    """Write an α, or what stands in its place."""
+    return f"{value:g}" if isinstance(value, int | float) else str(value)
+
+
+def quality_of(metrics: Details, study: Study | None = None) -> str:
+    """Name the first headline metric of quality that the run, and the study, have; empty: none."""
+    for kind, keys in headlines(metrics):
+        for key in keys:
+            if kind == "quality" and (study is None or study.has(key)):
+                return key
+    return ""
+
+
+def bias_of(metrics: Details, study: Study | None = None) -> str:
+    """Name the metric of bias that stands for the others; empty: none."""
+    return next((key for key in BIASES if key in metrics and (study is None or study.has(key))), "")
+
+
+def biases_of(metrics: Details, study: Study | None = None) -> list[str]:
+    """Name the measures of bias that share an axis, which may disagree; by kind, unseen portraits before seen."""
+    keys = [key for kind, family in headlines(metrics) if kind == "bias" for key in family]
+    keys = [key for key in keys if entry(key).key in MEASURED and (study is None or study.has(key))]
+    return sorted(keys, key=lambda key: list(MEASURED).index(entry(key).key))
+
+
+def place_of(study: Study) -> str:
+    """Name the metric whose course over α the first chart shows; empty: none."""
+    return next((key for key in PLACES if study.has(key)), "")
+
+
+def judged_by(own: Own, study: Study) -> tuple[list[str], str]:
+    """Name the measures of bias that the answer is about, and the metric of quality; empty: none."""
+    quality = quality_of(own.metrics, study)
+    lies = place_of(study)
+    keys = biases_of(own.metrics, study)
+    if lies and lies not in keys:
+        keys = [lies, *keys]
+    return keys, quality
+
+
+def where(key: str) -> str:
+    """Say where a metric is measured, e.g. ``"unseen portraits"``; empty for gender, of which all of it is."""
+    parts = [part for part in name_and_place(key)[1].split(" · ") if part != "gender"]
+    return " ".join(reversed(parts)) if parts[-1:] in (["seen"], ["unseen"]) else ", ".join(parts)

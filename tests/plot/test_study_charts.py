@@ -1,0 +1,119 @@
+"""The charts of the first screen, from tables by hand and from the committed study."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from stages.plot.study import Study
+from stages.plot.study_charts import charts, study_charts
+from stages.results.sweep import Own
+from tests.helpers.recorded_run import ROOT
+from tests.helpers.small_study import METRICS, NULL, OPPOSITE, OWN, PLACE, R5, RB, SEEN, STRONG, UNSEEN, study
+
+COMMITTED = ROOT / "data" / "emoji" / "results" / "study"
+
+
+def test_variants_of_a_method_never_displace_a_method():
+    one = study()
+    more = [one.runs.query("method == 'random'").assign(method=f"random, {i}", value=i) for i in range(4)]
+    trade = charts(OWN, Study(pd.concat([one.runs, *more]), one.comparisons, one.trends), pd.DataFrame())[1]
+    assert trade.data is not None
+    assert trade.data["line"].tolist() == ["not balanced", "random", "m4", "random, 0", "this run"]
+
+
+def drawn(panel):
+    axes = Figure(figsize=(panel.width, panel.height), layout="constrained").add_subplot()
+    panel.draw(axes)
+    return axes
+
+
+def texts(panel) -> list[str]:
+    return [text.get_text() for text in drawn(panel).texts]
+
+
+def test_all_charts_mark_this_run_and_name_the_lines():
+    lies, trade, measures = charts(OWN, study(), pd.DataFrame())
+    assert set(texts(lies)) == {"this run", "not balanced", "random", "m4", "chance"}
+    assert set(texts(trade)) == {"this run", "not balanced", "random", "m4", "chance"}
+    assert [text.get_text() for text in drawn(measures).get_legend().get_texts()] == [
+        "not balanced", "random", "m4", "this run"
+    ]  # fmt: skip
+    assert trade.data is not None and measures.data is not None
+    assert trade.data.loc[trade.data["line"] == "this run", [R5, UNSEEN]].to_numpy().tolist() == [[4.1, 0.1]]
+    assert measures.data.query("line == 'm4'")["value"].tolist() == pytest.approx([0.655, 0.855, 0.455])
+
+
+@pytest.mark.parametrize(
+    ("effects", "trade", "measures"),
+    [
+        (NULL, ("not shown", "not shown"), "by 0 of 3 measures of bias; shown: none"),
+        (STRONG, ("better", "better"), "by 3 of 3 measures of bias; shown: better by 3"),
+        (OPPOSITE, ("worse", "worse"), "by 0 of 3 measures of bias; shown: worse by 3"),
+        (STRONG | {RB: (0.1, 0.05), SEEN: (0.1, 0.3), R5: (-2.0, 0.5)}, ("better", "worse"),
+         "by 1 of 3 measures of bias; shown: better by 1 and worse by 1"),
+    ],
+)  # fmt: skip
+def test_titles_say_what_is_shown_at_the_alpha_of_the_run(effects, trade, measures):
+    """Random rows lie at 0.555 and 8.155, m4 at 0.655 and 8.255."""
+    _, second, third = charts(OWN, study(effects), pd.DataFrame())
+    bias, quality = trade
+    assert second.title == (
+        f"Random rows to m4: pairwise association 0.555 to 0.655, {bias}; text→image R@5 8.2 to 8.3 %, {quality}"
+    )
+    assert third.title == f"m4 lies nearer to 0 than random rows {measures}"
+    assert "α = 0.5" in second.note and "α = 0.5" in third.note
+
+
+def test_an_alpha_that_the_study_lacks_is_held_against_the_mean_and_says_so():
+    _, trade, measures = charts(Own(0.4, "m4", METRICS), study(STRONG), pd.DataFrame())
+    assert "mean over α; best: right, and at 0; " in trade.note and trade.note.endswith("; this run: α = 0.4")
+    assert measures.note.startswith("mean over α")
+
+
+def test_names_of_points_do_not_meet():
+    axes = drawn(charts(OWN, study(STRONG), pd.DataFrame())[1])
+    axes.figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert not [(i, j) for i, one in enumerate(boxes) for j in range(i) if one.overlaps(boxes[j])]
+
+
+def test_the_ideal_learner_is_drawn_beside_positions():
+    of = study(portraits_of_seen_of_position=0.2)
+    ideal = of.runs[of.runs["metric"] == PLACE].assign(metric=f"{PLACE}.ideal", value=0.5)
+    both = Study(pd.concat([of.runs, ideal]), of.comparisons, of.trends)
+    assert "ideal learner" in texts(charts(OWN, both, pd.DataFrame())[0])
+
+
+def test_erasers_are_levers_beside_the_methods():
+    erased = pd.DataFrame(
+        [(name, key, value) for name, bias in (("none", 0.0), ("prune", -0.2), ("leace", 0.01))
+         for key, value in ((R5, 4.0), (UNSEEN, bias))],
+        columns=["eraser", "metric", "value"],
+    )  # fmt: skip
+    said = texts(charts(OWN, study(), erased)[1])
+    assert "leace" in said and "none" not in said and "prune" not in said  # the one that leaves the least
+
+
+def test_no_study_no_charts():
+    assert charts(OWN, None, pd.DataFrame()) == []
+
+
+@pytest.fixture(scope="module")
+def committed() -> Study:
+    return Study(*(pd.read_csv(COMMITTED / f"{name}.csv") for name in ("runs", "comparisons", "trends")))
+
+
+def test_the_committed_study_has_at_most_four_lines_a_panel_and_one_axis_a_metric(committed):
+    metrics = ["portraits.seen.ab.max", "portraits.unseen.ab.max"]
+    panels = study_charts(OWN, committed, metrics)
+    assert len(panels) == 2
+    every = []
+    for panel in panels:
+        axes = Figure(layout="constrained").add_subplot()
+        panel.draw(axes)
+        every.append(axes)
+        assert len([line for line in axes.lines if not str(line.get_label()).startswith("_")]) == 4
+        ends = np.concatenate([path.vertices[:, 1] for of in axes.collections for path in of.get_paths()])
+        assert len(ends) == 32 and ends.min() >= 0 and ends.max() <= 1  # within the possible range
+    assert every[0].get_ylim() == every[1].get_ylim()
