@@ -62,7 +62,7 @@ def _contamination(own: Own, study: Study) -> Answer | None:
     if quality in rows:
         said.append(f"{_ends(rows[quality])}: {_judged(rows[quality])}.")
     return Answer(
-        "What do generated images change?", _verdict(biases, rows.get(quality)), [*said, *_power(study, rows.values())]
+        "What do generated images change?", _verdict(biases, rows.get(quality)), [*said, *_beside(study, rows)]
     )
 
 
@@ -118,7 +118,7 @@ def _cost(own: Own, study: Study) -> Answer | None:
     if beside and math.isfinite(beside["difference"]):
         said.append(f"Against random rows: {_judged(beside)}.")
     if not is_shown(row):
-        answer = "No cost is shown"
+        answer = "No cost is shown" if row["replicates"] >= FEWEST else _nothing([row])
     else:
         answer = f"{name[:1].upper()}{name[1:]} {verdict(row)} by {written(row, size=True).split(' [')[0]}"
         if beside and not is_shown(beside):
@@ -134,8 +134,10 @@ def _run(own: Own, target: str, study: Study | None, balance: Mapping[str, Any])
         one, level = own.metrics[key], study.mean(key, NOT_BALANCED, own.alpha) if study else math.nan
         names.append(f"{name_and_place(key)[0]} {number(key, one.value, signed=entry(key).span[0] < 0)}")
         limits = {"chance": chance(key, own.metrics), f"{NOT_BALANCED} in the study": level}
+        if study and own.method != NOT_BALANCED:
+            limits[f"{own.method} in the study"] = study.mean(key, own.method, own.alpha)
         if f"{key}.ceiling" in own.metrics:
-            limits["ceiling, by what captions say,"] = own.metrics[f"{key}.ceiling"].value
+            limits["ceiling, by what captions say:"] = own.metrics[f"{key}.ceiling"].value
         told = [f"{limit} {number(key, value)}" for limit, value in limits.items() if math.isfinite(value)]
         ends = interval(key, one)
         values = f"{number(key, one.value)} {ends}".rstrip()
@@ -175,8 +177,9 @@ def _judged(row: Row) -> str:
     """Write an effect, its interval, its p and its verdict; where the ideal is 0 or ½, of the distance from it."""
     if not math.isfinite(row["difference"]):
         return "differs with α"
-    ideal = {"zero": "distance from 0 ", "half": "distance from ½ "}.get(entry(row["metric"]).better, "")
-    return ", ".join(filter(None, (f"{ideal}{written(row)}", evidence(row), verdict(row))))
+    ideal = {"zero": "mean distance from 0 changes by ", "half": "mean distance from ½ changes by "}
+    said = f"{ideal.get(entry(row['metric']).better, '')}{written(row)}"
+    return ", ".join(filter(None, (said, evidence(row), verdict(row))))
 
 
 def _verdict(biases: Sequence[Row], quality: Row | None = None) -> str:
@@ -189,17 +192,21 @@ def _verdict(biases: Sequence[Row], quality: Row | None = None) -> str:
     if quality and is_shown(quality):
         parts.append(f"{name_and_place(quality['metric'])[0]} {verdict(quality)}")
     said = "; ".join(parts)
-    return f"{said[:1].upper()}{said[1:]}" if said else "No effect is shown"
+    return f"{said[:1].upper()}{said[1:]}" if said else _nothing(biases)
+
+
+def _nothing(rows: Sequence[Row]) -> str:
+    """Say that nothing is shown: with few models a test can show nothing but the largest effects."""
+    fewest = min(int(row["replicates"]) for row in rows)
+    return f"Not decided by {counted(fewest, 'model')}" if fewest < FEWEST else "No effect is shown"
 
 
 def _tally(biases: Sequence[Row]) -> str:
     """Count which way means lie, and what of it is shown."""
     less, more = _sides(biases)
     shown = sum(map(is_shown, biases))
-    sides = " and ".join(f"{word} by {count}" for word, count in (("less", less), ("more", more)) if count)
-    return (
-        f"In the mean, bias is {sides or 'equal by all'} of {counted(len(biases), 'measure')}; {shown or 'none'} shown."
-    )
+    sides = " and ".join(f"{count} {word}" for word, count in (("lower", less), ("higher", more)) if count)
+    return f"Of {counted(len(biases), 'measure')} of bias, {sides or 'all equal'} in the mean; {shown or 'none'} shown."
 
 
 def _sides(biases: Sequence[Row]) -> tuple[int, int]:
@@ -207,12 +214,12 @@ def _sides(biases: Sequence[Row]) -> tuple[int, int]:
     return sides.count(True), sides.count(False)
 
 
-def _power(study: Study, rows: Any) -> list[str]:
-    """Say that there are too few replicates for a test, where nothing is shown."""
-    fewest = min(int(row["replicates"]) for row in rows)
-    if fewest >= FEWEST or any(map(is_shown, rows)):
-        return []
-    return [f"{study.models[:1].upper()}{study.models[1:]} per setting tell only large effects from chance."]
+def _beside(study: Study, named: Mapping[str, Row]) -> list[str]:
+    """Say what else of the page contamination is shown to change."""
+    rows = cast(list[Row], study.trends.loc[study.trends["method"] == NOT_BALANCED, :].to_dict("records"))
+    claimed = [row for row in rows if math.isfinite(row.get("p_claims", math.nan)) and row["metric"] not in named]
+    shown = [f"{_ends(row)}, {verdict(row)}" for row in claimed if is_shown(row)]
+    return [f"Beside these, shown: {'; '.join(shown)}."] if shown else []
 
 
 def comparisons(study: Study) -> pd.DataFrame:

@@ -239,7 +239,7 @@ def _diverging(
             for bar, name, value in zip(bars, np.array(labels)[known], column[known], strict=True):
                 mark(bar, f"{name}, {when}: {value:+.1f} points".replace("-", "−"))
             if last:  # a bar of no length is still seen
-                axes.scatter(column[known], y[known], s=7, c=colours, zorder=3)
+                axes.scatter(column[known], y[known], s=14, c=colours, zorder=3)
             for at in y[~known]:
                 axes.text(0, at, "–", ha="center", va="center", fontsize=SMALL, color=MUTED)
         axes.axvline(0, color=MUTED, linewidth=0.9)
@@ -268,7 +268,7 @@ def _diverging(
         height=0.75 + 0.205 * len(rows),
         title=title + (" after" if len(sides) > 1 else ""),
         note=f"P({kind} | {group}) − P({kind} | {opposite})"
-        + ("; grey: before, in colour: after" if len(sides) > 1 else ""),
+        + ("; bars: before, dots: after" if len(sides) > 1 else ""),
         data=table,
     )
 

@@ -18,7 +18,7 @@ from stages.results.registry import chance, entry, label, name_and_place
 from stages.results.sweep import RANDOM, Own, whisker
 
 HEIGHT = 2.45  # inches of a chart: all is on the first screen
-BAND, WHISKER = "pale bars ± 1 SD", "capped 95 %"  # what notes say of both
+BAND, WHISKER = "pale bars: ± 1 SD", "caps: 95 %"  # what notes say of both
 
 
 def charts(own: Own, study: Study | None, erased: pd.DataFrame) -> list[Panel]:
@@ -221,7 +221,7 @@ def _measures(own: Own, study: Study, keys: Sequence[str]) -> Panel:
         for key in keys
     )
     note = f"{study.told(own.alpha)}; dotted: chance, where it is not 0; {BAND}; {WHISKER}"
-    height = 0.65 + (0.12 + 0.07 * len(methods)) * len(keys)
+    height = 0.65 + (0.13 + 0.07 * len(methods)) * len(keys)
     return Panel(
         "answer-bias", f"Bias measured {len(keys)} ways. {alt}", draw, height=height,
         title=_told_apart(own, study, keys, held), note=note, data=data,

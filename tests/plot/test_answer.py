@@ -1,7 +1,9 @@
 """The first screen: answers and the table behind them, from tables by hand."""
 
+import pandas as pd
 
 from stages.plot.answer import answers, comparisons
+from stages.plot.study import Study
 from stages.results.details import Estimate
 from stages.results.sweep import Own
 from tests.helpers.small_study import KEYS, METRICS, NULL, OPPOSITE, OWN, R5, RB, SEEN, STRONG, UNSEEN, study
@@ -24,15 +26,15 @@ def test_strong_results_are_said_with_what_they_stand_on():
         "Text→image R@5 better by 2.0 points",
     ]
     assert texts[0] == (
-        "Pairwise association, unseen portraits: 0.400 to 0.100 from α = 0 to 1, not balanced: distance from 0 −0.300 "
-        "[−0.400, −0.200], better.\n"
-        "In the mean, bias is less by 3 of 3 measures; 3 shown.\n"
+        "Pairwise association, unseen portraits: 0.400 to 0.100 from α = 0 to 1, not balanced: mean distance "
+        "from 0 changes by −0.300 [−0.400, −0.200], better.\n"
+        "Of 3 measures of bias, 3 lower in the mean; 3 shown.\n"
         "Text→image R@5, people: 8.0 % to 10.0 %: +2.0 points [+1.5, +2.5], better."
     )
     assert texts[1] == (
-        "Pairwise association, unseen portraits: m4 0.655, random rows 0.555 (α = 0.5): distance from 0 −0.300 "
-        "[−0.400, −0.200], better.\n"
-        "In the mean, bias is less by 3 of 3 measures; 3 shown.\n"
+        "Pairwise association, unseen portraits: m4 0.655, random rows 0.555 (α = 0.5): mean distance from "
+        "0 changes by −0.300 [−0.400, −0.200], better.\n"
+        "Of 3 measures of bias, 3 lower in the mean; 3 shown.\n"
         "At α = 0 and 1: 6 of 6 effects shown."
     )
 
@@ -45,23 +47,25 @@ def test_opposite_results_are_losses_in_the_same_words():
 
 def test_null_results_are_not_shown_and_few_models_are_named():
     verdicts, texts = said(study())
-    assert verdicts[:3] == ["No effect is shown", "No effect is shown", "No cost is shown"]
-    assert texts[0].endswith("\n2 models per setting tell only large effects from chance.")
-    assert "bias is equal by all of 3 measures; none shown" in texts[1] and "none of 6 effects shown" in texts[1]
-    assert "only large effects" not in said(study(replicates=8))[1][0]
+    assert verdicts[:3] == ["Not decided by 3 models"] * 3
+    assert (
+        "Of 3 measures of bias, all equal in the mean; none shown." in texts[1]
+        and "none of 6 effects shown" in texts[1]
+    )
+    assert said(study(replicates=8))[0][:3] == ["No effect is shown", "No effect is shown", "No cost is shown"]
 
 
 def test_means_that_lie_apart_are_said_though_nothing_is_shown():
     wide = {key: (size, 2 * abs(size)) for key, (size, _) in STRONG.items()}
     verdicts, texts = said(study(wide, wide))
-    assert verdicts[:2] == ["No effect is shown", "No effect is shown"]
-    assert "In the mean, bias is less by 3 of 3 measures; none shown." in texts[1]
+    assert verdicts[:2] == ["Not decided by 3 models"] * 2
+    assert "Of 3 measures of bias, 3 lower in the mean; none shown." in texts[1]
 
 
 def test_measures_that_disagree_stand_on_both_sides():
     verdicts, texts = said(study({R5: (-1.0, 0.2), UNSEEN: (0.1, 0.3), SEEN: (-0.4, 0.1), RB: (0.1, 0.05)}))
     assert verdicts[1] == "Bias less by 1 and more by 1 of 3 measures"
-    assert "bias is less by 1 and more by 2 of 3 measures; 2 shown" in texts[1]
+    assert "Of 3 measures of bias, 1 lower and 2 higher in the mean; 2 shown." in texts[1]
 
 
 def test_what_random_rows_lose_as_well_is_not_the_methods():
@@ -79,7 +83,7 @@ def test_what_random_rows_lose_as_well_is_not_the_methods():
 
 def test_two_replicates_show_nothing():
     verdicts, texts = said(study(STRONG, STRONG, replicates=2))
-    assert verdicts[:2] == ["No effect is shown", "No effect is shown"] and "too few replicates" in texts[0]
+    assert verdicts[:2] == ["Not decided by 2 models"] * 2 and "too few replicates" in texts[0]
 
 
 def test_what_correction_takes_is_no_verdict():
@@ -88,7 +92,7 @@ def test_what_correction_takes_is_no_verdict():
     one = study(half, half).claiming(OWN, KEYS)
     assert one.claims == 22
     verdicts, texts = said(one)
-    assert verdicts[:2] == ["No effect is shown", "No effect is shown"]
+    assert verdicts[:2] == ["Not decided by 3 models"] * 2
     assert "[−0.450, −0.150], p = " in texts[1] and "not shown after correction" in texts[1]
     assert said(study(half, half))[0][1] == "Bias less by 3 of 3 measures"  # each by itself
 
@@ -116,7 +120,7 @@ def test_effects_that_differ_by_alpha_have_no_mean():
     found = answers(Own(0.4, "m4", METRICS), "equal", one, {})
     assert found[1].said[0] == "Pairwise association, unseen portraits (mean over α): differs with α."
     assert (
-        found[1].verdict == "No effect is shown" and found[1].said[-1] == "At α = 0, 0.5 and 1: 9 of 9 effects shown."
+        found[1].verdict.startswith("Not decided") and found[1].said[-1] == "At α = 0, 0.5 and 1: 9 of 9 effects shown."
     )
 
 
@@ -136,9 +140,10 @@ def test_the_run_is_said_by_quality_and_bias_with_what_they_are_held_against():
     assert (last.question, last.verdict) == ("And this run?", "Text→image R@5 4.1 %, pairwise association +0.100")
     assert last.said == [
         "50 % generated images, balanced by m4 towards equal shares.",
-        "Text→image R@5, people: 4.1 % [3.3, 5.0]; chance 0.4 %; not balanced in the study 8.1 %; ceiling, by what "
-        "captions say, 83.2 %.",
-        "Pairwise association, unseen portraits: 0.100; chance 0.000; not balanced in the study 0.455.",
+        "Text→image R@5, people: 4.1 % [3.3, 5.0]; chance 0.4 %; not balanced in the study 8.1 %; m4 in the "
+        "study 8.3 %; ceiling, by what captions say: 83.2 %.",
+        "Pairwise association, unseen portraits: 0.100; chance 0.000; not balanced in the study 0.455; m4 in the "
+        "study 0.655.",
         "Largest association in its data: 9.5 points, after balancing 0.2, with an effective 32 % of the rows.",
     ]
 
@@ -149,3 +154,20 @@ def test_without_a_study_the_run_stands_alone():
     (one,) = answers(Own(0.3, "not balanced", {"n.people": Estimate(3)}), "none", None, BALANCED)
     assert one.verdict == "Nothing of the headline is measured"
     assert one.said == ["30 % generated images, not balanced."]
+
+
+def test_what_else_contamination_changes_is_said_beside():
+    """Self-similarity is no measure of bias, but drawn on the page."""
+    one, key = study(replicates=8), "portraits.seen.self_similarity"
+    row = one.trends.iloc[0].to_dict() | {
+        "metric": key,
+        "value_from": 0.7,
+        "value_to": 0.2,
+        "difference": -0.5,
+        "lo": -0.55,
+        "hi": -0.45,
+    }
+    more = Study(one.runs, one.comparisons, pd.concat([one.trends, pd.DataFrame([row])], ignore_index=True))
+    first = answers(OWN, "equal", more.claiming(OWN, [*KEYS, key]), {})[0]
+    assert first.said[-1] == "Beside these, shown: Self-similarity, seen portraits: 0.700 to 0.200, lower."
+    assert first.verdict == "No effect is shown"
