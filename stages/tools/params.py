@@ -25,11 +25,11 @@ from stages.evaluate.settings import Evaluate
 from stages.generate.settings import Generate
 from stages.plot.settings import Plot
 from stages.pretrain.settings import Measures, Tune
+from stages.results.formatting import NOT_BALANCED
 from stages.tools import parameter_help
 from stages.tools.gate.keys import check_keys
 from stages.train.settings import Train
 
-REPLICATES = "replicates"  # in a point of a study: how many of its seeds
 EMOJI_SETS = ("people", "portraits", "objects")  # that the source emoji brings
 
 
@@ -47,6 +47,39 @@ class Gate(Section):
     )
 
 
+class Part(Section):
+    """Lines of a study that ask a question of their own."""
+
+    question: str = Field(default="", description="what is asked, in words")
+    alphas: Annotated[list[Share], Field(min_length=1)] = Field(description="values of contamination.alpha")
+    replicates: Count | None = Field(default=None, description="so many of the seeds, the first ones; null: all")
+    lines: Annotated[dict[str, dict[str, Any]], Field(min_length=1)] = Field(
+        description="what each line sets on top of `study.fixed`, by dotted key; a name that begins with a method's "
+        '("m4, open") has its colour'
+    )
+    references: list[str] = Field(
+        default=[], description="lines, of the part or of the grid, that its lines are held against; []: as the grid's"
+    )
+
+
+class Claim(Section):
+    """What was published, and which effect of the study answers it."""
+
+    claim: str = Field(description="in words")
+    published: str = Field(description="what was found, and where")
+    metric: str = Field(description="key of the metric")
+    line: str = Field(description="of which line")
+    reference: str | None = Field(
+        default=None,
+        description="line that it is held against; null: the line at the lowest α, against that at `alpha`",
+    )
+    alpha: Share | Literal["mean"] = Field(default="mean", description="at which α, or on average over all")
+    expected: Literal["higher", "lower", "equal"] = Field(
+        description="what was published; of metrics whose ideal is 0 or ½, of the distance from it"
+    )
+    least: NonNegative = Field(description="smallest effect of interest, in the metric's unit, named before the run")
+
+
 class Study(Section):
     """The grid of `python -m stages.tools.study`: a DVC experiment a point."""
 
@@ -56,25 +89,34 @@ class Study(Section):
     alphas: Annotated[list[Share], Field(min_length=1)] = Field(description="values of contamination.alpha")
     methods: Annotated[list[str], Field(min_length=1)] = Field(description="values of balance.method")
     fixed: dict[str, Any] = Field(default={}, description="other values of every point, by dotted key")
-    further: list[dict[str, Any]] = Field(
-        default=[],
-        description="points beside the grid: values by dotted key, on top of `fixed`; `replicates`: so many of the "
-        "seeds, the first ones",
-    )
+    parts: dict[str, Part] = Field(default={}, description="lines beside the grid, by part")
+    claims: list[Claim] = Field(default=[], description="what was published, to be answered by the study")
     main: Annotated[list[str], Field(max_length=5)] = Field(
         default=[],
         description="metrics that are tested, at most five, named before the run; others get intervals alone",
     )
 
     @model_validator(mode="after")
-    def _replicates_are_there(self) -> "Study":
-        for number, point in enumerate(self.further, 1):
-            wanted = point.get(REPLICATES, 1)
-            if isinstance(wanted, bool) or not isinstance(wanted, int) or not 1 <= wanted <= len(self.seeds):
+    def _names_are_known(self) -> "Study":
+        names = {NOT_BALANCED if method == "none" else method: method for method in self.methods}
+        of: dict[str, str] = dict.fromkeys(names, "the grid")
+        for part, settings in self.parts.items():
+            if (settings.replicates or 1) > len(self.seeds):
                 raise ValueError(
-                    f"further: found replicates {wanted!r} in entry {number}, expected 1 to {len(self.seeds)}, the "
+                    f"parts.{part}.replicates: found {settings.replicates}, expected at most {len(self.seeds)}, the "
                     "number of seeds"
                 )
+            for line, values in settings.lines.items():
+                if line in names and values == {"balance.method": names[line]}:
+                    continue  # the same line, at more α
+                if line in of:
+                    raise ValueError(f"parts.{part}.lines: found {line!r}, which {of[line]} has; rename one")
+                of[line] = f"parts.{part}"
+        named = [(f"parts.{part}.references", one) for part, own in self.parts.items() for one in own.references]
+        named += [(f"claims.{i}.line", own.line) for i, own in enumerate(self.claims)]
+        named += [(f"claims.{i}.reference", own.reference) for i, own in enumerate(self.claims) if own.reference]
+        if unknown := next(((where, one) for where, one in named if one not in of), None):
+            raise ValueError(f"{unknown[0]}: found {unknown[1]!r}, expected a line: {', '.join(sorted(of))}")
         return self
 
 

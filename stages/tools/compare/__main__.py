@@ -21,7 +21,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -38,8 +38,8 @@ from stages.results.panels import png
 from stages.results.repository import show
 from stages.results.sweep import head, overview, panels, sentences, standing_out, tables, with_images
 from stages.tools.compare.differences import compare, lines, trends
-from stages.tools.compare.runs import Run, experiments, settings, tabulate
-from stages.tools.params import Params, load
+from stages.tools.compare.runs import METHOD, Run, experiments, settings, tabulate
+from stages.tools.params import Params, Part, load
 
 ALSO = r"portraits\.\w+\.(self_similarity|preference\.gender)"  # of the contamination paper; no headline
 RUN_COLUMNS = ["run", "alpha", "method", "seed", "metric", "value"]
@@ -87,9 +87,19 @@ def write(
     out: Path,
     metrics: Sequence[str] | None = None,
     references: Sequence[str] | None = None,
+    parts: Mapping[str, Part] | None = None,
+    further: Callable[[pd.DataFrame, pd.DataFrame], dict[str, bytes]] = lambda *_: {},
 ) -> None:
-    """Write everything that a study shows into a folder of its own, and print what was found."""
-    files = study_files(table, params.profile, metrics, references, params.study.main if params.study else [])
+    """
+    Write everything that a study shows into a folder of its own, and print what was found.
+
+    Parameters
+    ----------
+    further : callable, optional
+        Makes more files from comparisons and trends, with their numbers of images.
+    """
+    main = params.study.main if params.study else []
+    files = study_files(table, params.profile, metrics, references, main, parts, further)
     with owned(out) as folder:
         (folder / "figures").mkdir()
         for name, content in files.items():
@@ -105,6 +115,8 @@ def study_files(
     metrics: Sequence[str] | None = None,
     references: Sequence[str] | None = None,
     primary: Sequence[str] = (),
+    parts: Mapping[str, Part] | None = None,
+    further: Callable[[pd.DataFrame, pd.DataFrame], dict[str, bytes]] = lambda *_: {},
 ) -> dict[str, bytes]:
     """
     Make everything that a study shows.
@@ -120,6 +132,10 @@ def study_files(
     primary : sequence of str
         Metrics that were named before the run: shown first, and the only ones that are tested; those without values
         are left out.
+    parts : mapping of str to Part, optional
+        Lines that are held against what their part names alone.
+    further : callable, optional
+        As `write` takes it.
 
     Returns
     -------
@@ -144,7 +160,7 @@ def study_files(
         raise InputError(f"--reference {unknown[0]}: found {', '.join(methods)}; name one of these")
     references = references or [name for name in REFERENCES if name in methods]
     shown = pd.concat([table.loc[table["metric"] == metric, :] for metric in metrics])
-    comparisons, changes = compare(shown, references, primary), trends(shown, primary)
+    comparisons, changes = _compared(shown, references, primary, parts or {}), trends(shown, primary)
     sized, moved = with_images(comparisons, table), with_images(changes, table)
     opening = standing_out(sized, moved, metrics)
     paragraph = " ".join([head(table, primary), *sentences(sized, moved, metrics)])
@@ -158,10 +174,27 @@ def study_files(
         "comparisons.csv": _csv(comparisons),
         "trends.csv": _csv(changes),
         "noise.csv": _csv(pool(table)),
-        "study.png": png(shared, columns=3, title=f"{profile}: metrics against α; band: ± 1 SD between replicates"),
+        "study.png": png(
+            shared, columns=3, title=f"{profile}: metrics against α; pale bars: ± 1 SD between replicates"
+        ),
         **{f"figures/{metric}.png": png(own, columns=len(own)) for metric, own in charts.items()},
         "findings.md": "\n\n".join(said).encode() + b"\n",
+        **further(sized, moved),
     }
+
+
+def _compared(
+    shown: pd.DataFrame, references: Sequence[str], primary: Sequence[str], parts: Mapping[str, Part]
+) -> pd.DataFrame:
+    """Compare lines with references; those of a part with its own, among its own α and replicates."""
+    apart = {line for part in parts.values() for line, of in part.lines.items() if set(of) != {METHOD}}
+    found = [compare(shown.loc[~shown["method"].isin(list(apart)), :], references, primary)]
+    for part in parts.values():
+        own = part.references or [name for name in references if name not in part.lines]
+        rows = shown.loc[shown["method"].isin([*part.lines, *own]) & shown["alpha"].isin(part.alphas), :]
+        table = compare(rows, own, primary)
+        found.append(table.loc[table["method"].isin([line for line in part.lines if line in apart]), :])
+    return pd.concat(found, ignore_index=True)
 
 
 def read_table(path: Path) -> pd.DataFrame:

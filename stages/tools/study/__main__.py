@@ -8,7 +8,8 @@
 The section `study` of the profile (`stages/profiles/<profile>.yaml`) names the grid. Points run in clones of the last
 commit in the work folder, with the same DVC cache: nothing is downloaded, generated or annotated again, and the
 working tree stays as it is. A study that was stopped or killed goes on where it was; a point that is finished, as an
-experiment or as rows of the committed runs.csv, never runs again unless parameters or code that shape it change.
+experiment or as rows of the committed runs.csv, never runs again unless parameters or code that shape it change. While
+points are missing and an earlier study stands, what is finished is kept in `results/study-finished.csv`.
 """
 
 import argparse
@@ -25,14 +26,17 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from stages.core.atomic import written
 from stages.core.errors import InputError, run
 from stages.core.scratch import VARIABLE, fingerprint, work_folder
 from stages.results.repository import git, show
 from stages.tools.compare.__main__ import RUN_COLUMNS, read_table, write
 from stages.tools.experiment_clone import Workplace, experiments
 from stages.tools.params import Params, load
+from stages.tools.study.claims import answered, markdown
 from stages.tools.study.grid import Point, overrides, points
 
+PARTIAL = "study-finished.csv"  # points of a study that is not finished, while an earlier one stands
 SHAPES_NOTHING = ("check", "plot")  # stages that validate, and that average and draw
 SHAPING = ("stages/", "data/pretrained/")  # dependencies in git
 
@@ -44,13 +48,32 @@ def main() -> None:
     if params.study is None:
         raise InputError(f"stages/profiles/{params.profile}.yaml: study: missing; write the grid there")
     commit, code = committed_code(params)
-    grid, kept = points(params, params.study, code), params.folder / "results" / "study"
-    outcome = finish(params, commit, grid, kept, arguments)
+    study = params.study
+    grid, kept = points(params, study, code), params.folder / "results" / "study"
+    part = params.folder / "results" / PARTIAL
+    outcome = finish(params, commit, grid, kept, arguments, also=part)
     if outcome is None:
         return
     table, _ = outcome
-    if len(table):
-        write(table, params, kept)
+
+    def claims(comparisons: pd.DataFrame, trends: pd.DataFrame) -> dict[str, bytes]:
+        answers = answered(study.claims, comparisons, trends)
+        csv = answers.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+        return {"claims.csv": csv.encode(), "claims.md": markdown(answers).encode()} if len(answers) else {}
+
+    missing = len(grid) - table["run"].nunique()
+    if missing and len(table) and not arguments.compare and (kept / "runs.csv").is_file():
+        with written(part) as file:
+            file.write_text(table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+        print(
+            f"{part.as_posix()}: {len(grid) - missing} of {len(grid)} points; commit it, and nothing of it runs again. "
+            f"{kept.as_posix()} stays as it is until all are finished; what there is: `python -m stages.tools.study "
+            "--compare`"
+        )
+    elif len(table):
+        write(table, params, kept, parts=study.parts, further=claims)
+        if not missing:
+            part.unlink(missing_ok=True)
     check(outcome, grid)
 
 
@@ -78,6 +101,7 @@ def finish(
     kept: Path,
     arguments: argparse.Namespace,
     shared: Mapping[Path, Path] | None = None,
+    also: Path | None = None,
 ) -> tuple[pd.DataFrame, list[str]] | None:
     """
     Run the points that are missing, or list them.
@@ -88,6 +112,8 @@ def finish(
         Folder of the committed runs.csv.
     shared : mapping of Path to Path, optional
         As `Workplace` takes it.
+    also : Path, optional
+        Further runs that are committed.
 
     Returns
     -------
@@ -96,9 +122,8 @@ def finish(
     """
     folder = work_folder("study")
     environment = surroundings(arguments.jobs)
-    committed = (
-        read_table(kept / "runs.csv") if (kept / "runs.csv").is_file() else pd.DataFrame(columns=pd.Index(RUN_COLUMNS))
-    )
+    known_of = [read_table(path) for path in (kept / "runs.csv", also) if path and path.is_file()]
+    committed = pd.concat(known_of, ignore_index=True) if known_of else pd.DataFrame(columns=pd.Index(RUN_COLUMNS))
     known = set(committed["run"])
     if arguments.status:  # only looks, at the clones of a running study too, whatever the number of its jobs
         clones = [path for path in folder.glob(f"{params.profile}-*") if (path / ".git").is_dir()]

@@ -9,16 +9,17 @@ point, finished; and a change that shapes it gives it another name.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
-import pandas as pd
 from pydantic import ValidationError
 
 from stages.core.errors import InputError
 from stages.core.scratch import fingerprint
 from stages.core.settings import mistake
-from stages.tools.compare.runs import ALPHA, DRAW, METHOD, Run, lines, settings
-from stages.tools.params import REPLICATES, Counterweights, Params, Study
+from stages.results.formatting import NOT_BALANCED
+from stages.tools.compare.runs import ALPHA, DRAW, METHOD
+from stages.tools.params import Counterweights, Params, Study
 
 SILENT = {"gate", "plot", "study", "counterweights", "generations"}  # sections that no score depends on
 
@@ -47,7 +48,7 @@ class Point:
 
 def points(params: Params, study: Study, code: str) -> list[Point]:
     """
-    List the points of a study: every method at every α, then the further ones, each with all its replicates.
+    List the points of a study: every method at every α, then the parts, each a replicate of all lines before the next.
 
     Parameters
     ----------
@@ -57,23 +58,20 @@ def points(params: Params, study: Study, code: str) -> list[Point]:
     Raises
     ------
     InputError
-        If the parameters of a point are not valid: one line naming the key.
+        If the parameters of a point are not valid, or two lines have the same.
     """
-    cells: list[Mapping[str, Any]] = [
-        {METHOD: method, ALPHA: alpha} for method in study.methods for alpha in study.alphas
-    ]
-    found: dict[str, tuple[Run, Mapping[str, Any], int]] = {}
-    for cell in [*cells, *study.further]:
-        values = {key: value for key, value in cell.items() if key != REPLICATES}
-        for seed in study.seeds[: cell.get(REPLICATES)]:
-            wanted = {DRAW: seed, **study.fixed, **values, "seeds": [seed]}
-            name, every = identify(params, wanted, code)
-            found.setdefault(name, (Run(name, settings(every), pd.DataFrame()), wanted, seed))
-    named = lines([run for run, _, _ in found.values()])
-    return [
-        Point(name, wanted, float(run.settings[ALPHA]), line, seed)
-        for (name, (run, wanted, seed)), line in zip(found.items(), named, strict=True)
-    ]
+    methods = {NOT_BALANCED if method == "none" else method: {METHOD: method} for method in study.methods}
+    parts: list[tuple[Mapping[str, Mapping[str, Any]], list[float], int | None]] = [(methods, study.alphas, None)]
+    parts += [(part.lines, part.alphas, part.replicates) for part in study.parts.values()]
+    grid: dict[str, Point] = {}
+    for lines, alphas, replicates in parts:
+        for seed, (line, values), alpha in product(study.seeds[:replicates], lines.items(), alphas):
+            wanted = {DRAW: seed, ALPHA: alpha, **study.fixed, **values, "seeds": [seed]}
+            name, _ = identify(params, wanted, code)
+            if name in grid and grid[name].line != line:
+                raise InputError(f"study: {line} and {grid[name].line} set the same at α = {alpha:g}; remove one")
+            grid[name] = Point(name, wanted, alpha, line, seed)
+    return list(grid.values())
 
 
 def identify(params: Params, wanted: Mapping[str, Any], code: str) -> tuple[str, dict[str, Any]]:

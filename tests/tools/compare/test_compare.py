@@ -20,6 +20,7 @@ from stages.core.errors import InputError
 from stages.results.sweep import panels
 from stages.tools.compare.__main__ import study_files
 from stages.tools.compare.runs import Run, experiments, flatten, lines, tabulate
+from stages.tools.params import Part
 
 ROOT = Path(__file__).parents[3]
 KEY = "portraits.unseen.ab.max"
@@ -321,3 +322,26 @@ def test_what_the_user_keeps_in_the_folder_of_out_is_not_lost(swept, tmp_path):
     done = compared(swept, "--revs", "HEAD", "m4-near", "--out", tmp_path, ok=False)
     assert done.returncode == 2 and "holds notes.txt, which no earlier run wrote" in done.stderr
     assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_lines_of_a_part_are_held_against_what_it_names_alone():
+    lines = ("not balanced", "m4", "m4, worded", "m4, worded, proxies", "m4, open")
+    table = pd.DataFrame(
+        [(f"{line}{alpha}{seed}", alpha, line, seed, "rb.gender", 0.1 * alpha + 0.01 * seed + 0.02 * place)
+         for place, line in enumerate(lines) for alpha in (0.0, 0.5) for seed in (0, 1, 2)],
+        columns=["run", "alpha", "method", "seed", "metric", "value"],
+    )  # fmt: skip
+    apart = {"alphas": [0.5], "lines": {"m4, worded": {"a": 1}, "m4, worded, proxies": {"a": 2}}}
+    parts = {
+        "proxies": Part.model_validate(apart | {"references": ["m4, worded"]}),
+        "open": Part.model_validate({"alphas": [0.0, 0.5], "lines": {"m4, open": {"balance.open": True}}}),
+        "course": Part.model_validate({"alphas": [0.5], "lines": {"m4": {"balance.method": "m4"}}}),
+    }
+    found = pd.read_csv(io.BytesIO(study_files(table, "smoke", parts=parts)["comparisons.csv"]))
+    pairs = found.groupby(["method", "reference"])["alpha"].agg(list).to_dict()
+    assert pairs == {
+        ("m4", "not balanced"): ["0", "0.5", "mean"],
+        ("m4, open", "not balanced"): ["0", "0.5", "mean"],
+        ("m4, open", "m4"): ["0", "0.5", "mean"],
+        ("m4, worded, proxies", "m4, worded"): ["0.5"],
+    }

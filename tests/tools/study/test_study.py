@@ -14,7 +14,7 @@ from stages.tools.experiment_clone import experiments
 from tests.helpers.small_project import PLOT, RESULTS, SCORE, Project
 
 STUDY = {"seeds": [0, 1], "alphas": [0.0, 0.6], "methods": ["none", "m4"], "fixed": {"balance.target": "equal"}}
-ALL = [f"{method} {alpha} {seed}" for method in ("none", "m4") for alpha in ("0", "0.6") for seed in (0, 1)]
+ALL = [f"{method} {alpha} {seed}" for seed in (0, 1) for method in ("none", "m4") for alpha in ("0", "0.6")]
 
 
 class Studied(Project):
@@ -55,9 +55,9 @@ class Studied(Project):
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Studied:
-    """Return a project whose study was killed with all its processes in the second replicate of the third cell."""
+    """Return a project whose study was killed with all its processes in the second replicate of the second cell."""
     made = Studied(tmp_path_factory.mktemp("study"))
-    running = made.slow("m4 0 1")
+    running = made.slow("none 0.6 1")
     os.killpg(running.pid, signal.SIGKILL)
     running.communicate()
     assert made.started == ALL[:6]
@@ -169,6 +169,25 @@ def test_a_point_that_fails_is_named_and_the_others_run(project):
     project.commit("a measure that fails at .2")
     code, said, error = project.finish("--jobs", "2")
     assert code == 2 and "2 of 4 points failed: study-smoke-a0.2-none-s" in error
-    assert "2 runs: 1 α" in said
+    assert "study-finished.csv: 2 of 4 points; commit it" in said
+    assert len(pd.read_csv(project.folder / RESULTS / "study" / "runs.csv")) == 6  # the study before stands
     log = error.split("see ")[1].split(".log")[0] + ".log"
     assert "AssertionError" in Path(log).read_text()
+
+
+def test_what_is_finished_of_a_study_can_be_committed_and_compared(project, tmp_path):
+    """After the test above: 2 of 4 points, beside the tables of an earlier study."""
+    project.commit("half a study")
+    project.do("git", "clone", "--quiet", project.folder, tmp_path / "clone")
+    environment = project.environment | {"COUNTERWEIGHT_WORK": str(tmp_path / "work")}
+
+    def finish(option: str) -> str:
+        command = [sys.executable, "-m", "stages.tools.study", option]
+        done = subprocess.run(command, cwd=tmp_path / "clone", env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "\n2 of 4 points finished" in finish("--status")
+    assert "2 runs: 1 α" in finish("--compare")
+    assert len(pd.read_csv(tmp_path / "clone" / RESULTS / "study" / "runs.csv")) == 2
+    assert (tmp_path / "clone" / RESULTS / "study-finished.csv").is_file()

@@ -1,0 +1,110 @@
+"""Claims: what was published, what the study finds, and whether that reproduces it.
+
+An effect that is shown (`stages.results.effects.SHOWN`) the way it was published reproduces a claim, one the other way
+is its opposite. One that is not shown is *not seen* where its whole interval lies within the smallest effect of
+interest, which was named before the run; else the study *cannot tell*, and the effect that it would find four times in
+five is stated.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import pandas as pd
+from scipy.special import stdtrit
+
+from stages.results.effects import is_shown, is_tested, written
+from stages.results.formatting import difference, number
+from stages.results.registry import label
+from stages.tools.params import Claim
+
+LEVEL, POWER = 0.95, 0.8
+COLUMNS = (
+    "claim", "published", "metric", "line", "reference", "alpha", "reference_value", "value", "difference", "lo", "hi",
+    "replicates", "p_holm", "detectable", "expected", "least", "verdict",
+)  # fmt: skip
+
+
+def answered(claims: Sequence[Claim], comparisons: pd.DataFrame, trends: pd.DataFrame) -> pd.DataFrame:
+    """
+    Answer claims by the effects of a study.
+
+    Parameters
+    ----------
+    comparisons, trends : DataFrame
+        From `stages.tools.compare.differences`, with their numbers of images.
+
+    Returns
+    -------
+    DataFrame
+        `COLUMNS`, a row a claim; one whose effect is not there is ``not run``.
+    """
+    rows = []
+    for claim in claims:
+        row = _effect(claim, comparisons, trends)
+        found = claim.model_dump() | {"reference": claim.reference or "the lowest α"}
+        if row is None or not math.isfinite(row["difference"]):
+            said = "not run" if row is None else "cannot tell: differs with α"
+            rows.append(found | {"verdict": said})
+        else:
+            known = {name: row.get(name) for name in ("difference", "lo", "hi", "replicates", "p_holm")}
+            values = {"value": row["value"], "reference_value": row["reference_value"], "detectable": detectable(row)}
+            rows.append(found | known | values | {"verdict": verdict(claim, row)})
+    return pd.DataFrame(rows, columns=pd.Index(COLUMNS))
+
+
+def _effect(claim: Claim, comparisons: pd.DataFrame, trends: pd.DataFrame) -> Mapping[str, Any] | None:
+    table = trends if claim.reference is None else comparisons
+    rows = table.loc[(table["metric"] == claim.metric) & (table["method"] == claim.line), :]
+    if claim.reference is None:
+        rows = rows.rename(columns={"value_from": "reference_value", "value_to": "value"})
+        ends = rows["alpha_to"]
+        rows = rows.loc[ends == (ends.max() if claim.alpha == "mean" else claim.alpha), :]
+    else:
+        at = "mean" if claim.alpha == "mean" else f"{claim.alpha:g}"
+        rows = rows.loc[(rows["reference"] == claim.reference) & (rows["alpha"].astype(str) == at), :]
+    return cast(Mapping[str, Any], rows.iloc[0].to_dict()) if len(rows) else None
+
+
+def verdict(claim: Claim, row: Mapping[str, Any]) -> str:
+    """Judge a claim by its effect."""
+    within = -claim.least <= row["lo"] and row["hi"] <= claim.least
+    if claim.expected == "equal":
+        if within:
+            return "reproduced"
+        beyond = is_shown(row) and min(abs(row["lo"]), abs(row["hi"])) > claim.least
+        return "opposite" if beyond else "cannot tell"
+    if is_shown(row):
+        return "reproduced" if (row["difference"] > 0) == (claim.expected == "higher") else "opposite"
+    return "not seen" if within else "cannot tell"
+
+
+def detectable(row: Mapping[str, Any]) -> float:
+    """Return the effect that as many replicates find four times in five, at the 5 % level, by Student's t."""
+    free = row["replicates"] - 1
+    if free < 1:
+        return math.nan
+    two_sided, power = float(stdtrit(free, 0.5 + LEVEL / 2)), float(stdtrit(free, POWER))
+    return (row["hi"] - row["lo"]) / 2 / two_sided * (two_sided + power)
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """Write `answered` for reading."""
+    lines = ["| claim | published | here | verdict |", "|---|---|---|---|"]
+    for row in cast(list[dict[str, Any]], table.to_dict("records")):
+        said = row["verdict"]
+        if row["difference"] != row["difference"]:
+            lines.append(f"| {row['claim']} | {row['published']} | – | {said} |")
+            continue
+        key = row["metric"]
+        ends = [number(key, row[name]) for name in ("reference_value", "value") if row[name] == row[name]]
+        where = f"{row['line']} against {row['reference']}" + (
+            "" if row["alpha"] == "mean" else f", α = {row['alpha']:g}"
+        )
+        p = f", p = {row['p_holm']:.2g}" if is_tested(row) else ""
+        here = f"{label(key)}; {where}: {' to '.join(reversed(ends) if len(ends) < 2 else ends)}{': ' * bool(ends)}"
+        here += f"{written(row)}, n = {int(row['replicates'])}{p}"
+        if said == "cannot tell":
+            said += f"; {difference(key, row['detectable'])} or more would be found"
+        lines.append(f"| {row['claim']} | {row['published']} | {here} | {said} |")
+    return "\n".join(lines) + "\n"

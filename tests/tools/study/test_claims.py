@@ -1,0 +1,78 @@
+"""Claims, answered from effects by hand."""
+
+import math
+
+import pandas as pd
+import pytest
+from scipy.stats import nct, t
+
+from stages.tools.params import Claim
+from stages.tools.study.claims import answered, detectable, markdown, verdict
+
+KEY = "portraits.seen.pairwise_association"
+
+
+def claim(**more) -> Claim:
+    of = {"claim": "It falls", "published": "by half", "metric": KEY, "line": "m4", "reference": "random"}
+    return Claim.model_validate(of | {"alpha": 0.5, "expected": "lower", "least": 0.1} | more)
+
+
+def effect(size, half, replicates=8, p=math.nan, **more):
+    return {
+        "metric": KEY, "method": "m4", "reference": "random", "alpha": "0.5", "replicates": replicates, "value": 0.1,
+        "reference_value": 0.4, "difference": size, "lo": size - half, "hi": size + half, "p_holm": p, "images": 900,
+    } | more  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("row", "expected", "said"),
+    [
+        (effect(-0.3, 0.1), "lower", "reproduced"),
+        (effect(0.3, 0.1), "lower", "opposite"),
+        (effect(0.3, 0.1), "higher", "reproduced"),
+        (effect(-0.3, 0.1, p=0.2), "lower", "cannot tell"),  # its test does not reject
+        (effect(-0.3, 0.1, p=0.01), "lower", "reproduced"),
+        (effect(-0.02, 0.05), "lower", "not seen"),  # all of it is smaller than .1
+        (effect(-0.02, 0.2), "lower", "cannot tell"),
+        (effect(-0.3, 0.1, replicates=2), "lower", "cannot tell"),
+        (effect(-0.02, 0.05), "equal", "reproduced"),
+        (effect(-0.05, 0.04), "equal", "reproduced"),  # an effect, too small to be of interest
+        (effect(-0.3, 0.1), "equal", "opposite"),
+        (effect(-0.15, 0.1), "equal", "cannot tell"),
+    ],
+)
+def test_an_effect_answers_a_claim(row, expected, said):
+    assert verdict(claim(expected=expected), row) == said
+
+
+def test_the_detectable_effect_is_found_four_times_in_five():
+    """By the noncentral t: nine replicates of SD 1."""
+    half = t.ppf(0.975, 8) / 3
+    size = detectable({"replicates": 9, "lo": -half, "hi": half})
+    power = 1 - nct.cdf(t.ppf(0.975, 8), 8, size * 3)
+    assert 0.78 < power < 0.84
+    assert math.isnan(detectable({"replicates": 1, "lo": math.nan, "hi": math.nan}))
+
+
+def test_the_table_names_what_was_found_and_what_could_have_been():
+    trends = pd.DataFrame([
+        {"metric": KEY, "method": "m4", "alpha_from": 0.0, "alpha_to": alpha, "replicates": 8, "value_from": 0.6,
+         "value_to": 0.2, "difference": -0.4, "lo": -0.5, "hi": -0.3, "p_holm": math.nan, "images": 900}
+        for alpha in (0.5, 1.0)
+    ])  # fmt: skip
+    claims = [
+        claim(),
+        claim(claim="It differs", alpha="mean"),
+        claim(claim="It falls with α", reference=None, alpha="mean"),
+        claim(claim="It was asked", metric="rb.gender"),
+    ]
+    rows = [effect(-0.02, 0.2), effect(math.nan, math.nan, alpha="mean", value=math.nan, reference_value=math.nan)]
+    table = answered(claims, pd.DataFrame(rows), trends)
+    assert table["verdict"].tolist() == ["cannot tell", "cannot tell: differs with α", "reproduced", "not run"]
+    assert table["reference"].tolist() == ["random", "random", "the lowest α", "random"]
+    lines = markdown(table).splitlines()
+    assert len(lines) == 6 and lines[2] == (
+        "| It falls | by half | pairwise association · portraits · seen; m4 against random, α = 0.5: 0.400 to 0.100: "
+        "−0.020 [−0.220, +0.180], n = 8 | cannot tell; 0.276 or more would be found |"
+    )
+    assert "0.600 to 0.200: −0.400 [−0.500, −0.300], n = 8 | reproduced |" in lines[4]
