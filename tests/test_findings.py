@@ -24,7 +24,10 @@ KEYS = {
     "trends": ["metric", "method", "alpha_to"],
     "comparisons": ["metric", "method", "reference", "alpha"],
     "noise": ["metric"],
+    "levers": ["lever", "metric"],
+    "against": ["metric", "method", "reference"],
 }
+FILES = {"levers": "counterweights/table", "against": "counterweights/comparisons"}  # others: of the study
 SOURCE = re.compile(r"`(\w+) · ([^`]+)`")
 NUMBER = re.compile(r"(?<![\w.@])[−+]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?![\w@]|\.\d)")
 LEVELS = r"\b95 %|\b5 %"  # of intervals and tests
@@ -32,7 +35,7 @@ LEVELS = r"\b95 %|\b5 %"  # of intervals and tests
 
 @cache
 def rows(name: str) -> pd.DataFrame:
-    table = pd.read_csv(STUDY / f"{name}.csv")
+    table = pd.read_csv(STUDY.parent / f"{FILES.get(name, f'study/{name}')}.csv")
     return table.assign(**{key: [_key(value) for value in table[key]] for key in KEYS[name]})
 
 

@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 
 from stages.results.formatting import number
 from stages.results.metric_change import folded
-from stages.results.panels import AFTER, BEFORE, INK, MUTED, PLAIN, Panel
+from stages.results.labels import Label, label_points
+from stages.results.panels import AFTER, BEFORE, INK, PLAIN, Panel
 from stages.results.registry import entry, label
 from stages.tools.compare.differences import mean_interval
 
@@ -131,12 +132,22 @@ def pareto(runs: pd.DataFrame, levers: Sequence[str], bias: str, quality: str) -
                 x[i], y[i], xerr=spans[0][:, [i]], yerr=spans[1][:, [i]], fmt="o", color=colour, ecolor=colour,
                 elinewidth=0.8, markersize=5,
             )  # fmt: skip
-            offset = (6, 5) if i % 2 == 0 else (6, -10)
-            axes.annotate(lever, (x[i], y[i]), xytext=offset, textcoords="offset points", fontsize=7.5, color=INK)
         axes.plot(x[best], y[best], color=AFTER, linewidth=0.8, zorder=0)
         axes.set_xlabel(f"{label(bias.partition('/')[0])}, distance from its ideal")
         axes.set_ylabel(name(quality))
-        axes.set_title("Bias against quality; line: levers that no other beats", color=MUTED)
+        steps = np.linspace(-1, 1, 13)
+        ends = [
+            point
+            for i in range(len(both))
+            for step in steps
+            for point in (
+                (x[i] + step * spans[0][int(step > 0), i], y[i]),
+                (x[i], y[i] + step * spans[1][int(step > 0), i]),
+            )
+        ]
+        label_points(axes, [Label(x[i], y[i], lever, INK) for i, lever in enumerate(both)], ends)
 
+    title = "Bias against quality: up, and to the left, is better"
+    note = "means over replicates, with their 95 % intervals; line: levers that no other beats in the mean"
     said = ", ".join(f"{lever} {x[i]:.3g}/{y[i]:.3g}" for i, lever in enumerate(both))
-    return Panel("pareto", f"Bias and quality of each lever: {said}", draw, width=8.0, height=5.2)
+    return Panel("pareto", f"Bias and quality of each lever: {said}", draw, width=9.0, height=6.0, title=title, note=note)
