@@ -8,7 +8,7 @@
 The section `counterweights` of the profile names the levers: what each sets, in replicates that differ by weights and
 draw. Points run as those of a study do (`stages.tools.study`), and share what it has made. The erasers of a point
 (`evaluate.erase.methods`) are rows of their own, ``m4+open+leace``, and cost no training. Writes runs.csv, table.csv,
-table.md, comparisons.csv (against the first lever and against `random`, paired by replicate) and pareto.png into
+table.md, comparisons.csv (against the first lever, `random` and `m4`, paired by replicate) and pareto.png into
 `data/<profile>/results/counterweights/`.
 """
 
@@ -100,10 +100,11 @@ def contents(runs: pd.DataFrame, section: Counterweights) -> dict[str, bytes]:
         erasers = values.get("evaluate.erase.methods", section.fixed.get("evaluate.erase.methods", []))
         levers += [name for name in (lever, *(f"{lever}+{eraser}" for eraser in erasers)) if name in known]
     wanted = list(dict.fromkeys([*section.metrics, section.bias, section.quality]))
+    wanted += [top for metric in wanted if (top := metric.partition("/")[0]) not in wanted]
     widened = tables.with_ratios(runs, wanted)
     of = tables.tabulate(widened, levers, section.metrics)
     plain = widened.loc[[metric in wanted and "/" not in metric for metric in widened["metric"]]]
-    references = [lever for lever in dict.fromkeys((levers[0], "random")) if lever in known]
+    references = [lever for lever in dict.fromkeys((levers[0], "random", "m4")) if lever in known]
     head = f"{len(levers)} levers at α = {runs['alpha'].iloc[0]:g}; mean over replicates [95 % interval]."
     return {
         "runs.csv": _csv(runs),
