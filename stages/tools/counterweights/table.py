@@ -11,8 +11,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from stages.results.formatting import number
-from stages.results.metric_change import folded
 from stages.results.labels import Label, label_points
+from stages.results.metric_change import folded
 from stages.results.panels import AFTER, BEFORE, INK, PLAIN, Panel
 from stages.results.registry import entry, label
 from stages.tools.compare.differences import mean_interval
