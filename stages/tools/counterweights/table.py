@@ -150,4 +150,5 @@ def pareto(runs: pd.DataFrame, levers: Sequence[str], bias: str, quality: str) -
     title = "Bias against quality: up, and to the left, is better"
     note = "means over replicates, with their 95 % intervals; line: levers that no other beats in the mean"
     said = ", ".join(f"{lever} {x[i]:.3g}/{y[i]:.3g}" for i, lever in enumerate(both))
-    return Panel("pareto", f"Bias and quality of each lever: {said}", draw, width=9.0, height=6.0, title=title, note=note)
+    alt = f"Bias and quality of each lever: {said}"
+    return Panel("pareto", alt, draw, width=9.0, height=6.0, title=title, note=note)
