@@ -19,7 +19,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,16 @@ def main() -> None:
     study = params.study
     grid, kept = points(params, study, code), params.folder / "results" / "study"
     part = params.folder / "results" / PARTIAL
-    outcome = finish(params, commit, grid, kept, arguments, also=part)
+
+    def keep(table: pd.DataFrame) -> bool:
+        """Keep what is finished beside an earlier study; tell whether all is, or there is none to stand for it."""
+        whole = len(grid) == table["run"].nunique() or not (kept / "runs.csv").is_file()
+        if len(table) and not whole:
+            with written(part) as file:
+                file.write_text(table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+        return whole
+
+    outcome = finish(params, commit, grid, kept, arguments, also=part, keep=keep)
     if outcome is None:
         return
     table, _ = outcome
@@ -61,19 +70,16 @@ def main() -> None:
         csv = answers.to_csv(index=False, float_format="%.6g", lineterminator="\n")
         return {"claims.csv": csv.encode(), "claims.md": markdown(answers).encode()} if len(answers) else {}
 
-    missing = len(grid) - table["run"].nunique()
-    if missing and len(table) and not arguments.compare and (kept / "runs.csv").is_file():
-        with written(part) as file:
-            file.write_text(table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+    if len(table) and (arguments.compare or keep(table)):
+        write(table, params, kept, parts=study.parts, further=claims)
+        if len(grid) == table["run"].nunique():
+            part.unlink(missing_ok=True)
+    elif len(table):
         print(
-            f"{part.as_posix()}: {len(grid) - missing} of {len(grid)} points; commit it, and nothing of it runs again. "
-            f"{kept.as_posix()} stays as it is until all are finished; what there is: `python -m stages.tools.study "
+            f"{part.as_posix()}: {table['run'].nunique()} of {len(grid)} points; commit it, and nothing of it runs "
+            f"again. {kept.as_posix()} stays as it is until all are finished; what there is: `python -m stages.tools.study "
             "--compare`"
         )
-    elif len(table):
-        write(table, params, kept, parts=study.parts, further=claims)
-        if not missing:
-            part.unlink(missing_ok=True)
     check(outcome, grid)
 
 
@@ -102,6 +108,7 @@ def finish(
     arguments: argparse.Namespace,
     shared: Mapping[Path, Path] | None = None,
     also: Path | None = None,
+    keep: Callable[[pd.DataFrame], object] = len,
 ) -> tuple[pd.DataFrame, list[str]] | None:
     """
     Run the points that are missing, or list them.
@@ -114,6 +121,8 @@ def finish(
         As `Workplace` takes it.
     also : Path, optional
         Further runs that are committed.
+    keep : callable, optional
+        Is given what is finished, after each point.
 
     Returns
     -------
@@ -142,7 +151,8 @@ def finish(
         failed: list[str] = []
         if not arguments.compare and missing:
             print(f"study: {len(missing)} of {len(grid)} points to run; output in {folder}", flush=True)
-            failed = Runner(params, commit, places, folder, lock.fileno()).execute(missing)
+            runner = Runner(params, commit, places, folder, lock.fileno())
+            failed = runner.execute(missing, lambda: keep(collected(grid, params, committed)))
     return collected(grid, params, committed), failed
 
 
@@ -220,8 +230,8 @@ class Runner:
         self.scale = yaml.safe_load(Path(self.scale_path).read_text())
         self.fetching = threading.Lock()
 
-    def execute(self, missing: Sequence[Point]) -> list[str]:
-        """Run points."""
+    def execute(self, missing: Sequence[Point], after: Callable[[], object]) -> list[str]:
+        """Run points; return the names of those that failed."""
         todo: queue.SimpleQueue[Point] = queue.SimpleQueue()
         for point in missing:
             todo.put(point)
@@ -245,6 +255,7 @@ class Runner:
                     left = spent / count * (len(missing) - count) / 60
                     said = f"{time.monotonic() - begun:.0f} s" if finished else "failed"
                     print(f"[{count}/{len(missing)}] {point.name}: {said}; about {left:.0f} min left", flush=True)
+                    after()
 
         for place in self.places[: len(missing)]:
             place.prepare(self.commit)
