@@ -77,8 +77,8 @@ def main() -> None:
     elif len(table):
         print(
             f"{part.as_posix()}: {table['run'].nunique()} of {len(grid)} points; commit it, and nothing of it runs "
-            f"again. {kept.as_posix()} stays as it is until all are finished; what there is: `python -m stages.tools.study "
-            "--compare`"
+            f"again. {kept.as_posix()} stays as it is until all are finished; what there is: "
+            "`python -m stages.tools.study --compare`"
         )
     check(outcome, grid)
 
