@@ -20,7 +20,7 @@ def keys_of(values: dict, prefix: str = "") -> set[str]:
 
 def test_every_key_of_the_default_is_listed_once_with_its_meaning() -> None:
     free = (
-        "train.model.", "study.fixed.", "gate.metrics.", "evaluate.leakage.masked.", "study.further",
+        "train.model.", "study.fixed.", "gate.metrics.", "evaluate.leakage.masked.", "study.parts.",
         "generate.prompt_shares.", "counterweights.fixed.", "counterweights.levers.", "generations.fixed.",
         "generations.arms.",
     )  # fmt: skip
