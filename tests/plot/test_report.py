@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from stages.plot.answer import Study
-from stages.plot.cards import cards
+from stages.plot.cards import cards, scale
 from stages.plot.report import Content, render, versions
 from stages.plot.sheets import Described, Pair, contact_sheet
 from stages.plot.tables import group_table, metric_table, published_table, share_table, table
@@ -64,6 +64,14 @@ def test_what_has_no_ends_has_no_bar(params, key):
     page = render(Content(params=params, metrics={key: Estimate(0.4, 0.3, 0.5)}))
     assert cards({key: Estimate(0.4)})[0]["lines"][0]["ends"] == () and 'class="scale"' not in page
     assert 'class="scale"' in render(Content(params=params, metrics=METRICS))
+
+
+def test_a_bar_ends_soon_where_all_but_the_ceiling_would_lie_in_its_first_quarter():
+    near = scale("people.t2i.r5", Estimate(4.0, 3.0, 5.0), 0.4, 83.2, 8.0)
+    assert near["ends"] == ("0.0 %", "10.0 %") and near["range"] == (pytest.approx(30), pytest.approx(20))
+    assert near["marks"] == {name: pytest.approx(at) for name, at in (("chance", 4), ("baseline", 80), ("value", 40))}
+    assert "ceiling 83.2 %, beyond the bar" in near["said"]
+    assert scale("people.t2i.r5", Estimate(24.0, 20.0, 26.0), 0.4, 83.2, 8.0)["ends"] == ("0.0 %", "ceiling 83.2 %")
 
 
 def test_a_transfer_is_held_against_its_ideal_learner_and_a_baseline_that_is_missing_is_said_to_be():

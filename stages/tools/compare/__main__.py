@@ -169,11 +169,11 @@ def study_files(
     charts = {metric: panels(table, [metric], sized, moved) for metric in metrics}
     shared = panels(table, metrics, sized, moved)  # the same charts, metrics of one kind on one axis
     return {
-        "runs.csv": _csv(table),
-        "lines.csv": _csv(lines(shown)),
-        "comparisons.csv": _csv(comparisons),
-        "trends.csv": _csv(changes),
-        "noise.csv": _csv(pool(table)),
+        "runs.csv": csv(table),
+        "lines.csv": csv(lines(shown)),
+        "comparisons.csv": csv(comparisons),
+        "trends.csv": csv(changes),
+        "noise.csv": csv(pool(table)),
         "study.png": png(
             shared, columns=3, title=f"{profile}: metrics against α; pale bars: ± 1 SD between replicates"
         ),
@@ -241,7 +241,8 @@ def _sweep(params: Params, all_commits: bool) -> list[Run]:
     return runs
 
 
-def _csv(table: pd.DataFrame) -> bytes:
+def csv(table: pd.DataFrame) -> bytes:
+    """Write a table as the files of studies are."""
     return table.to_csv(index=False, float_format="%.6g", lineterminator="\n").encode()
 
 

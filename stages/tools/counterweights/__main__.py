@@ -24,7 +24,7 @@ from stages.core.errors import InputError, run
 from stages.core.scratch import work_folder
 from stages.results.panels import png
 from stages.results.repository import show
-from stages.tools.compare.__main__ import RUN_COLUMNS, read_table
+from stages.tools.compare.__main__ import RUN_COLUMNS, csv, read_table
 from stages.tools.compare.differences import compare
 from stages.tools.counterweights import table as tables
 from stages.tools.experiment_clone import experiments
@@ -107,16 +107,12 @@ def contents(runs: pd.DataFrame, section: Counterweights) -> dict[str, bytes]:
     references = [lever for lever in dict.fromkeys((levers[0], "random", "m4")) if lever in known]
     head = f"{len(levers)} levers at α = {runs['alpha'].iloc[0]:g}; mean over replicates [95 % interval]."
     return {
-        "runs.csv": _csv(runs),
-        "table.csv": _csv(of),
+        "runs.csv": csv(runs),
+        "table.csv": csv(of),
         "table.md": f"{head}\n\n{tables.markdown(of, section.metrics)}".encode(),
-        "comparisons.csv": _csv(compare(plain.loc[plain["metric"] != tables.SECONDS], references)),
+        "comparisons.csv": csv(compare(plain.loc[plain["metric"] != tables.SECONDS], references)),
         "pareto.png": png([tables.pareto(widened, levers, section.bias, section.quality)], columns=1),
     }
-
-
-def _csv(table: pd.DataFrame) -> bytes:
-    return table.to_csv(index=False, float_format="%.6g", lineterminator="\n").encode()
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from stages.core.atomic import written
 from stages.core.errors import InputError, run
 from stages.core.scratch import VARIABLE, fingerprint, work_folder
 from stages.results.repository import git, show
-from stages.tools.compare.__main__ import RUN_COLUMNS, read_table, write
+from stages.tools.compare.__main__ import RUN_COLUMNS, csv, read_table, write
 from stages.tools.experiment_clone import Workplace, experiments
 from stages.tools.params import Params, load
 from stages.tools.study.claims import answered, markdown
@@ -57,7 +57,7 @@ def main() -> None:
         whole = len(grid) == table["run"].nunique() or not (kept / "runs.csv").is_file()
         if len(table) and not whole:
             with written(part) as file:
-                file.write_text(table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+                file.write_bytes(csv(table))
         return whole
 
     outcome = finish(params, commit, grid, kept, arguments, also=part, keep=keep)
@@ -67,8 +67,7 @@ def main() -> None:
 
     def claims(comparisons: pd.DataFrame, trends: pd.DataFrame) -> dict[str, bytes]:
         answers = answered(study.claims, comparisons, trends)
-        csv = answers.to_csv(index=False, float_format="%.6g", lineterminator="\n")
-        return {"claims.csv": csv.encode(), "claims.md": markdown(answers).encode()} if len(answers) else {}
+        return {"claims.csv": csv(answers), "claims.md": markdown(answers).encode()} if len(answers) else {}
 
     if len(table) and (arguments.compare or keep(table)):
         write(table, params, kept, parts=study.parts, further=claims)
@@ -108,7 +107,7 @@ def finish(
     arguments: argparse.Namespace,
     shared: Mapping[Path, Path] | None = None,
     also: Path | None = None,
-    keep: Callable[[pd.DataFrame], object] = len,
+    keep: Callable[[pd.DataFrame], object] | None = None,
 ) -> tuple[pd.DataFrame, list[str]] | None:
     """
     Run the points that are missing, or list them.
@@ -152,7 +151,8 @@ def finish(
         if not arguments.compare and missing:
             print(f"study: {len(missing)} of {len(grid)} points to run; output in {folder}", flush=True)
             runner = Runner(params, commit, places, folder, lock.fileno())
-            failed = runner.execute(missing, lambda: keep(collected(grid, params, committed)))
+            after = (lambda: keep(collected(grid, params, committed))) if keep else None
+            failed = runner.execute(missing, after)
     return collected(grid, params, committed), failed
 
 
@@ -230,7 +230,7 @@ class Runner:
         self.scale = yaml.safe_load(Path(self.scale_path).read_text())
         self.fetching = threading.Lock()
 
-    def execute(self, missing: Sequence[Point], after: Callable[[], object]) -> list[str]:
+    def execute(self, missing: Sequence[Point], after: Callable[[], object] | None = None) -> list[str]:
         """Run points; return the names of those that failed."""
         todo: queue.SimpleQueue[Point] = queue.SimpleQueue()
         for point in missing:
@@ -255,7 +255,8 @@ class Runner:
                     left = spent / count * (len(missing) - count) / 60
                     said = f"{time.monotonic() - begun:.0f} s" if finished else "failed"
                     print(f"[{count}/{len(missing)}] {point.name}: {said}; about {left:.0f} min left", flush=True)
-                    after()
+                    if after:
+                        after()
 
         for place in self.places[: len(missing)]:
             place.prepare(self.commit)
