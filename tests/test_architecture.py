@@ -143,8 +143,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     (folder / "data/pretrained/emoji-sd").mkdir(parents=True)
     (folder / "data/pretrained/emoji-sd/model_index.json").write_text("{}")
-    (folder / params["plot"]["study"]).mkdir(parents=True)
-    (folder / params["plot"]["study"] / "runs.csv").write_text("run\n")
+    for name in ("study", "counterweights", "generations"):
+        (folder / params["plot"][name]).mkdir(parents=True)
+        (folder / params["plot"][name] / "runs.csv").write_text("run\n")
     graph = yaml.safe_load((ROOT / "dvc.yaml").read_text())
     for entry in graph["stages"].values():
         outs = [

@@ -24,7 +24,7 @@ from stages.plot.reader import Reader
 from stages.plot.report import Content, render, versions
 from stages.plot.settings import Settings
 from stages.plot.study import judged_by, quality_of
-from stages.results import details, formatting, registry
+from stages.results import details, formatting, registry, rounds
 from stages.results.headline import headline
 from stages.results.panels import Panel, png
 from stages.results.sweep import Own
@@ -81,11 +81,12 @@ def make(params: Settings) -> tuple[dict[str, bytes], str]:
     occupations, published = _occupations(scored.get("association", {})), _published(scored.get("published"))
     associations = reader.csv(params.folder / "balance" / "associations.csv")
     erased, study, few = _erased(scored.get("erased")), reader.study(), params.evaluate.min_group
+    levers, loop = reader.levers(), reader.loop()
     own = Own(params.contamination.alpha, method, metrics)
     if study:
         study = study.claiming(own, {*judged_by(own, study)[0], quality_of(metrics, study), *STUDIED})
     panels = {
-        "answer": study_charts.charts(own, study, erased),
+        "answer": study_charts.charts(own, study, erased, levers),
         "study": study_charts.study_charts(own, study, [key for key in STUDIED if study.has(key)]) if study else [],
         "data": figures.data_bias(associations, method != formatting.NOT_BALANCED, few),
         "occupations": figures.occupations(occupations, metrics, few) if len(occupations) else [],
@@ -94,6 +95,7 @@ def make(params: Settings) -> tuple[dict[str, bytes], str]:
         "crossed": figures.groups(_chosen(by_group, SHOWN), crossed=True),
         "curves": figures.curves(curves, phases, params.train.probe),
         "published": figures.published(published, few) if len(published) else [],
+        "generations": [rounds.lines(loop[0], metric) for metric in _over_rounds(loop[0])] if loop else [],
     }
     pairs = reader.pairs()
     content = Content(
@@ -110,6 +112,8 @@ def make(params: Settings) -> tuple[dict[str, bytes], str]:
         versions=versions(),
         answers=answer.answers(own, _target(params.balance.target), study, balance),
         study=study,
+        levers=levers,
+        sheet=loop[1] if loop else None,
     )
     tables = {
         "metrics": means.assign(name=[registry.label(key) for key in means["key"]]),
@@ -129,6 +133,11 @@ def make(params: Settings) -> tuple[dict[str, bytes], str]:
         **{f"figures/{name}.png": image for name, image in _figures(params, method, panels, pairs)},
     }
     return files, render(content)
+
+
+def _over_rounds(table: pd.DataFrame) -> list[str]:
+    """Name the metrics that are charted over the rounds: those of the table but the shares of skin tones."""
+    return [metric for metric in dict.fromkeys(table["metric"]) if not metric.startswith("generator.tone.")]
 
 
 def _figures(

@@ -1,6 +1,7 @@
 """Reads what the other stages wrote, of the seeds and shards that params.yaml names, whatever else lies there."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,15 @@ from stages.core.errors import InputError, missing
 from stages.corpus import columns
 from stages.corpus.attributes import sensitive_columns
 from stages.corpus.evaluation_sets import read_set
+from stages.corpus.images import UnreadableError, pixels
 from stages.corpus.selection import CANDIDATE
 from stages.corpus.shards import Shard
 from stages.plot import sheets
 from stages.plot.settings import Settings
 from stages.plot.study import Study
+from stages.results import rounds
 from stages.results.details import Details, read
+from stages.results.formatting import NOT_BALANCED
 from stages.results.sweep import with_images
 
 STUDY_COLUMNS = {
@@ -76,19 +80,46 @@ class Reader:
     def study(self) -> Study | None:
         """Read the study that `plot.study` names; None where it is of another profile."""
         folder = self.params.plot.study
-        if self.params.folder not in folder.parents:
+        if not self._own(folder):
             return None
-        tables = []
-        for name, needed in STUDY_COLUMNS.items():
-            table = self.csv(folder / f"{name}.csv")
-            if absent := [column for column in needed if column not in table]:
-                raise InputError(
-                    f"{folder / name}.csv: no column {absent[0]} (found {', '.join(map(str, table))}); write it again: "
-                    "`python -m stages.tools.compare`"
-                )
-            tables.append(table)
-        runs, comparisons, trends = tables
+        runs, comparisons, trends = (
+            self._table(folder / f"{name}.csv", STUDY_COLUMNS[name], "compare") for name in STUDY_COLUMNS
+        )
         return Study(runs, with_images(comparisons, runs), with_images(trends, runs))
+
+    def levers(self) -> Study | None:
+        """Read the levers that `plot.counterweights` names, as a study without effects; None: of another profile."""
+        folder = self.params.plot.counterweights
+        if not self._own(folder):
+            return None
+        runs = self._table(folder / "runs.csv", STUDY_COLUMNS["runs"], "counterweights --compare")
+        none = pd.DataFrame(columns=pd.Index(STUDY_COLUMNS["trends"]))
+        return Study(runs.replace({"method": {"none": NOT_BALANCED}}), none, none)
+
+    def loop(self) -> tuple[pd.DataFrame, sheets.Picture | None] | None:
+        """Read the loop that `plot.generations` names: its table and, if any, its pictures; None: another profile."""
+        folder = self.params.plot.generations
+        if not self._own(folder):
+            return None
+        table = self._table(folder / "table.csv", rounds.COLUMNS, "generations --compare")
+        sheet = folder / "sheet.png"
+        try:
+            return table, pixels(sheet.read_bytes()) if sheet.is_file() else None
+        except UnreadableError as error:
+            raise InputError(f"{sheet}: {error}; write it again: `make generations`") from None
+
+    def _own(self, folder: Path) -> bool:
+        """Tell whether a folder of results is of the profile of this run."""
+        return self.params.folder in folder.parents
+
+    def _table(self, path: Path, needed: Sequence[str], writer: str) -> pd.DataFrame:
+        table = self.csv(path)
+        if absent := [column for column in needed if column not in table]:
+            raise InputError(
+                f"{path}: no column {absent[0]} (found {', '.join(map(str, table))}); write it again: "
+                f"`python -m stages.tools.{writer}`"
+            )
+        return table
 
     def curves(self) -> tuple[pd.DataFrame, list[tuple[str, int, int]]]:
         """Read the curves of every seed (seed, step, metric, value); data, first and last step of each phase."""

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from stages.plot import tables
 from stages.plot.answer import Answer, comparisons
 from stages.plot.cards import cards
-from stages.plot.sheets import Described, Pair, data_uri
+from stages.plot.sheets import Described, Pair, Picture, data_uri
 from stages.plot.study import MEASURED, Study, biases_of
 from stages.results import formatting, registry, sweep
 from stages.results.details import Details
@@ -34,6 +34,7 @@ SECTIONS = (
     "crossed",
     "curves",
     "published",
+    "generations",
 )  # with panels
 
 
@@ -56,6 +57,10 @@ class Content:
         What the first screen says.
     study : Study, optional
         What the run is held against.
+    levers : Study, optional
+        Counterweights at one α, each a method of its runs.
+    sheet : ndarray of uint8, (height, width, 3), optional
+        Pictures of the rounds of `make generations`.
     """
 
     params: Mapping[str, Any]
@@ -71,6 +76,8 @@ class Content:
     versions: Mapping[str, str] = field(default_factory=dict)
     answers: Sequence[Answer] = ()
     study: Study | None = None
+    levers: Study | None = None
+    sheet: Picture | None = None
 
 
 def render(content: Content) -> str:

@@ -17,6 +17,14 @@ class Plot(Section):
         default=Path("data/emoji/results/study"),
         description="a committed study (`make study`); runs of its profile are shown among its points",
     )
+    counterweights: Path = Field(
+        default=Path("data/emoji/results/counterweights"),
+        description="a committed comparison of levers (`make counterweights`), which the report of its profile draws",
+    )
+    generations: Path = Field(
+        default=Path("data/emoji/results/generations"),
+        description="a committed loop (`make generations`), which the report of its profile shows",
+    )
 
 
 class Mix(View):

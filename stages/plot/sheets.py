@@ -77,14 +77,14 @@ def draw(keys: Iterable[str], count: int, seed: int) -> list[str]:
     return sorted(keys, key=lambda key: derive(seed, key, "sheet"))[:count]
 
 
-def data_uri(image: Picture) -> str:
+def data_uri(image: Picture, side: int = SIDE) -> str:
     """
     Encode an image for a page.
 
     Parameters
     ----------
     image : ndarray of uint8, (height, width, 3)
-        Shrunk if larger than `SIDE`.
+        Shrunk if a side is longer than `side`.
 
     Returns
     -------
@@ -92,7 +92,7 @@ def data_uri(image: Picture) -> str:
         A ``data:`` URI with a WebP image.
     """
     picture = Image.fromarray(image)
-    picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     picture.save(buffer, format="WEBP", quality=85, method=4)
     return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -11,17 +11,19 @@ from matplotlib.axes import Axes
 from stages.plot.study import Study, bias_of, biases_of, place_of, quality_of, where
 from stages.results import sweep
 from stages.results.effects import is_shown, lessens, verdict
-from stages.results.formatting import interval, number
+from stages.results.formatting import NOT_BALANCED, counted, interval, number
 from stages.results.labels import Label, label_points
+from stages.results.metric_change import folded
 from stages.results.panels import INK, MUTED, RULE, SMALL, Panel, mark
 from stages.results.registry import chance, entry, label, name_and_place
 from stages.results.sweep import RANDOM, Own, whisker
+from stages.results.trade import cross, front
 
 HEIGHT = 2.45  # inches of a chart: all is on the first screen
 BAND, WHISKER = "pale bars: ± 1 SD", "caps: 95 %"  # what notes say of both
 
 
-def charts(own: Own, study: Study | None, erased: pd.DataFrame) -> list[Panel]:
+def charts(own: Own, study: Study | None, erased: pd.DataFrame, levers: Study | None = None) -> list[Panel]:
     """
     Draw where models lie against α, bias against quality, and all measures of bias; this run marked in each.
 
@@ -29,6 +31,8 @@ def charts(own: Own, study: Study | None, erased: pd.DataFrame) -> list[Panel]:
     ----------
     erased : DataFrame
         eraser, metric, value: levers after training on this run; may be empty.
+    levers : Study, optional
+        Levers compared at one α (`make counterweights`), each a method of its runs.
 
     Returns
     -------
@@ -43,7 +47,7 @@ def charts(own: Own, study: Study | None, erased: pd.DataFrame) -> list[Panel]:
         found.append(replace(first, height=HEIGHT, note=f"{first.note} · {BAND}; {WHISKER}"))
     quality, bias = quality_of(own.metrics, study), bias_of(own.metrics, study)
     if quality and bias:
-        found.append(_trade(own, study, erased, quality, bias))
+        found.append(_trade(own, study, erased, levers, quality, bias))
     if len(keys := biases_of(own.metrics, study)) > 1:
         found.append(_measures(own, study, keys))
     return found
@@ -60,20 +64,30 @@ def _lines(study: Study) -> pd.DataFrame:
     return study.runs.loc[study.runs["method"].isin(study.lines()[: sweep.MOST]), :]
 
 
-def _points(study: Study, own: Own, quality: str, bias: str) -> pd.DataFrame:
-    """Return mean and spread of both metrics for each line, at the α of `Study.at`."""
-    runs = study.at(own.alpha)
+def _points(of: Study, alpha: float, quality: str, bias: str) -> pd.DataFrame:
+    """Return mean and spread of both metrics for each line, and the mean distance from no bias, at the α of `at`."""
+    runs = of.at(alpha)
     wide = runs.loc[runs["metric"].isin([quality, bias]), :].pivot_table(
         index=["method", "alpha", "seed"], columns="metric", values="value"
     )
-    cells = wide.dropna().groupby("method")[[quality, bias]].agg(["mean", "std", "size"])
+    if not {quality, bias} <= set(wide):
+        return pd.DataFrame()
+    wide = wide.dropna().assign(apart=[folded(bias, value) for value in wide.dropna()[bias]])
+    cells = wide.groupby("method")[[quality, bias, "apart"]].agg(["mean", "std"])
     cells = cells.sort_index(key=lambda names: pd.Index([sweep.order(str(name)) for name in names]), kind="stable")
     return cells.loc[~cells.round(9).duplicated(), :]  # a variant that changes nothing is the same point
 
 
-def _trade(own: Own, study: Study, erased: pd.DataFrame, quality: str, bias: str) -> Panel:
-    levers = _levers(erased, quality, bias)
-    cells = _points(study, own, quality, bias).head(sweep.MOST - len(levers))
+def _trade(own: Own, study: Study, erased: pd.DataFrame, levers: Study | None, quality: str, bias: str) -> Panel:
+    """Draw bias against quality: of levers; where none was tried, of the study's methods and this run's erasers."""
+    cells = _points(levers, own.alpha, quality, bias) if levers else pd.DataFrame()
+    of, erasers = levers if levers and len(cells) else study, []
+    if of is study:
+        erasers = _erasers(erased, quality, bias)
+        cells = _points(study, own.alpha, quality, bias).head(sweep.MOST - len(erasers))
+    names = [str(name) for name in cells.index]
+    best = [names[i] for i in front(cells["apart"]["mean"].tolist(), cells[quality]["mean"].tolist())]
+    told = names if of is study else [name for name in names if name in {*best, own.method, NOT_BALANCED, RANDOM}]
     quality_name, bias_name = name_and_place(quality)[0], name_and_place(bias)[0]
     x_own, y_own = own.metrics[quality], own.metrics[bias]
 
@@ -82,21 +96,27 @@ def _trade(own: Own, study: Study, erased: pd.DataFrame, quality: str, bias: str
         ends: list[tuple[float, float]] = []
         for at, (name, row) in enumerate(cells.iterrows()):
             method, (x, y) = str(name), (float(row[(quality, "mean")]), float(row[(bias, "mean")]))
+            said = f"{method}: {quality_name} {number(quality, x)}, {bias_name} {number(bias, y)}"
+            if method not in told:
+                (dot,) = axes.plot([x], [y], "o", color=MUTED, markersize=3)
+                mark(dot, said, method)
+                ends.append((x, y))
+                continue
             colour, shape, _ = sweep.look(method, at)
             wide, high = np.nan_to_num([float(row[(quality, "std")]), float(row[(bias, "std")])])
             for line, at_, low, up in ((axes.hlines, y, x - wide, x + wide), (axes.vlines, x, y - high, y + high)):
                 mark(line(at_, low, up, color=colour, linewidth=5, alpha=0.22), series=method)
             (dot,) = axes.plot([x], [y], shape, color=colour, markersize=6)
-            mark(dot, f"{method}: {quality_name} {number(quality, x)}, {bias_name} {number(bias, y)}", method)
+            mark(dot, said, method)
             labels.append(Label(x, y, method, colour, method))
-            ends += _cross(x, y, (x - wide, x + wide), (y - high, y + high))
-        for name, x, y in levers:
+            ends += cross(x, y, (x - wide, x + wide), (y - high, y + high))
+        for name, x, y in erasers:
             (dot,) = axes.plot([x], [y], "P", color=INK, markersize=5)
             mark(dot, f"this run, {name} after training: {number(quality, x)}, {number(bias, y)}")
             labels.append(Label(x, y, name, INK))
         whisker(axes, x_own.value, y_own.value, x_own, along_x=True)
         whisker(axes, x_own.value, y_own.value, y_own)
-        ends += _cross(x_own.value, y_own.value, (x_own.lo, x_own.hi), (y_own.lo, y_own.hi))
+        ends += cross(x_own.value, y_own.value, (x_own.lo, x_own.hi), (y_own.lo, y_own.hi))
         ring = {"color": INK, "markersize": 7.5, "markerfacecolor": "none", "markeredgewidth": 1.7}
         (dot,) = axes.plot([x_own.value], [y_own.value], "D", **ring)
         mark(dot, f"this run: {quality_name} {number(quality, x_own.value)}, {bias_name} {number(bias, y_own.value)}")
@@ -111,8 +131,8 @@ def _trade(own: Own, study: Study, erased: pd.DataFrame, quality: str, bias: str
         axes.set(xlabel=f"{quality_name}{unit} →", ylabel=f"{bias_name}, 0: none")
         label_points(axes, labels, ends)
 
-    note = f"{where(bias)}; {study.told(own.alpha)}; best: right, and at 0; {BAND}; {WHISKER}"
-    if study.told(own.alpha) != f"α = {own.alpha:g}":
+    note = f"{where(bias)}; {of.told(own.alpha)}; {of.models} each; best: right, and at 0; {BAND}; {WHISKER}"
+    if of.told(own.alpha) != f"α = {own.alpha:g}":
         note += f"; this run: α = {own.alpha:g}"
     points = [
         f"{name} {number(quality, float(row[(quality, 'mean')]))}, {number(bias, float(row[(bias, 'mean')]))}"
@@ -120,20 +140,14 @@ def _trade(own: Own, study: Study, erased: pd.DataFrame, quality: str, bias: str
     ]
     data = pd.DataFrame(
         [(name, row[(quality, "mean")], row[(bias, "mean")]) for name, row in cells.iterrows()]
-        + [(f"this run, {name}", x, y) for name, x, y in levers]
+        + [(f"this run, {name}", x, y) for name, x, y in erasers]
         + [("this run", x_own.value, y_own.value)],
         columns=pd.Index(["line", quality, bias]),
     )
     points.append(f"this run {number(quality, x_own.value)}, {number(bias, y_own.value)}")
     alt = f"{label(bias)} against {label(quality)}: {'; '.join(points)}"
-    title = _traded(own, study, quality, bias)
+    title = _traded(own, study, quality, bias) if of is study else _beaten(best, len(names), quality, bias)
     return Panel("answer-trade", alt, draw, height=HEIGHT, title=title, note=note, data=data)
-
-
-def _cross(x: float, y: float, wide: tuple[float, float], high: tuple[float, float]) -> list[tuple[float, float]]:
-    """Walk along the whiskers of a point."""
-    steps = [(float(at), y) for at in np.linspace(*wide, 9)] + [(x, float(at)) for at in np.linspace(*high, 9)]
-    return [step for step in steps if math.isfinite(sum(step))]
 
 
 def _chance(axes: Axes, level: float) -> None:
@@ -143,6 +157,13 @@ def _chance(axes: Axes, level: float) -> None:
         "chance", (level, 1), (3, -2), xycoords=("data", "axes fraction"), textcoords="offset points", va="top",
         fontsize=SMALL, color=MUTED,
     )  # fmt: skip
+
+
+def _beaten(best: Sequence[str], count: int, quality: str, bias: str) -> str:
+    """Name the levers that no other beats in both means."""
+    named = " and ".join(filter(None, (", ".join(best[:-1]), best[-1])))
+    less, more = name_and_place(bias)[0], name_and_place(quality)[0]
+    return f"In the mean, none of {counted(count, 'lever')} has less {less} and more {more} than {named}"
 
 
 def _traded(own: Own, study: Study, quality: str, bias: str) -> str:
@@ -249,7 +270,7 @@ def _told_apart(own: Own, study: Study, keys: Sequence[str], held: tuple[str, st
     )
 
 
-def _levers(erased: pd.DataFrame, quality: str, bias: str) -> list[tuple[str, float, float]]:
+def _erasers(erased: pd.DataFrame, quality: str, bias: str) -> list[tuple[str, float, float]]:
     """Take what the eraser that leaves the least bias leaves of both metrics; empty: none was tried."""
     if erased.empty:
         return []

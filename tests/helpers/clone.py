@@ -12,6 +12,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 SHARDS = ["00000", "00001"]
+OUTPUTS = r"data/[^/]+/results/(?!(study|counterweights|generations)/)|dvc\.lock$"  # not those that plot reads
 
 
 class Clone:
@@ -21,7 +22,9 @@ class Clone:
         self.folder = folder
         listed = self._run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], ROOT)
         for name in sorted(set(filter(None, listed.split("\0")))):
-            if (ROOT / name).is_file() and not re.match(r"data/[^/]+/results/(?!study/)|dvc\.lock$", name):
+            if (ROOT / name).is_file() and not re.match(
+                r"data/[^/]+/results/(?!(study|counterweights|generations)/)|dvc\.lock$", name
+            ):
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, folder / name)
         values = yaml.safe_load((folder / "params.yaml").read_text())

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 from PIL import Image
 
+from stages.results import rounds
 from stages.results.details import ENDS, Details, read
 from stages.results.headline import MOST
 from tests.helpers.recorded_run import FOLDER, SEEDS, plot
@@ -159,6 +161,47 @@ def test_a_missing_input_is_one_line_and_leaves_the_old_results(copy, path, said
     assert code == 2
     assert error.startswith("error: ") and error.count("\n") == 1 and said in error
     assert contents(copy) == before
+
+
+def beside(root: Path) -> None:
+    """Put levers and a loop of the profile beside the run."""
+    params = yaml.safe_load((root / "params.yaml").read_text())
+    for name in ("counterweights", "generations"):
+        folder = FOLDER / "results" / name
+        (root / folder).mkdir()
+        params["plot"][name] = folder.as_posix()
+    (root / "params.yaml").write_text(yaml.safe_dump(params))
+    runs = pd.read_csv(root / FOLDER / "results" / "study" / "runs.csv")
+    runs.replace({"method": {"not balanced": "none"}}).to_csv(root / params["plot"]["counterweights"] / "runs.csv")
+    rows = [("none", number, "generator.position", 1, 0.1 * number, None, None) for number in (0, 1)]
+    table = pd.DataFrame(rows, columns=pd.Index(rounds.COLUMNS))
+    table.to_csv(root / params["plot"]["generations"] / "table.csv", index=False)
+
+
+def test_levers_and_rounds_of_the_profile_are_shown(copy):
+    beside(copy)
+    assert plot(copy)[0] == 0
+    page = (copy / FOLDER / "report.html").read_text()
+    assert 'id="generations"' in page and "position (0 corpus, 1 its first world)" in page
+    assert "levers has less" in page and 'class="sheet"' not in page
+    Image.new("RGB", (300, 40)).save(copy / FOLDER / "results" / "generations" / "sheet.png")
+    assert plot(copy)[0] == 0
+    assert 'class="sheet"' in (copy / FOLDER / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "said"),
+    [
+        ("counterweights/runs.csv", "alpha,method\n1,m4\n", "no column seed (found alpha, method); write it again: "),
+        ("generations/table.csv", "arm,round\nnone,0\n", "no column metric (found arm, round); write it again: "),
+        ("generations/sheet.png", "no picture", "write it again: `make generations`"),
+    ],
+)
+def test_levers_and_rounds_that_are_no_such_tables_are_one_line(copy, path, content, said):
+    beside(copy)
+    (copy / FOLDER / "results" / path).write_text(content)
+    code, _, error = plot(copy)
+    assert code == 2 and error.count("\n") == 1 and path in error and said in error
 
 
 def test_broken_json_is_one_line(copy):

@@ -67,7 +67,9 @@ def test_titles_say_what_is_shown_at_the_alpha_of_the_run(effects, trade, measur
 
 def test_an_alpha_that_the_study_lacks_is_held_against_the_mean_and_says_so():
     _, trade, measures = charts(Own(0.4, "m4", METRICS), study(STRONG), pd.DataFrame())
-    assert "mean over α; best: right, and at 0; " in trade.note and trade.note.endswith("; this run: α = 0.4")
+    assert "mean over α; 2 models each; best: right, and at 0; " in trade.note and trade.note.endswith(
+        "; this run: α = 0.4"
+    )
     assert measures.note.startswith("mean over α")
 
 
@@ -93,6 +95,47 @@ def test_erasers_are_levers_beside_the_methods():
     )  # fmt: skip
     said = texts(charts(OWN, study(), erased)[1])
     assert "leace" in said and "none" not in said and "prune" not in said  # the one that leaves the least
+
+
+def levers(alpha=0.5) -> Study:
+    """Bias and quality of levers, two replicates each; `balanced` lies on both sides of 0."""
+    means = {
+        "not balanced": (0.4, 8.0), "random": (0.4, 4.0), "m4": (0.1, 4.0), "erased": (0.05, 8.0), "dull": (0.3, 3.0),
+        "balanced": (0.0, 7.0),
+    }  # fmt: skip
+    rows = [
+        (name, alpha, name, seed, key, value + (0.2 * seed - 0.1 if (name, key) == ("balanced", UNSEEN) else 0.0))
+        for name, (bias, quality) in means.items()
+        for key, value in ((UNSEEN, bias), (R5, quality))
+        for seed in (0, 1)
+    ]
+    none = pd.DataFrame()
+    return Study(pd.DataFrame(rows, columns=["run", "alpha", "method", "seed", "metric", "value"]), none, none)
+
+
+def test_levers_are_drawn_in_place_of_the_methods_and_those_that_none_beats_are_named():
+    panel = charts(OWN, study(), pd.DataFrame(), levers())[1]
+    assert panel.title == (
+        "In the mean, none of 6 levers has less pairwise association and more text→image R@5 than erased"
+    )
+    assert set(texts(panel)) == {"this run", "not balanced", "random", "m4", "erased", "chance"}
+    assert panel.data is not None and panel.data["line"].tolist() == [
+        "not balanced", "random", "m4", "balanced", "dull", "erased", "this run"
+    ]  # fmt: skip
+    assert "α = 0.5; 2 models each" in panel.note and "this run: α" not in panel.note
+    unnamed = [str(line.get_gid()) for line in drawn(panel).lines if "dull" in str(line.get_gid())]
+    assert unnamed == ["mark|dull|dull: text→image R@5 3.0 %, pairwise association 0.300"]
+
+
+def test_levers_at_another_alpha_say_so():
+    panel = charts(OWN, study(), pd.DataFrame(), levers(alpha=0.7))[1]
+    assert "α = 0.7" in panel.note and panel.note.endswith("; this run: α = 0.5")
+
+
+def test_levers_without_the_metrics_of_the_run_are_not_drawn():
+    other = levers()
+    lacking = Study(other.runs.loc[other.runs["metric"] != R5], other.comparisons, other.trends)
+    assert "Random rows to m4" in charts(OWN, study(), pd.DataFrame(), lacking)[1].title
 
 
 def test_no_study_no_charts():

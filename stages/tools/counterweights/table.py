@@ -15,6 +15,7 @@ from stages.results.labels import Label, label_points
 from stages.results.metric_change import folded
 from stages.results.panels import AFTER, BEFORE, INK, PLAIN, Panel
 from stages.results.registry import entry, label
+from stages.results.trade import cross, front
 from stages.tools.compare.differences import mean_interval
 
 SECONDS = "seconds"  # of a run, what was made before it not counted
@@ -89,23 +90,6 @@ def _number(metric: str, value: float) -> str:
     return f"{value:.1f}" if "/" in metric else number(metric, value)
 
 
-def front(bias: Sequence[float], quality: Sequence[float]) -> list[int]:
-    """
-    Find the places of the points that no other beats in both, by rising bias.
-
-    Parameters
-    ----------
-    bias, quality : sequence of float
-        Less, and more, is better.
-    """
-    order = sorted(range(len(bias)), key=lambda i: (bias[i], -quality[i]))
-    found: list[int] = []
-    for i in order:
-        if not found or quality[i] > quality[found[-1]]:
-            found.append(i)
-    return found
-
-
 def pareto(runs: pd.DataFrame, levers: Sequence[str], bias: str, quality: str) -> Panel:
     """
     Draw bias against quality, a point a lever.
@@ -135,15 +119,11 @@ def pareto(runs: pd.DataFrame, levers: Sequence[str], bias: str, quality: str) -
         axes.plot(x[best], y[best], color=AFTER, linewidth=0.8, zorder=0)
         axes.set_xlabel(f"{label(bias.partition('/')[0])}, distance from its ideal")
         axes.set_ylabel(name(quality))
-        steps = np.linspace(-1, 1, 13)
+        (left, right), (down, up) = spans
         ends = [
             point
             for i in range(len(both))
-            for step in steps
-            for point in (
-                (x[i] + step * spans[0][int(step > 0), i], y[i]),
-                (x[i], y[i] + step * spans[1][int(step > 0), i]),
-            )
+            for point in cross(x[i], y[i], (x[i] - left[i], x[i] + right[i]), (y[i] - down[i], y[i] + up[i]))
         ]
         label_points(axes, [Label(x[i], y[i], lever, INK) for i, lever in enumerate(both)], ends)
 

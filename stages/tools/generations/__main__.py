@@ -37,6 +37,7 @@ from stages.core.errors import InputError, run
 from stages.core.scratch import alone, fingerprint, work_folder
 from stages.corpus.images import pixels
 from stages.pretrain.quality.figures import grid
+from stages.results import rounds
 from stages.results.panels import png
 from stages.results.repository import git
 from stages.tools.counterweights.__main__ import complete as completed
@@ -161,7 +162,7 @@ class Loop:
         def one(of: Round) -> None:
             place = free.get()
             try:
-                print(f"generations: {what} {of.arm}, round {of.number}, seed {of.seed}", flush=True)
+                print(f"generations: {what} {of.arm}, round {of.number}, seed {of.seed}\n", end="", flush=True)
                 work(of, self._data(place, data(of)), environment)
             finally:
                 free.put(place)
@@ -267,7 +268,7 @@ def contents(runs: pd.DataFrame, section: Generations, sheets: Sequence[tuple[st
         "runs.csv": _csv(runs),
         "table.csv": _csv(every),
         "table.md": f"{head}\n\n{tables.markdown(every, metrics)}".encode(),
-        "rounds.png": png([tables.lines(every, metric) for metric in ("generator.position", section.position)], 2),
+        "rounds.png": png([rounds.lines(every, metric) for metric in ("generator.position", section.position)], 2),
     }
     if sheets:
         drawing = png_of(grid(sheets, section.measures.prompts, "The same prompts, the same noise, round after round"))

@@ -55,11 +55,6 @@ def test_intervals_are_students() -> None:
     assert alone["mean"] == 0.6 and np.isnan(alone["lo"])
 
 
-def test_no_point_beats_one_of_the_front() -> None:
-    bias, quality = [3, 1, 2, 2, 0, 5], [9, 5, 7, 6, 1, 9]
-    assert table.front(bias, quality) == [4, 1, 2, 0]
-
-
 def test_the_files_of_a_comparison() -> None:
     files = contents(runs(), SECTION)
     assert files["pareto.png"].startswith(b"\x89PNG")
