@@ -28,6 +28,7 @@ from stages.results import details, formatting, registry, rounds
 from stages.results.headline import headline
 from stages.results.panels import Panel, png
 from stages.results.sweep import Own
+from stages.results.writing import csv
 
 SHOWN = (r"retrieval\.t2i\.5", "recognition", r"caption\w*(?:\.\w+)*", "leakage.*")  # by group, in this order
 STUDIED = (  # metrics of the study that the report draws; the others are in its own tables
@@ -129,7 +130,7 @@ def make(params: Settings) -> tuple[dict[str, bytes], str]:
     files = {
         "metrics.json": (json.dumps(head, indent=2, allow_nan=False) + "\n").encode(),
         "details.json": details.text(metrics).encode(),
-        **{f"tables/{name}.csv": _to_csv(table) for name, table in tables.items() if len(table)},
+        **{f"tables/{name}.csv": csv(table) for name, table in tables.items() if len(table)},
         **{f"figures/{name}.png": image for name, image in _figures(params, method, panels, pairs)},
     }
     return files, render(content)
@@ -188,10 +189,6 @@ def _erased(tables: Mapping[int, pd.DataFrame] | None) -> pd.DataFrame:
 def _chosen(by_group: pd.DataFrame, patterns: tuple[str, ...]) -> pd.DataFrame:
     """Take the figures whose names fit, in the order of the patterns."""
     return pd.concat([by_group.loc[by_group["metric"].str.fullmatch(pattern), :] for pattern in patterns])
-
-
-def _to_csv(table: pd.DataFrame) -> bytes:
-    return table.to_csv(index=False, float_format="%.6g", lineterminator="\n").encode()
 
 
 def _summarise(params: Settings) -> None:

@@ -17,6 +17,7 @@ from stages.results.effects import FEWEST, evidence, is_shown, lessens, verdict,
 from stages.results.formatting import NOT_BALANCED, counted, interval, number
 from stages.results.registry import chance, entry, label, name_and_place
 from stages.results.sweep import RANDOM, Own
+from stages.results.writing import capital, joined
 
 Row = Mapping[str, Any]
 
@@ -99,8 +100,7 @@ def _elsewhere(study: Study, rows: Mapping[str, Row], held: tuple[str, str]) -> 
     ]
     if not there:
         return []
-    at = " and ".join(filter(None, (", ".join(alphas[:-1]), alphas[-1])))
-    return [f"At α = {at}: {sum(map(is_shown, there)) or 'none'} of {counted(len(there), 'effect')} shown."]
+    return [f"At α = {joined(alphas)}: {sum(map(is_shown, there)) or 'none'} of {counted(len(there), 'effect')} shown."]
 
 
 def _cost(own: Own, study: Study) -> Answer | None:
@@ -112,7 +112,7 @@ def _cost(own: Own, study: Study) -> Answer | None:
     method, name = held[0], name_and_place(quality)[0]
     means = {one: study.mean(quality, one, own.alpha) for one in (NOT_BALANCED, method, RANDOM)}
     values = ", ".join(f"{one} {number(quality, value)}" for one, value in means.items() if math.isfinite(value))
-    said = [f"{name[:1].upper()}{name[1:]} ({study.told(own.alpha)}): {values}." if values else ""]
+    said = [f"{capital(name)} ({study.told(own.alpha)}): {values}." if values else ""]
     said.append(f"{method} against {NOT_BALANCED}: {_judged(row)}.")
     beside = study.effect(quality, method, RANDOM, own.alpha) if held[1] == RANDOM else None
     if beside and math.isfinite(beside["difference"]):
@@ -120,7 +120,7 @@ def _cost(own: Own, study: Study) -> Answer | None:
     if not is_shown(row):
         answer = "No cost is shown" if row["replicates"] >= FEWEST else _nothing([row])
     else:
-        answer = f"{name[:1].upper()}{name[1:]} {verdict(row)} by {written(row, size=True).split(' [')[0]}"
+        answer = f"{capital(name)} {verdict(row)} by {written(row, size=True).split(' [')[0]}"
         if beside and not is_shown(beside):
             answer += ", no more is shown than with random rows"
     return Answer(f"What does {method} cost?", answer, list(filter(None, said)))
@@ -145,7 +145,7 @@ def _run(own: Own, target: str, study: Study | None, balance: Mapping[str, Any])
     first = ", ".join(names)
     return Answer(
         "And this run?",
-        f"{first[:1].upper()}{first[1:]}" if first else "Nothing of the headline is measured",
+        capital(first) if first else "Nothing of the headline is measured",
         [f"{100 * own.alpha:g} % generated images, {made}.", *said, *_data(own, balance)],
     )
 
@@ -165,7 +165,7 @@ def _data(own: Own, balance: Mapping[str, Any]) -> list[str]:
 def _named(key: str) -> str:
     """Name a metric and where it is measured, e.g. ``"Pairwise association, unseen portraits"``."""
     name = ", ".join(filter(None, (name_and_place(key)[0], where(key))))
-    return f"{name[:1].upper()}{name[1:]}"
+    return capital(name)
 
 
 def _ends(row: Row) -> str:
@@ -192,7 +192,7 @@ def _verdict(biases: Sequence[Row], quality: Row | None = None) -> str:
     if quality and is_shown(quality):
         parts.append(f"{name_and_place(quality['metric'])[0]} {verdict(quality)}")
     said = "; ".join(parts)
-    return f"{said[:1].upper()}{said[1:]}" if said else _nothing(biases)
+    return capital(said) if said else _nothing(biases)
 
 
 def _nothing(rows: Sequence[Row]) -> str:

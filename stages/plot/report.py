@@ -19,6 +19,7 @@ from stages.results import formatting, registry, sweep
 from stages.results.details import Details
 from stages.results.effects import SHOWN
 from stages.results.panels import Panel, css, svg, variable
+from stages.results.writing import capital
 
 PACKAGES = (
     "torch", "open_clip_torch", "diffusers", "transformers", "accelerate", "numpy", "scipy", "pandas", "pyarrow",
@@ -96,6 +97,7 @@ def render(content: Content) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    environment.filters["capital"] = capital
     environment.globals["table"] = tables.table
     environment.globals["picture"] = data_uri
     environment.globals["drawn"] = lambda panel: Markup(svg(panel))

@@ -18,6 +18,7 @@ from stages.results.panels import INK, MUTED, RULE, SMALL, Panel, mark
 from stages.results.registry import chance, entry, label, name_and_place
 from stages.results.sweep import RANDOM, Own, whisker
 from stages.results.trade import cross, front
+from stages.results.writing import capital, joined
 
 HEIGHT = 2.45  # inches of a chart: all is on the first screen
 BAND, WHISKER = "pale bars: ± 1 SD", "caps: 95 %"  # what notes say of both
@@ -161,15 +162,14 @@ def _chance(axes: Axes, level: float) -> None:
 
 def _beaten(best: Sequence[str], count: int, quality: str, bias: str) -> str:
     """Name the levers that no other beats in both means."""
-    named = " and ".join(filter(None, (", ".join(best[:-1]), best[-1])))
     less, more = name_and_place(bias)[0], name_and_place(quality)[0]
-    return f"In the mean, none of {counted(count, 'lever')} has less {less} and more {more} than {named}"
+    return f"In the mean, none of {counted(count, 'lever')} has less {less} and more {more} than {joined(best)}"
 
 
 def _traded(own: Own, study: Study, quality: str, bias: str) -> str:
     """Say how far a method's means lie from those of random rows, or of all rows, and what of it is shown."""
     names = [name_and_place(key)[0] for key in (bias, quality)]
-    plain = f"{names[0][:1].upper()}{names[0][1:]} against {names[1]}"
+    plain = f"{capital(names[0])} against {names[1]}"
     held = sweep.held_against(study.comparisons, own.method)
     rows = [study.effect(key, *held, own.alpha) for key in (bias, quality)] if held else []
     if held is None or any(row is None or not math.isfinite(row["difference"]) for row in rows):

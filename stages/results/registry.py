@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from stages.results.details import Estimate
+from stages.results.writing import capital
 
 Better = Literal["higher", "lower", "zero", "half", "none"]
 Kind = Literal["quality", "bias"]
@@ -639,13 +640,13 @@ def figure(metric: str) -> tuple[str, str]:
     """Name a figure by group of tables/groups.csv (``"retrieval.t2i.5"``), and its unit for an axis."""
     found = _find(metric, _TABLES)
     name = " · ".join(filter(None, _named(*found))) if found else metric.replace("_", " ").replace(".", " · ")
-    return name[:1].upper() + name[1:], found[0].unit if found else ""
+    return capital(name), found[0].unit if found else ""
 
 
 def curve(metric: str) -> tuple[str, Entry]:
     """Name a curve of training (``"probe.t2i.r5"``), and describe its metric."""
     name = name_and_place(metric)[0] if _find(metric, _KEYS) else metric.rsplit("/", 1)[-1].replace("_", " ")
-    return name[:1].upper() + name[1:], entry(metric)
+    return capital(name), entry(metric)
 
 
 def place(key: str) -> int:

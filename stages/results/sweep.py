@@ -27,6 +27,7 @@ from stages.results.formatting import NOT_BALANCED, counted, difference, interva
 from stages.results.labels import Label, label_points
 from stages.results.panels import AFTER, BEFORE, CHANCE, INK, MUTED, OTHERWISE, PLAIN, REWEIGHED, SMALL, Panel, mark
 from stages.results.registry import chance, entry, label, look_up, name_and_place
+from stages.results.writing import capital
 
 Dashes = str | tuple[float, tuple[float, ...]]
 # Of a method: colour, mark, dashes. Grey is what others are held against.
@@ -388,7 +389,7 @@ def sentence(metric: str, comparisons: pd.DataFrame | None, changes: pd.DataFram
         To be named; where the comparisons do not have it, `FOCUS`, or else the only method.
     """
     name = name_and_place(metric)[0]
-    name = f"{name[:1].upper()}{name[1:]}"
+    name = capital(name)
     if changes is None or comparisons is None:
         return name
     plain = _records(changes, [metric], method=NOT_BALANCED)

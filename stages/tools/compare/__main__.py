@@ -37,6 +37,7 @@ from stages.results.noise import pool
 from stages.results.panels import png
 from stages.results.repository import show
 from stages.results.sweep import head, overview, panels, sentences, standing_out, tables, with_images
+from stages.results.writing import csv
 from stages.tools.compare.differences import compare, lines, trends
 from stages.tools.compare.runs import METHOD, Run, experiments, settings, tabulate
 from stages.tools.params import Params, Part, load
@@ -239,11 +240,6 @@ def _sweep(params: Params, all_commits: bool) -> list[Run]:
     for name in unfinished:
         print(f"left out: {name}: queued, running or failed", file=sys.stderr)
     return runs
-
-
-def csv(table: pd.DataFrame) -> bytes:
-    """Write a table as the files of studies are."""
-    return table.to_csv(index=False, float_format="%.6g", lineterminator="\n").encode()
 
 
 if __name__ == "__main__":

@@ -24,7 +24,8 @@ from stages.core.errors import InputError, run
 from stages.core.scratch import work_folder
 from stages.results.panels import png
 from stages.results.repository import show
-from stages.tools.compare.__main__ import RUN_COLUMNS, csv, read_table
+from stages.results.writing import csv
+from stages.tools.compare.__main__ import RUN_COLUMNS, read_table
 from stages.tools.compare.differences import compare
 from stages.tools.counterweights import table as tables
 from stages.tools.experiment_clone import experiments

@@ -40,6 +40,7 @@ from stages.pretrain.quality.figures import grid
 from stages.results import rounds
 from stages.results.panels import png
 from stages.results.repository import git
+from stages.results.writing import csv
 from stages.tools.counterweights.__main__ import complete as completed
 from stages.tools.experiment_clone import Workplace, experiments
 from stages.tools.generations import table as tables
@@ -265,8 +266,8 @@ def contents(runs: pd.DataFrame, section: Generations, sheets: Sequence[tuple[st
     every = tables.tabulate(runs, [*metrics, *tones])
     head = f"α = {section.alpha:g}; replicates: {len(section.seeds)}; mean [95 % interval, where there are several]."
     found = {
-        "runs.csv": _csv(runs),
-        "table.csv": _csv(every),
+        "runs.csv": csv(runs),
+        "table.csv": csv(every),
         "table.md": f"{head}\n\n{tables.markdown(every, metrics)}".encode(),
         "rounds.png": png([rounds.lines(every, metric) for metric in ("generator.position", section.position)], 2),
     }
@@ -281,10 +282,6 @@ def png_of(figure: Any) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()
-
-
-def _csv(table: pd.DataFrame) -> bytes:
-    return table.to_csv(index=False, float_format="%.6g", lineterminator="\n").encode()
 
 
 if __name__ == "__main__":

@@ -30,7 +30,8 @@ from stages.core.atomic import written
 from stages.core.errors import InputError, run
 from stages.core.scratch import VARIABLE, fingerprint, work_folder
 from stages.results.repository import git, show
-from stages.tools.compare.__main__ import RUN_COLUMNS, csv, read_table, write
+from stages.results.writing import csv
+from stages.tools.compare.__main__ import RUN_COLUMNS, read_table, write
 from stages.tools.experiment_clone import Workplace, experiments
 from stages.tools.params import Params, load
 from stages.tools.study.claims import answered, markdown
