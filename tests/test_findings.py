@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from stages.results.noise import read
-from stages.tools.compare.__main__ import read_table, study_files
+from stages.results.tables import read_runs
+from stages.tools.compare.__main__ import study_files
 from stages.tools.params import load
 
 ROOT = Path(__file__).parents[1]
@@ -130,7 +131,7 @@ def again(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     assert study
     with pytest.MonkeyPatch.context() as patch:  # drawing takes long, and no number hangs on it
         patch.setattr("stages.tools.compare.__main__.png", lambda *_, **__: b"")
-        return study_files(read_table(STUDY / "runs.csv"), "emoji", primary=study.main)
+        return study_files(read_runs(STUDY / "runs.csv"), "emoji", primary=study.main)
 
 
 @pytest.mark.parametrize("name", ["lines.csv", "trends.csv", "comparisons.csv", "noise.csv"])

@@ -1,7 +1,8 @@
 """Reads what the other stages wrote, of the seeds and shards that params.yaml names, whatever else lies there."""
 
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,28 @@ from stages.corpus.shards import Shard
 from stages.plot import sheets
 from stages.plot.settings import Settings
 from stages.plot.study import Study
-from stages.results import rounds
+from stages.results import rounds, tables
 from stages.results.details import Details, read
 from stages.results.formatting import NOT_BALANCED
 from stages.results.sweep import with_images
+from stages.results.tables import ROW, RUNS, Kind
 
-STUDY_COLUMNS = {
-    "runs": ("alpha", "method", "seed", "metric", "value"),
-    "comparisons": ("metric", "method", "reference", "alpha", "difference", "lo", "hi", "replicates", "p_holm"),
-    "trends": ("metric", "method", "alpha_from", "alpha_to", "value_from", "value_to", "difference", "lo", "hi"),
+_EFFECT: dict[str, Kind] = {
+    "metric": "text", "method": "text", "difference": "figure", "lo": "figure", "hi": "figure", "replicates": "whole",
+    "p_holm": "figure",
+}  # fmt: skip
+STUDY: dict[str, tuple[Mapping[str, Kind], tuple[str, ...]]] = {  # columns, and what names a row
+    "runs": (RUNS, ROW),
+    "comparisons": ({**_EFFECT, "reference": "text", "alpha": "text"}, ("metric", "method", "reference", "alpha")),
+    "trends": (
+        {**_EFFECT, "alpha_from": "number", "alpha_to": "number", "value_from": "number", "value_to": "number"},
+        ("metric", "method", "alpha_to"),
+    ),
 }
+
+
+def _remedy(name: str) -> str:
+    return f"restore it from git, or write it again: `python -m stages.tools.{name} --compare`"
 
 
 class Reader:
@@ -79,47 +92,51 @@ class Reader:
 
     def study(self) -> Study | None:
         """Read the study that `plot.study` names; None where it is of another profile."""
-        folder = self.params.plot.study
-        if not self._own(folder):
+        folder = self._beside("study")
+        if folder is None:
             return None
         runs, comparisons, trends = (
-            self._table(folder / f"{name}.csv", STUDY_COLUMNS[name], "compare") for name in STUDY_COLUMNS
+            tables.read(folder / f"{name}.csv", *of, _remedy("study")) for name, of in STUDY.items()
         )
         return Study(runs, with_images(comparisons, runs), with_images(trends, runs))
 
     def levers(self) -> Study | None:
         """Read the levers that `plot.counterweights` names, as a study without effects; None: of another profile."""
-        folder = self.params.plot.counterweights
-        if not self._own(folder):
+        folder = self._beside("counterweights")
+        if folder is None:
             return None
-        runs = self._table(folder / "runs.csv", STUDY_COLUMNS["runs"], "counterweights --compare")
-        none = pd.DataFrame(columns=pd.Index(STUDY_COLUMNS["trends"]))
+        runs = tables.read(folder / "runs.csv", *STUDY["runs"], _remedy("counterweights"))
+        none = pd.DataFrame(columns=pd.Index([*STUDY["trends"][0]]))
         return Study(runs.replace({"method": {"none": NOT_BALANCED}}), none, none)
 
     def loop(self) -> tuple[pd.DataFrame, sheets.Picture | None] | None:
         """Read the loop that `plot.generations` names: its table and, if any, its pictures; None: another profile."""
-        folder = self.params.plot.generations
-        if not self._own(folder):
+        folder = self._beside("generations")
+        if folder is None:
             return None
-        table = self._table(folder / "table.csv", rounds.COLUMNS, "generations --compare")
+        table = tables.read(folder / "table.csv", rounds.COLUMNS, ("arm", "round", "metric"), _remedy("generations"))
         sheet = folder / "sheet.png"
         try:
-            return table, pixels(sheet.read_bytes()) if sheet.is_file() else None
-        except UnreadableError as error:
-            raise InputError(f"{sheet}: {error}; write it again: `make generations`") from None
+            return table, pixels(sheet.read_bytes()) if sheet.exists() else None
+        except (UnreadableError, OSError) as error:
+            said = error.strerror if isinstance(error, OSError) else error
+            raise InputError(f"{sheet}: {said}; {_remedy('generations')}") from None
 
-    def _own(self, folder: Path) -> bool:
-        """Tell whether a folder of results is of the profile of this run."""
-        return self.params.folder in folder.parents
-
-    def _table(self, path: Path, needed: Sequence[str], writer: str) -> pd.DataFrame:
-        table = self.csv(path)
-        if absent := [column for column in needed if column not in table]:
+    def _beside(self, name: str) -> Path | None:
+        """Find the folder that `plot.<name>` names; None where it is of another profile."""
+        given = Path(getattr(self.params.plot, name))
+        folder = Path(os.path.relpath(given.resolve()))
+        profiles = {path.stem for path in Path("stages/profiles").glob("*.yaml")}
+        if len(folder.parts) < 3 or folder.parts[0] != "data" or folder.parts[1] not in profiles:
             raise InputError(
-                f"{path}: no column {absent[0]} (found {', '.join(map(str, table))}); write it again: "
-                f"`python -m stages.tools.{writer}`"
+                f"params.yaml: plot.{name}: found {given.as_posix()!r}, expected a folder of results of a profile, "
+                f"data/<profile>/results/{name}"
             )
-        return table
+        if self.params.folder not in folder.parents:
+            return None
+        if not folder.is_dir():
+            raise InputError(f"params.yaml: plot.{name}: {folder.as_posix()}: no such folder; {_remedy(name)}")
+        return folder
 
     def curves(self) -> tuple[pd.DataFrame, list[tuple[str, int, int]]]:
         """Read the curves of every seed (seed, step, metric, value); data, first and last step of each phase."""

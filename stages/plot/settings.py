@@ -1,7 +1,5 @@
 """Settings of `plot`: what figures and report show."""
 
-from pathlib import Path
-
 from pydantic import Field
 
 from stages.core.settings import Count, Profile, Section, Seed, Share, View
@@ -13,16 +11,19 @@ class Plot(Section):
     pairs: Count = Field(description="real images shown beside synthetic ones")
     captions: Count = Field(description="held-out images shown with their captions")
     seed: Seed = Field(description="of the hash by which both are drawn")
-    study: Path = Field(
-        default=Path("data/emoji/results/study"),
+    study: str = Field(
+        default="data/emoji/results/study",
+        min_length=1,
         description="a committed study (`make study`); runs of its profile are shown among its points",
     )
-    counterweights: Path = Field(
-        default=Path("data/emoji/results/counterweights"),
+    counterweights: str = Field(
+        default="data/emoji/results/counterweights",
+        min_length=1,
         description="a committed comparison of levers (`make counterweights`), which the report of its profile draws",
     )
-    generations: Path = Field(
-        default=Path("data/emoji/results/generations"),
+    generations: str = Field(
+        default="data/emoji/results/generations",
+        min_length=1,
         description="a committed loop (`make generations`), which the report of its profile shows",
     )
 

@@ -469,6 +469,14 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
             "by whole rows", "count", COUNT, "none"
         ),
     ),
+    "Erasers": tuple(
+        Entry(
+            f"leftover.{{attribute}}.{{set}}.{key}", f"group read from erased features, {name}",
+            f"balanced accuracy of a {name} classifier of the group, trained on erased features of training images",
+            "share of images", SHARE, "half", 0.5
+        )
+        for key, name in (("linear", "linear"), ("nonlinear", "non-linear"))
+    ),
     "Context": (
         Entry("n.{set}", "images", "images of the set", "count", COUNT, "none"),
         Entry("n.{set}.captions", "captions", "captions of the set", "count", COUNT, "none"),
@@ -596,6 +604,11 @@ def describe(key: str) -> Entry:
 def look_up(key: str) -> tuple[Entry, dict[str, str]]:
     """Find the entry of a key, and what stands for its fields; an unknown key gets an entry that knows it alone."""
     return _find(key, _KEYS) or (Entry(key, key, "", "", ALL, "none"), {})
+
+
+def is_known(key: str) -> bool:
+    """Tell whether a key is that of a metric of the registry."""
+    return _find(key, _KEYS) is not None
 
 
 def entry(key: str) -> Entry:

@@ -1,13 +1,19 @@
 """Rounds of `make generations`: metrics over the rounds, a line an arm, for its figure and for the report."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from stages.results.panels import AFTER, BEFORE, OTHERWISE, REAL, REWEIGHED, SYNTHETIC, Panel, mark
 from stages.results.registry import label
+from stages.results.tables import Kind
 
-COLUMNS = ("arm", "round", "metric", "replicates", "mean", "lo", "hi")  # of the table
+COLUMNS: Mapping[str, Kind] = {  # of the table
+    "arm": "text", "round": "whole", "metric": "text", "replicates": "whole", "mean": "number", "lo": "figure",
+    "hi": "figure",
+}  # fmt: skip
 NAMES = {
     "generator.position": "generator: position (0 corpus, 1 its first world)",
     "generator.women": "generator: share of women",

@@ -6,7 +6,7 @@ python -m stages.tools.params --check F   validate, and write a constant to F: t
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,7 +18,7 @@ from stages.balance.settings import Balance, Contamination
 from stages.caption.settings import Caption
 from stages.core.atomic import written
 from stages.core.errors import InputError, run
-from stages.core.settings import Count, Merged, NonNegative, Profile, Section, Seed, Share
+from stages.core.settings import Count, Merged, NonNegative, Once, Profile, Section, Seed, Share
 from stages.corpus.words import GROUPS
 from stages.download.settings import Download
 from stages.evaluate.settings import Evaluate
@@ -26,11 +26,30 @@ from stages.generate.settings import Generate
 from stages.plot.settings import Plot
 from stages.pretrain.settings import Measures, Tune
 from stages.results.formatting import NOT_BALANCED
+from stages.results.registry import is_known
 from stages.tools import parameter_help
 from stages.tools.gate.keys import check_keys
 from stages.train.settings import Train
 
 EMOJI_SETS = ("people", "portraits", "objects")  # that the source emoji brings
+PLACE = {"seeds": "the replicate", "profile": "params.yaml"}  # what a point takes from its place, and who states it
+REPLICATE = {**PLACE, "contamination.seed": "the replicate"}  # `fixed` may set this one: one draw for all replicates
+
+
+def _refuse_stated(where: str, values: Mapping[str, Any], stated: Mapping[str, str]) -> None:
+    """Refuse settings of a key, of one below it or of the block above it, that something else states."""
+    for key in values:
+        for other, by in stated.items():
+            if f"{key}.".startswith(f"{other}.") or f"{other}.".startswith(f"{key}."):
+                raise ValueError(f"{where}: found {key}, but {other} is what {by} states; remove it")
+
+
+def _refuse_unknown(where: str, metrics: Iterable[str]) -> None:
+    """Refuse metrics that no run can have."""
+    if unknown := [key for key in metrics if not is_known(key)]:
+        raise ValueError(
+            f"{where}: found {unknown[0]!r}, expected a metric (`python -m stages.tools.metric_help` lists them)"
+        )
 
 
 class Gate(Section):
@@ -51,13 +70,13 @@ class Part(Section):
     """Lines of a study that ask a question of their own."""
 
     question: str = Field(default="", description="what is asked, in words")
-    alphas: Annotated[list[Share], Field(min_length=1)] = Field(description="values of contamination.alpha")
+    alphas: Annotated[list[Share], Field(min_length=1), Once] = Field(description="values of contamination.alpha")
     replicates: Count | None = Field(default=None, description="so many of the seeds, the first ones; null: all")
     lines: Annotated[dict[str, dict[str, Any]], Field(min_length=1)] = Field(
         description="what each line sets on top of `study.fixed`, by dotted key; a name that begins with a method's "
         '("m4, open") has its colour'
     )
-    references: list[str] = Field(
+    references: Annotated[list[str], Once] = Field(
         default=[], description="lines, of the part or of the grid, that its lines are held against; []: as the grid's"
     )
 
@@ -83,15 +102,15 @@ class Claim(Section):
 class Study(Section):
     """The grid of `python -m stages.tools.study`: a DVC experiment a point."""
 
-    seeds: Annotated[list[Seed], Field(min_length=1)] = Field(
+    seeds: Annotated[list[Seed], Field(min_length=1), Once] = Field(
         description="replicates of every cell, each a model and a draw of rows of its own; methods are paired by them"
     )
-    alphas: Annotated[list[Share], Field(min_length=1)] = Field(description="values of contamination.alpha")
-    methods: Annotated[list[str], Field(min_length=1)] = Field(description="values of balance.method")
+    alphas: Annotated[list[Share], Field(min_length=1), Once] = Field(description="values of contamination.alpha")
+    methods: Annotated[list[str], Field(min_length=1), Once] = Field(description="values of balance.method")
     fixed: dict[str, Any] = Field(default={}, description="other values of every point, by dotted key")
     parts: dict[str, Part] = Field(default={}, description="lines beside the grid, by part")
     claims: list[Claim] = Field(default=[], description="what was published, to be answered by the study")
-    main: Annotated[list[str], Field(max_length=5)] = Field(
+    main: Annotated[list[str], Field(max_length=5), Once] = Field(
         default=[],
         description="metrics that are tested, at most five, named before the run; others get intervals alone",
     )
@@ -119,20 +138,50 @@ class Study(Section):
             raise ValueError(f"{unknown[0]}: found {unknown[1]!r}, expected a line: {', '.join(sorted(of))}")
         return self
 
+    @model_validator(mode="after")
+    def _keys_are_its_own(self) -> "Study":
+        stated = {"contamination.alpha": "alphas", **REPLICATE}
+        _refuse_stated("fixed", self.fixed, {"contamination.alpha": "alphas", **PLACE})
+        for part, settings in self.parts.items():
+            for line, values in settings.lines.items():
+                _refuse_stated(f"parts.{part}.lines.{line}", values, stated)
+        _refuse_unknown("main", self.main)
+        for place, claim in enumerate(self.claims):
+            _refuse_unknown(f"claims.{place}.metric", [claim.metric])
+        return self
+
 
 class Counterweights(Section):
     """Every lever against bias on one table: `python -m stages.tools.counterweights`, a DVC experiment a point."""
 
-    seeds: Annotated[list[Seed], Field(min_length=1)] = Field(description="replicates of every lever, as of the study")
+    seeds: Annotated[list[Seed], Field(min_length=1), Once] = Field(
+        description="replicates of every lever, as of the study"
+    )
     fixed: dict[str, Any] = Field(default={}, description="values of every point, by dotted key")
     levers: Annotated[dict[str, dict[str, Any]], Field(min_length=1)] = Field(
         description="what each lever sets on top of `fixed`, by dotted key; its erasers are rows of their own"
     )
-    metrics: Annotated[list[str], Field(min_length=1)] = Field(
+    metrics: Annotated[list[str], Field(min_length=1), Once] = Field(
         description="columns of the table; `a/b`: percent of b that a reaches; `seconds`: time of a run"
     )
     bias: str = Field(description="metric of the figure: across")
     quality: str = Field(description="metric of the figure: up")
+
+    @model_validator(mode="after")
+    def _keys_are_its_own(self) -> "Counterweights":
+        _refuse_stated("fixed", self.fixed, PLACE)
+        for lever, values in self.levers.items():
+            stated = {"contamination.alpha": "counterweights.fixed, for all levers,", **REPLICATE}
+            _refuse_stated(f"levers.{lever}", values, stated)
+            for eraser in values.get("evaluate.erase.methods", self.fixed.get("evaluate.erase.methods", [])) or []:
+                if (name := f"{lever}+{eraser}") in self.levers:
+                    raise ValueError(f"levers: found {name!r}, as the eraser {eraser} of {lever} is called; rename it")
+        for where, metrics in (("metrics", self.metrics), ("bias", [self.bias]), ("quality", [self.quality])):
+            if long := next((metric for metric in metrics if metric.count("/") > 1), None):
+                raise ValueError(f"{where}: found {long!r}, expected a metric, or two of them as a/b")
+            parts = [part for metric in metrics if metric != "seconds" for part in metric.split("/")]
+            _refuse_unknown(where, parts)
+        return self
 
 
 class Arm(Section):
@@ -150,15 +199,31 @@ class Generations(Section):
 
     rounds: Count = Field(description="rounds of each arm; the first has the generator of generate.model")
     alpha: Share = Field(description="contamination.alpha of every round")
-    seeds: Annotated[list[Seed], Field(min_length=1)] = Field(description="replicates of every arm, as of the study")
+    seeds: Annotated[list[Seed], Field(min_length=1), Once] = Field(
+        description="replicates of every arm, as of the study"
+    )
     arms: Annotated[dict[str, Arm], Field(min_length=1)] = Field(description="what differs, by name")
     fixed: dict[str, Any] = Field(default={}, description="values of every round, by dotted key")
     tune: Tune = Field(description="how the generator of the next round is trained on the mix of this one")
     measures: Measures = Field(description="what is measured of each generator")
-    metrics: Annotated[list[str], Field(min_length=1)] = Field(
+    metrics: Annotated[list[str], Field(min_length=1), Once] = Field(
         description="columns of the table, beside those of the generator"
     )
     position: str = Field(description="metric of CLIP in the figure, beside the generator's position")
+
+    @model_validator(mode="after")
+    def _keys_are_its_own(self) -> "Generations":
+        stated = {
+            "contamination.alpha": "generations.alpha", "generate.model": "the round", "generate.revision": "the round",
+            **PLACE,
+        }  # fmt: skip
+        _refuse_stated("fixed", self.fixed, stated)
+        for arm, of in self.arms.items():
+            fresh = {"download.seed": "the round of an arm that is fresh"} if of.fresh else {}
+            _refuse_stated(f"arms.{arm}.set", of.set, {**stated, **REPLICATE, **fresh})
+        _refuse_unknown("metrics", self.metrics)
+        _refuse_unknown("position", [self.position])
+        return self
 
 
 class Params(Profile):

@@ -150,7 +150,7 @@ def test_summary_prints_the_headline_and_writes_nothing(copy):
         ("annotation.json", "annotation.json: no such file"),
         ("attributes.parquet", "attributes.parquet: no such file"),
         ("synthetic/00000.tar", "00000.tar: no such shard"),
-        ("results/study/trends.csv", "study/trends.csv: no such file"),
+        ("results/study/trends.csv", "study/trends.csv: no such file or directory"),
     ],
 )
 def test_a_missing_input_is_one_line_and_leaves_the_old_results(copy, path, said):
@@ -174,7 +174,7 @@ def beside(root: Path) -> None:
     runs = pd.read_csv(root / FOLDER / "results" / "study" / "runs.csv")
     runs.replace({"method": {"not balanced": "none"}}).to_csv(root / params["plot"]["counterweights"] / "runs.csv")
     rows = [("none", number, "generator.position", 1, 0.1 * number, None, None) for number in (0, 1)]
-    table = pd.DataFrame(rows, columns=pd.Index(rounds.COLUMNS))
+    table = pd.DataFrame(rows, columns=pd.Index([*rounds.COLUMNS]))
     table.to_csv(root / params["plot"]["generations"] / "table.csv", index=False)
 
 
@@ -192,9 +192,11 @@ def test_levers_and_rounds_of_the_profile_are_shown(copy):
 @pytest.mark.parametrize(
     ("path", "content", "said"),
     [
-        ("counterweights/runs.csv", "alpha,method\n1,m4\n", "no column seed (found alpha, method); write it again: "),
-        ("generations/table.csv", "arm,round\nnone,0\n", "no column metric (found arm, round); write it again: "),
-        ("generations/sheet.png", "no picture", "write it again: `make generations`"),
+        ("counterweights/runs.csv", "alpha,method\n1,m4\n", "no column run (found alpha, method); restore it from git"),
+        ("counterweights/runs.csv", "run,alpha,method,seed,metric,value\na,x,m4,0,b,1\n", "line 2: alpha: found 'x'"),
+        ("generations/table.csv", "arm,round\nnone,0\n", "no column metric (found arm, round); restore it from git"),
+        ("generations/sheet.png", "no picture", "write it again: `python -m stages.tools.generations --compare`"),
+        ("study/comparisons.csv", "metric,method\nb,m4\n", "no column difference"),
     ],
 )
 def test_levers_and_rounds_that_are_no_such_tables_are_one_line(copy, path, content, said):
@@ -202,6 +204,38 @@ def test_levers_and_rounds_that_are_no_such_tables_are_one_line(copy, path, cont
     (copy / FOLDER / "results" / path).write_text(content)
     code, _, error = plot(copy)
     assert code == 2 and error.count("\n") == 1 and path in error and said in error
+
+
+@pytest.mark.parametrize("name", ["study", "counterweights", "generations"])
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("data/smoke/results/nope", "no such folder; restore it from git, or write it again"),
+        ("data/smok/results/study", "found 'data/smok/results/study', expected a folder of results of a profile"),
+        (".", "found '.', expected a folder"),
+        ("data/smoke", "found 'data/smoke', expected a folder"),
+        (None, "found null: input should be a valid string"),
+    ],
+)
+def test_a_folder_beside_the_run_that_is_none_is_one_line(copy, name, given, said):
+    params = yaml.safe_load((copy / "params.yaml").read_text())
+    params["plot"][name] = given
+    (copy / "params.yaml").write_text(yaml.safe_dump(params))
+    code, _, error = plot(copy)
+    assert code == 2 and error.count("\n") == 1 and f"plot.{name}" in error and said in error
+
+
+@pytest.mark.parametrize("write", [lambda path: f"./{path}", lambda path: path.absolute().as_posix()])
+def test_another_spelling_of_a_folder_is_the_same_folder(copy, write, monkeypatch):
+    before = contents(copy)
+    monkeypatch.chdir(copy)
+    params = yaml.safe_load((copy / "params.yaml").read_text())
+    params["plot"]["study"] = write(FOLDER / "results" / "study")
+    (copy / "params.yaml").write_text(yaml.safe_dump(params))
+    assert plot(copy)[0] == 0
+    assert {path: made for path, made in contents(copy).items() if path != "report.html"} == {
+        path: made for path, made in before.items() if path != "report.html"
+    }
 
 
 def test_broken_json_is_one_line(copy):

@@ -14,7 +14,7 @@ TABLE = pd.DataFrame(
         ("fresh", 0, "generator.position", 1, 1.0, math.nan, math.nan),
         ("none", 0, "people.t2i.r5", 1, 7.0, math.nan, math.nan),
     ],
-    columns=pd.Index(rounds.COLUMNS),
+    columns=pd.Index([*rounds.COLUMNS]),
 )
 
 

@@ -37,13 +37,13 @@ from stages.results.noise import pool
 from stages.results.panels import png
 from stages.results.repository import show
 from stages.results.sweep import head, overview, panels, sentences, standing_out, tables, with_images
+from stages.results.tables import read_runs
 from stages.results.writing import csv
 from stages.tools.compare.differences import compare, lines, trends
 from stages.tools.compare.runs import METHOD, Run, experiments, settings, tabulate
 from stages.tools.params import Params, Part, load
 
 ALSO = r"portraits\.\w+\.(self_similarity|preference\.gender)"  # of the contamination paper; no headline
-RUN_COLUMNS = ["run", "alpha", "method", "seed", "metric", "value"]
 LEGEND = (
     "Effects: mean over replicates [95 % interval, Student's t]; of metrics whose ideal is 0 or ½, of the distance "
     f"from it. An effect is shown (better or worse, higher or lower) where {SHOWN}; else it is {NOT_SHOWN}, which does "
@@ -74,7 +74,7 @@ def main() -> None:
     out = arguments.out or params.folder / "results" / "compare"
     check_owned(out)
     if arguments.runs:
-        table = read_table(arguments.runs)
+        table = read_runs(arguments.runs)
     elif arguments.revs:
         table = tabulate([_read_run(revision, revision, params) for revision in arguments.revs])
     else:
@@ -159,9 +159,8 @@ def study_files(
     methods = sorted(table["method"].unique())
     if unknown := [name for name in references or [] if name not in methods]:
         raise InputError(f"--reference {unknown[0]}: found {', '.join(methods)}; name one of these")
-    references = references or [name for name in REFERENCES if name in methods]
     shown = pd.concat([table.loc[table["metric"] == metric, :] for metric in metrics])
-    comparisons, changes = _compared(shown, references, primary, parts or {}), trends(shown, primary)
+    comparisons, changes = effects(shown, primary, parts or {}, references)
     sized, moved = with_images(comparisons, table), with_images(changes, table)
     opening = standing_out(sized, moved, metrics)
     paragraph = " ".join([head(table, primary), *sentences(sized, moved, metrics)])
@@ -184,10 +183,23 @@ def study_files(
     }
 
 
-def _compared(
-    shown: pd.DataFrame, references: Sequence[str], primary: Sequence[str], parts: Mapping[str, Part]
-) -> pd.DataFrame:
-    """Compare lines with references; those of a part with its own, among its own α and replicates."""
+def effects(
+    shown: pd.DataFrame, primary: Sequence[str], parts: Mapping[str, Part], references: Sequence[str] | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """
+    Compare lines with references (those of a part with its own, among its own α and replicates), and α with the lowest.
+
+    Parameters
+    ----------
+    references : sequence of str, optional
+        By default those of `REFERENCES` that are there.
+
+    Returns
+    -------
+    tuple of DataFrame
+        From `stages.tools.compare.differences`: comparisons, trends.
+    """
+    references = references or [name for name in REFERENCES if name in set(shown["method"])]
     apart = {line for part in parts.values() for line, of in part.lines.items() if set(of) != {METHOD}}
     found = [compare(shown.loc[~shown["method"].isin(list(apart)), :], references, primary)]
     for part in parts.values():
@@ -195,17 +207,8 @@ def _compared(
         rows = shown.loc[shown["method"].isin([*part.lines, *own]) & shown["alpha"].isin(part.alphas), :]
         table = compare(rows, own, primary)
         found.append(table.loc[table["method"].isin([line for line in part.lines if line in apart]), :])
-    return pd.concat(found, ignore_index=True)
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    """Read a runs.csv."""
-    try:
-        return pd.read_csv(path).loc[:, RUN_COLUMNS]
-    except OSError as error:
-        raise InputError(f"--runs {path}: {error.strerror}; correct the name") from None
-    except (KeyError, ValueError) as error:
-        raise InputError(f"--runs {path}: {error}; expected the columns {', '.join(RUN_COLUMNS)}") from None
+    compared = pd.concat([table for table in found if len(table)] or found[:1], ignore_index=True)
+    return compared, trends(shown, primary)
 
 
 def _read_run(name: str, revision: str, params: Params) -> Run:

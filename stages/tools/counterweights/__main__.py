@@ -24,8 +24,8 @@ from stages.core.errors import InputError, run
 from stages.core.scratch import work_folder
 from stages.results.panels import png
 from stages.results.repository import show
+from stages.results.tables import ROW, RUNS, read_runs
 from stages.results.writing import csv
-from stages.tools.compare.__main__ import RUN_COLUMNS, read_table
 from stages.tools.compare.differences import compare
 from stages.tools.counterweights import table as tables
 from stages.tools.experiment_clone import experiments
@@ -45,7 +45,7 @@ def main() -> None:
     check_owned(kept)
     commit, code = committed_code(params)
     grid = of_levers(params, section, code)
-    earlier = read_table(kept / "runs.csv") if (kept / "runs.csv").is_file() else None
+    earlier = read_runs(kept / "runs.csv") if (kept / "runs.csv").is_file() else None
     outcome = finish(params, commit, grid, kept, arguments)
     if outcome is None:
         return
@@ -89,8 +89,8 @@ def complete(
             found += of_point.to_numpy().tolist()
         added = pd.DataFrame(found, columns=pd.Index(["method", "metric", "value"]))
         parts.append(added.assign(run=point.name, alpha=point.alpha, seed=point.seed))
-    table = pd.concat(parts, ignore_index=True).loc[:, RUN_COLUMNS]
-    table = table.drop_duplicates(["run", "method", "metric", "seed"])
+    table = pd.concat(parts, ignore_index=True).loc[:, [*RUNS]]
+    table = table.drop_duplicates([*ROW])
     return table.sort_values(["metric", "method", "alpha", "seed"], ignore_index=True)
 
 

@@ -40,6 +40,7 @@ from stages.pretrain.quality.figures import grid
 from stages.results import rounds
 from stages.results.panels import png
 from stages.results.repository import git
+from stages.results.tables import read
 from stages.results.writing import csv
 from stages.tools.counterweights.__main__ import complete as completed
 from stages.tools.experiment_clone import Workplace, experiments
@@ -81,15 +82,16 @@ def main() -> None:
     with alone("generations", {"profile": params.profile}):
         if not arguments.compare:
             loop.advance(todo)
-        whole = set().union(*(of.runs for chain in made if chain not in todo for of in chain))
-        counts = [pair in whole for pair in zip(earlier["arm"], earlier["run"], strict=True)]
-        parts = [part for part in (loop.runs(todo), earlier.loc[counts]) if len(part)]
+        parts = [part for part in (loop.runs(todo), current(earlier, made)) if len(part)]
         if not parts:
             raise InputError("generations: no round is finished; run `make generations`")
         runs = pd.concat(parts, ignore_index=True).drop_duplicates(["run", "arm", "seed", "metric"])
         runs = tables.with_drift(runs.loc[runs["metric"] != "generator.women.off_start"])
+        files, sheet = contents(runs, section, loop.sheets(made)), kept / "sheet.png"
+        if "sheet.png" not in files and sheet.is_file():  # its pictures lie on another machine
+            files["sheet.png"] = sheet.read_bytes()
         with owned(kept) as into:
-            for name, content in contents(runs, section, loop.sheets(made)).items():
+            for name, content in files.items():
                 (into / name).write_bytes(content)
     print((kept / "table.md").read_text(), end="")
 
@@ -102,11 +104,15 @@ def code_of(paths: Sequence[str]) -> str:
 def read_runs(path: Path) -> pd.DataFrame:
     """Read the committed runs, none where there are none."""
     if not path.is_file():
-        return pd.DataFrame(columns=pd.Index(tables.COLUMNS))
-    try:
-        return pd.read_csv(path).loc[:, [*tables.COLUMNS]]
-    except (KeyError, ValueError) as error:
-        raise InputError(f"{path}: {error}; expected the columns {', '.join(tables.COLUMNS)}; remove it") from None
+        return pd.DataFrame(columns=pd.Index([*tables.COLUMNS]))
+    key = ("run", "arm", "round", "seed", "metric")
+    return read(path, tables.COLUMNS, key, "correct it, or restore it from git").loc[:, [*tables.COLUMNS]]
+
+
+def current(earlier: pd.DataFrame, made: Sequence[Sequence[Round]]) -> pd.DataFrame:
+    """Keep the committed runs that code and parameters would give again, of chains that are not complete, too."""
+    ours = set().union(*(of.runs for chain in made for of in chain))
+    return earlier.loc[[pair in ours for pair in zip(earlier["arm"], earlier["run"], strict=True)]]
 
 
 @dataclass(frozen=True)
@@ -222,7 +228,7 @@ class Loop:
 
     def runs(self, todo: Sequence[Sequence[Round]]) -> pd.DataFrame:
         """Collect what is finished of some chains."""
-        parts = [pd.DataFrame(columns=pd.Index(tables.COLUMNS))]
+        parts = [pd.DataFrame(columns=pd.Index([*tables.COLUMNS]))]
         flat = [of for chain in todo for of in chain]
         here = experiments(Path())
         for of in flat:

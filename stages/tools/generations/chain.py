@@ -91,7 +91,7 @@ def chains(params: Params, section: Generations, code: str, making: str, judging
                     wanted |= {"generate.model": generator, "generate.revision": None}
                 if number and of.fresh:
                     wanted["download.seed"] = params.download.seed + FRESH * number
-                name, values = identify(params, wanted, code)
+                name, values = identify(params, wanted, code, f"generations.arms: {arm}")
                 point = Point(name, wanted, section.alpha, f"{arm} {number}", seed)
                 judged = {
                     "generator": generator, "measures": section.measures.model_dump(mode="json"), "judge": judging,

@@ -1,15 +1,18 @@
 """What happened over the rounds, in a table."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from stages.results import rounds
 from stages.results.rounds import name
+from stages.results.tables import Kind
 from stages.tools.compare.differences import mean_interval
 
-COLUMNS = ("run", "arm", "round", "seed", "metric", "value")
+COLUMNS: Mapping[str, Kind] = {
+    "run": "text", "arm": "text", "round": "whole", "seed": "whole", "metric": "text", "value": "figure"
+}  # fmt: skip
 SHOWN = (
     "generator.position", "generator.women.off_start", "generator.women.off_corpus", "generator.recognised.occupation",
     "generator.recognised.gender", "generator.recognised.object", "generator.frechet", "generator.diversity",
@@ -48,7 +51,7 @@ def tabulate(runs: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
                 values = runs.loc[here.to_numpy(bool), "value"].dropna().to_numpy(float)
                 if len(values):
                     rows.append((arm, number, metric, len(values), *mean_interval(values)))
-    return pd.DataFrame(rows, columns=pd.Index(rounds.COLUMNS))
+    return pd.DataFrame(rows, columns=pd.Index([*rounds.COLUMNS]))
 
 
 def markdown(table: pd.DataFrame, metrics: Sequence[str]) -> str:

@@ -26,15 +26,16 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from stages.core.atomic import written
+from stages.core.atomic import check_owned, written
 from stages.core.errors import InputError, run
 from stages.core.scratch import VARIABLE, fingerprint, work_folder
 from stages.results.repository import git, show
+from stages.results.tables import ROW, RUNS, read_runs
 from stages.results.writing import csv
-from stages.tools.compare.__main__ import RUN_COLUMNS, read_table, write
+from stages.tools.compare.__main__ import write
 from stages.tools.experiment_clone import Workplace, experiments
 from stages.tools.params import Params, load
-from stages.tools.study.claims import answered, markdown
+from stages.tools.study.claims import answered, check_claims, markdown
 from stages.tools.study.grid import Point, overrides, points
 
 PARTIAL = "study-finished.csv"  # points of a study that is not finished, while an earlier one stands
@@ -51,6 +52,9 @@ def main() -> None:
     commit, code = committed_code(params)
     study = params.study
     grid, kept = points(params, study, code), params.folder / "results" / "study"
+    check_claims(study, grid)
+    if not arguments.status:
+        check_owned(kept)
     part = params.folder / "results" / PARTIAL
 
     def keep(table: pd.DataFrame) -> bool:
@@ -58,7 +62,7 @@ def main() -> None:
         whole = len(grid) == table["run"].nunique() or not (kept / "runs.csv").is_file()
         if len(table) and not whole:
             with written(part) as file:
-                file.write_bytes(csv(table))
+                file.write_bytes(csv(table.sort_values(["run", "metric"])))  # by points, as they come
         return whole
 
     outcome = finish(params, commit, grid, kept, arguments, also=part, keep=keep)
@@ -131,8 +135,7 @@ def finish(
     """
     folder = work_folder("study")
     environment = surroundings(arguments.jobs)
-    known_of = [read_table(path) for path in (kept / "runs.csv", also) if path and path.is_file()]
-    committed = pd.concat(known_of, ignore_index=True) if known_of else pd.DataFrame(columns=pd.Index(RUN_COLUMNS))
+    committed = _committed_runs([path for path in (kept / "runs.csv", also) if path and path.is_file()], grid)
     known = set(committed["run"])
     if arguments.status:  # only looks, at the clones of a running study too, whatever the number of its jobs
         clones = [path for path in folder.glob(f"{params.profile}-*") if (path / ".git").is_dir()]
@@ -155,6 +158,23 @@ def finish(
             after = (lambda: keep(collected(grid, params, committed))) if keep else None
             failed = runner.execute(missing, after)
     return collected(grid, params, committed), failed
+
+
+def _committed_runs(paths: Sequence[Path], grid: Sequence[Point]) -> pd.DataFrame:
+    """Read what is committed of finished runs; refuse rows of a point that say another replicate or α than it has."""
+    tables = [read_runs(path) for path in paths]
+    points = {point.name: point for point in grid}
+    for path, table in zip(paths, tables, strict=True):
+        for place, (name, alpha, seed) in enumerate(zip(table["run"], table["alpha"], table["seed"], strict=True)):
+            point = points.get(name)
+            if point and (alpha, seed) != (point.alpha, point.seed):
+                raise InputError(
+                    f"{path}: line {place + 2}: found α {alpha:g} and seed {seed}, but {name} has {point.alpha:g} and "
+                    f"{point.seed}; correct it, or restore it from git"
+                )
+    if not (filled := [table for table in tables if len(table)]):
+        return pd.DataFrame(columns=pd.Index([*RUNS]))
+    return pd.concat(filled, ignore_index=True).drop_duplicates([*ROW], ignore_index=True)
 
 
 def surroundings(jobs: int) -> dict[str, str]:
@@ -209,8 +229,8 @@ def collected(grid: Sequence[Point], params: Params, committed: pd.DataFrame | N
         if len(values):
             parts.append(values.assign(run=point.name, alpha=point.alpha, method=point.line))
     if not parts:
-        return pd.DataFrame(columns=pd.Index(RUN_COLUMNS))
-    table = pd.concat(parts, ignore_index=True).loc[:, RUN_COLUMNS]
+        return pd.DataFrame(columns=pd.Index([*RUNS]))
+    table = pd.concat(parts, ignore_index=True).loc[:, [*RUNS]]
     return table.sort_values(["metric", "method", "alpha", "seed"], ignore_index=True)
 
 

@@ -13,10 +13,14 @@ from typing import Any, cast
 import pandas as pd
 from scipy.special import stdtrit
 
+from stages.core.errors import InputError
 from stages.results.effects import is_shown, is_tested, written
 from stages.results.formatting import difference, number
 from stages.results.registry import label
-from stages.tools.params import Claim
+from stages.results.tables import RUNS
+from stages.tools.compare.__main__ import effects
+from stages.tools.params import Claim, Study
+from stages.tools.study.grid import Point
 
 LEVEL, POWER = 0.95, 0.8
 COLUMNS = (
@@ -51,6 +55,21 @@ def answered(claims: Sequence[Claim], comparisons: pd.DataFrame, trends: pd.Data
             values = {"value": row["value"], "reference_value": row["reference_value"], "detectable": detectable(row)}
             rows.append(found | known | values | {"verdict": verdict(claim, row)})
     return pd.DataFrame(rows, columns=pd.Index(COLUMNS))
+
+
+def check_claims(study: Study, grid: Sequence[Point]) -> None:
+    """Refuse claims that no run of the study can answer: lines that are not held against each other, or not there."""
+    metric = study.claims[0].metric if study.claims else ""
+    rows = [(point.name, point.alpha, point.line, point.seed, metric, 0.0) for point in grid]
+    comparisons, changes = effects(pd.DataFrame(rows, columns=pd.Index([*RUNS])), [metric], study.parts)
+    for place, claim in enumerate(study.claims):
+        if _effect(claim.model_copy(update={"metric": metric}), comparisons, changes) is None:
+            against = claim.reference or "itself at the lowest α"
+            at = "on average over α" if claim.alpha == "mean" else f"at α = {claim.alpha:g}"
+            raise InputError(
+                f"study.claims.{place}: {claim.line!r} is not held against {against!r} {at}; name two lines of one "
+                "part or of the grid, the one that others are held against as `reference`, and an α that both have"
+            )
 
 
 def _effect(claim: Claim, comparisons: pd.DataFrame, trends: pd.DataFrame) -> Mapping[str, Any] | None:
@@ -93,6 +112,7 @@ def markdown(table: pd.DataFrame) -> str:
     lines = ["| claim | published | here | verdict |", "|---|---|---|---|"]
     for row in cast(list[dict[str, Any]], table.to_dict("records")):
         said = row["verdict"]
+        row |= {name: " ".join(str(row[name]).replace("|", r"\|").split()) for name in ("claim", "published")}
         if row["difference"] != row["difference"]:
             lines.append(f"| {row['claim']} | {row['published']} | – | {said} |")
             continue
@@ -105,6 +125,7 @@ def markdown(table: pd.DataFrame) -> str:
         here = f"{label(key)}; {where}: {' to '.join(reversed(ends) if len(ends) < 2 else ends)}{': ' * bool(ends)}"
         here += f"{written(row)}, n = {int(row['replicates'])}{p}"
         if said == "cannot tell":
-            said += f"; {difference(key, row['detectable'])} or more would be found"
+            found = math.isfinite(row["detectable"])
+            said += f"; {difference(key, row['detectable'])} or more would be found" if found else "; of one replicate"
         lines.append(f"| {row['claim']} | {row['published']} | {here} | {said} |")
     return "\n".join(lines) + "\n"

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from stages.tools.generations import table as tables
+from stages.tools.generations.__main__ import current
 from stages.tools.generations.chain import TRAINER, chains, complete, distinct
 from stages.tools.params import Params, load
 from tests.helpers.imports import CODE, needed
@@ -55,13 +56,21 @@ def test_a_chain_is_complete_when_all_its_points_and_measures_are_known(params: 
     assert not complete(chain, {("renamed", run) for _, run in known})
 
 
+def test_committed_rounds_of_a_chain_that_is_not_complete_are_kept(params: Params) -> None:
+    first, _, _ = made(params)
+    rows = [(name, arm, of.number, 0, "m", 1.0) for of in first[:2] for arm, name in sorted(of.runs)]
+    table = runs([*rows, ("renamed", "none", 2, 0, "m", 1.0), (rows[0][0], "other", 0, 0, "m", 1.0)])
+    assert not complete(first, set(zip(table["arm"], table["run"], strict=True)))
+    assert current(table, [first])["run"].tolist() == [row[0] for row in rows]
+
+
 def test_the_code_that_names_a_generator_is_all_that_trains_it() -> None:
     code = {f"stages/{name}" for name in needed([CODE / "pretrain" / "tune_command.py"]) if "pretrain/" in name}
     assert code | {"stages/pretrain/tune_command.py"} == {*TRAINER, "stages/pretrain/settings.py"}
 
 
 def runs(rows: list[tuple]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=pd.Index(tables.COLUMNS))
+    return pd.DataFrame(rows, columns=pd.Index([*tables.COLUMNS]))
 
 
 def test_drift_is_the_mean_distance_of_the_shares_of_women_from_round_0() -> None:

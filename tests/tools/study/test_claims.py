@@ -6,8 +6,11 @@ import pandas as pd
 import pytest
 from scipy.stats import nct, t
 
-from stages.tools.params import Claim
-from stages.tools.study.claims import answered, detectable, markdown, verdict
+from stages.core.errors import InputError
+from stages.tools.params import Claim, Study, load
+from stages.tools.study.claims import answered, check_claims, detectable, markdown, verdict
+from stages.tools.study.grid import Point, points
+from tests.helpers.clone import ROOT
 
 KEY = "portraits.seen.pairwise_association"
 
@@ -76,3 +79,68 @@ def test_the_table_names_what_was_found_and_what_could_have_been():
         "−0.020 [−0.220, +0.180], n = 8 | cannot tell; 0.276 or more would be found |"
     )
     assert "0.600 to 0.200: −0.400 [−0.500, −0.300], n = 8 | reproduced |" in lines[4]
+
+
+GRID = {
+    "seeds": [0, 1], "alphas": [0.0, 0.5], "methods": ["none", "random", "m4"],
+    "parts": {"open": {"alphas": [0.5], "references": ["m4"], "lines": {"m4, open": {"balance.open": True}}}},
+}  # fmt: skip
+
+
+def refusal(**more) -> str:
+    """Check one claim of a small study; return what is said of it."""
+    of = {"claim": "c", "published": "p", "metric": KEY, "line": "m4", "expected": "lower", "least": 0.1}
+    study = Study.model_validate(GRID | {"claims": [of | more]})
+    lines = [("not balanced", a) for a in study.alphas] + [("random", a) for a in study.alphas]
+    lines += [("m4", a) for a in study.alphas] + [("m4, open", 0.5)]
+    grid = [Point(f"{line}{alpha}{seed}", {}, alpha, line, seed) for line, alpha in lines for seed in study.seeds]
+    try:
+        check_claims(study, grid)
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"alpha": 0.5},
+        {"reference": "random"},
+        {"reference": "not balanced", "alpha": 0.0},
+        {"line": "random", "reference": "not balanced"},
+        {"line": "m4, open", "reference": "m4", "alpha": 0.5},
+    ],
+)
+def test_a_claim_that_the_study_can_answer_is_let_through(more):
+    assert refusal(**more) == ""
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"reference": "random", "alpha": 0.3}, "'m4' is not held against 'random' at α = 0.3"),
+        ({"alpha": 0.0}, "'m4' is not held against 'itself at the lowest α' at α = 0;"),
+        ({"reference": "m4"}, "'m4' is not held against 'm4' on average over α"),
+        ({"line": "random", "reference": "m4"}, "'random' is not held against 'm4'"),
+        ({"line": "not balanced", "reference": "random"}, "'not balanced' is not held against 'random'"),
+        ({"line": "m4, open", "reference": "random", "alpha": 0.5}, "'m4, open' is not held against 'random'"),
+        ({"line": "m4, open"}, "'m4, open' is not held against 'itself at the lowest α'"),
+    ],
+)
+def test_a_claim_that_no_run_can_answer_is_refused(more, said):
+    assert said in refusal(**more) and refusal(**more).startswith("study.claims.0: ")
+
+
+def test_the_claims_of_every_profile_can_be_answered():
+    for profile in ("emoji", "cc3m"):
+        params = load(ROOT, profile)
+        assert params.study is not None
+        check_claims(params.study, points(params, params.study, "code"))
+
+
+def test_marks_of_tables_in_a_claim_are_text():
+    table = answered([claim(claim="a | b\nc")], pd.DataFrame([effect(-0.02, 0.2)]), pd.DataFrame())
+    assert markdown(table).splitlines()[2].startswith(r"| a \| b c | by half | ")
+    alone = answered([claim()], pd.DataFrame([effect(-0.02, math.nan, replicates=1)]), pd.DataFrame())
+    assert markdown(alone).endswith("cannot tell; of one replicate |\n")

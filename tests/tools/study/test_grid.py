@@ -115,11 +115,13 @@ def test_what_no_score_depends_on_leaves_the_name(project):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"contamination.alpha": 1.5}, "study: contamination.alpha: found 1.5"),
-        ({"balance.methd": "m4"}, "study: balance.methd: unknown key"),
-        ({"profile.x": 1}, "study: profile.x: profile has no keys"),
-        ({"caption.captioners": ["gpt"]}, "study: caption.captioners.0: found 'gpt'"),
-        ({"evaluate.sets": ["coco"]}, "study: evaluate.sets: found 'coco', expected some of people, portraits"),
+        ({"train.epochs": -1}, "smoke.yaml: study: one: train.epochs: found -1"),
+        ({"balance.methd": "m4"}, "smoke.yaml: study: one: balance.methd: unknown key"),
+        ({"annotate.similarity.model": 1}, "one: annotate.similarity.model: similarity is null in the profile, not a"),
+        ({"caption.captioners": ["gpt"]}, "study: one: caption.captioners.0: found 'gpt'"),
+        ({"evaluate.sets": ["coco"]}, "study: one: evaluate.sets: found 'coco', expected some of people, portraits"),
+        ({"balance.eta": True}, "study: one: balance.eta: found true, expected a number"),
+        ({"train.threads": "2"}, "study: one: train.threads: found '2', expected a whole number"),
     ],
 )
 def test_a_point_that_cannot_run_is_refused_before_any_work(params, settings, said):
@@ -147,10 +149,12 @@ def test_what_dvc_makes_of_the_overrides_is_what_was_meant(project):
     settings = {
         "seeds": [3, 4], "contamination.alpha": 0.25, "balance.target": {"gender": {"woman": 0.5, "man": 0.5}},
         "balance.proxies": True, "balance.eps_r": None, "caption.captioners": [], "train.learning_rate": 1e-5,
-        "evaluate.templates": ["it's {}, a: b"], "generate.model": "data/x y",
+        "evaluate.templates": ["it's {}, a: b", r"{}, 'b' \ c", "{} ends in \\", r"\'{}", "{label}"],
+        "generate.model": "data/x y", "evaluate.leakage.masked": {}, "generate.prompt_shares": {"gender": "equal"},
+        "train.model.vision_cfg": {"layers": [1, 1, 1, 1], "width": 8, "image_size": 64},
     }  # fmt: skip
     files = [yaml.safe_load((folder / name).read_text()) for name in ("params.yaml", scale_path)]
-    expected = change(load(folder), settings)
+    expected = change(load(folder), settings, "study")
     for path, own in to_path_overrides(overrides(settings, *files, scale_path)).items():
         apply_overrides(Path(folder) / path, own)
     assert load(folder) == expected

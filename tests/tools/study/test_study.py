@@ -137,6 +137,29 @@ def test_what_is_committed_of_a_study_needs_no_experiment(project, tmp_path):
     assert ((kept / "comparisons.csv").read_bytes(), (kept / "runs.csv").read_bytes()) == before
 
 
+def test_committed_runs_that_were_edited_are_refused_before_any_work(project, tmp_path):
+    project.do("git", "clone", "--quiet", project.folder, tmp_path / "clone")
+    runs = tmp_path / "clone" / RESULTS / "study" / "runs.csv"
+    whole = runs.read_text()
+    name, alpha, line, seed, *more = whole.splitlines()[1].split(",")
+
+    def refusal(content: str) -> str:
+        runs.write_text(content)
+        done = subprocess.run(
+            [sys.executable, "-m", "stages.tools.study", "--status"], cwd=tmp_path / "clone", capture_output=True,
+            text=True, env=project.environment | {"COUNTERWEIGHT_WORK": str(tmp_path / "work")},
+        )  # fmt: skip
+        assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+        return done.stderr
+
+    head, _, *rest = whole.splitlines(keepends=True)
+    assert "restore it from git" in refusal(whole[: len(whole) // 2])
+    other = ",".join([name, alpha, line, "7", *more]) + "\n"
+    assert f"line 2: found α {alpha} and seed 7, but {name} has {alpha} and {seed}" in refusal(
+        "".join([head, other, *rest])
+    )
+
+
 def test_what_is_not_committed_is_refused(project):
     project.write("stages/score.py", SCORE + "\n# in work\n")
     try:
@@ -191,3 +214,4 @@ def test_what_is_finished_of_a_study_can_be_committed_and_compared(project, tmp_
     assert "2 runs: 1 α" in finish("--compare")
     assert len(pd.read_csv(tmp_path / "clone" / RESULTS / "study" / "runs.csv")) == 2
     assert (tmp_path / "clone" / RESULTS / "study-finished.csv").is_file()
+    assert "2 runs: 1 α" in finish("--compare")  # both files have the points now
