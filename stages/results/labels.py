@@ -68,9 +68,10 @@ def label_points(
         if met and not must:
             continue
         taken.append(box)
-        at = axes.transData.inverted().transform(((box[0] + box[2]) / 2, (box[1] + box[3]) / 2))
+        edge = (min(max(x, box[0]), box[2]), min(max(y, box[1]), box[3]))
+        at, end = axes.transData.inverted().transform([((box[0] + box[2]) / 2, (box[1] + box[3]) / 2), edge])
         if ring > _NEAR:
-            (line,) = axes.plot([label.x, at[0]], [label.y, at[1]], color=MUTED, linewidth=0.6, zorder=0.5)
+            (line,) = axes.plot([label.x, end[0]], [label.y, end[1]], color=MUTED, linewidth=0.6, zorder=0.5)
             mark(line, series=label.series)
         text = axes.annotate(
             label.text, (float(at[0]), float(at[1])), ha="center", va="center", fontsize=SMALL, color=label.colour,

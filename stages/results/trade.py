@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+STEPS = 33  # along a whisker: closer than a short name is long
+
 
 def front(bias: Sequence[float], quality: Sequence[float]) -> list[int]:
     """
@@ -25,5 +27,5 @@ def front(bias: Sequence[float], quality: Sequence[float]) -> list[int]:
 
 def cross(x: float, y: float, wide: tuple[float, float], high: tuple[float, float]) -> list[tuple[float, float]]:
     """Walk along the whiskers of a point, from end to end, for names to keep clear of."""
-    steps = [(float(at), y) for at in np.linspace(*wide, 9)] + [(x, float(at)) for at in np.linspace(*high, 9)]
+    steps = [(float(at), y) for at in np.linspace(*wide, STEPS)] + [(x, float(at)) for at in np.linspace(*high, STEPS)]
     return [step for step in steps if math.isfinite(sum(step))]
