@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 import yaml
 
+from stages.results.committed import read_runs
 from stages.results.noise import read
-from stages.results.tables import read_runs
 from stages.tools.compare.__main__ import study_files
 from stages.tools.params import load
 
@@ -26,9 +26,12 @@ KEYS = {
     "comparisons": ["metric", "method", "reference", "alpha"],
     "noise": ["metric"],
     "levers": ["lever", "metric"],
+    "rounds": ["arm", "round", "metric"],
     "against": ["metric", "method", "reference"],
 }
-FILES = {"levers": "counterweights/table", "against": "counterweights/comparisons"}  # others: of the study
+FILES = {  # others: of the study
+    "levers": "counterweights/table", "against": "counterweights/comparisons", "rounds": "generations/table"
+}  # fmt: skip
 SOURCE = re.compile(r"`(\w+) · ([^`]+)`")
 NUMBER = re.compile(r"(?<![\w.@])[−+]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?![\w@]|\.\d)")
 LEVELS = r"\b95 %|\b5 %"  # of intervals and tests

@@ -18,11 +18,11 @@ from stages.corpus.shards import Shard
 from stages.plot import sheets
 from stages.plot.settings import Settings
 from stages.plot.study import Study
-from stages.results import rounds, tables
+from stages.results import committed, rounds
+from stages.results.committed import ROW, RUNS, Kind
 from stages.results.details import Details, read
 from stages.results.formatting import NOT_BALANCED
 from stages.results.sweep import with_images
-from stages.results.tables import ROW, RUNS, Kind
 
 _EFFECT: dict[str, Kind] = {
     "metric": "text", "method": "text", "difference": "figure", "lo": "figure", "hi": "figure", "replicates": "whole",
@@ -96,7 +96,7 @@ class Reader:
         if folder is None:
             return None
         runs, comparisons, trends = (
-            tables.read(folder / f"{name}.csv", *of, _remedy("study")) for name, of in STUDY.items()
+            committed.read(folder / f"{name}.csv", *of, _remedy("study")) for name, of in STUDY.items()
         )
         return Study(runs, with_images(comparisons, runs), with_images(trends, runs))
 
@@ -105,7 +105,7 @@ class Reader:
         folder = self._beside("counterweights")
         if folder is None:
             return None
-        runs = tables.read(folder / "runs.csv", *STUDY["runs"], _remedy("counterweights"))
+        runs = committed.read(folder / "runs.csv", *STUDY["runs"], _remedy("counterweights"))
         none = pd.DataFrame(columns=pd.Index([*STUDY["trends"][0]]))
         return Study(runs.replace({"method": {"none": NOT_BALANCED}}), none, none)
 
@@ -114,7 +114,7 @@ class Reader:
         folder = self._beside("generations")
         if folder is None:
             return None
-        table = tables.read(folder / "table.csv", rounds.COLUMNS, ("arm", "round", "metric"), _remedy("generations"))
+        table = committed.read(folder / "table.csv", rounds.COLUMNS, ("arm", "round", "metric"), _remedy("generations"))
         sheet = folder / "sheet.png"
         try:
             return table, pixels(sheet.read_bytes()) if sheet.exists() else None

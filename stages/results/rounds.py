@@ -6,9 +6,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from stages.results.committed import Kind
 from stages.results.panels import AFTER, BEFORE, OTHERWISE, REAL, REWEIGHED, SYNTHETIC, Panel, mark
 from stages.results.registry import label
-from stages.results.tables import Kind
 
 COLUMNS: Mapping[str, Kind] = {  # of the table
     "arm": "text", "round": "whole", "metric": "text", "replicates": "whole", "mean": "number", "lo": "figure",

@@ -30,6 +30,7 @@ from pydantic import ValidationError
 
 from stages.core.atomic import check_owned, owned
 from stages.core.errors import InputError, run
+from stages.results.committed import read_runs
 from stages.results.effects import NOT_SHOWN, SHOWN
 from stages.results.formatting import NOT_BALANCED
 from stages.results.headline import headlines
@@ -37,7 +38,6 @@ from stages.results.noise import pool
 from stages.results.panels import png
 from stages.results.repository import show
 from stages.results.sweep import head, overview, panels, sentences, standing_out, tables, with_images
-from stages.results.tables import read_runs
 from stages.results.writing import csv
 from stages.tools.compare.differences import compare, lines, trends
 from stages.tools.compare.runs import METHOD, Run, experiments, settings, tabulate

@@ -22,9 +22,9 @@ import pandas as pd
 from stages.core.atomic import check_owned, owned
 from stages.core.errors import InputError, run
 from stages.core.scratch import work_folder
+from stages.results.committed import ROW, RUNS, read_runs
 from stages.results.panels import png
 from stages.results.repository import show
-from stages.results.tables import ROW, RUNS, read_runs
 from stages.results.writing import csv
 from stages.tools.compare.differences import compare
 from stages.tools.counterweights import table as tables

@@ -38,9 +38,9 @@ from stages.core.scratch import alone, fingerprint, work_folder
 from stages.corpus.images import pixels
 from stages.pretrain.quality.figures import grid
 from stages.results import rounds
+from stages.results.committed import read
 from stages.results.panels import png
 from stages.results.repository import git
-from stages.results.tables import read
 from stages.results.writing import csv
 from stages.tools.counterweights.__main__ import complete as completed
 from stages.tools.experiment_clone import Workplace, experiments

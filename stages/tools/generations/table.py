@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from stages.results import rounds
+from stages.results.committed import Kind
 from stages.results.rounds import name
-from stages.results.tables import Kind
 from stages.tools.compare.differences import mean_interval
 
 COLUMNS: Mapping[str, Kind] = {

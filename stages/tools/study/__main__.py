@@ -29,8 +29,8 @@ import yaml
 from stages.core.atomic import check_owned, written
 from stages.core.errors import InputError, run
 from stages.core.scratch import VARIABLE, fingerprint, work_folder
+from stages.results.committed import ROW, RUNS, read_runs
 from stages.results.repository import git, show
-from stages.results.tables import ROW, RUNS, read_runs
 from stages.results.writing import csv
 from stages.tools.compare.__main__ import write
 from stages.tools.experiment_clone import Workplace, experiments

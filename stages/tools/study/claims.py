@@ -14,10 +14,10 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from stages.core.errors import InputError
+from stages.results.committed import RUNS
 from stages.results.effects import is_shown, is_tested, written
 from stages.results.formatting import difference, number
 from stages.results.registry import label
-from stages.results.tables import RUNS
 from stages.tools.compare.__main__ import effects
 from stages.tools.params import Claim, Study
 from stages.tools.study.grid import Point

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stages.core.errors import InputError
-from stages.results.tables import read, read_runs
+from stages.results.committed import read, read_runs
 
 HEAD = "run,alpha,method,seed,metric,value\n"
 ROWS = "a,0,m4,0,people.t2i.r5,7.5\nb,0.6,none,1,people.t2i.r5,-2\n"
