@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from stages.results.committed import Kind
+from stages.results.formatting import number
 from stages.results.panels import AFTER, BEFORE, OTHERWISE, REAL, REWEIGHED, SYNTHETIC, Panel, mark
 from stages.results.registry import label
 
@@ -33,6 +34,11 @@ def name(metric: str) -> str:
     return NAMES[metric] if metric in NAMES else metric if metric.startswith("generator.") else f"CLIP: {label(metric)}"
 
 
+def written(metric: str, value: float) -> str:
+    """Write a value: of CLIP as everywhere, of a generator with three digits."""
+    return f"{value:.3g}" if metric.startswith("generator.") else number(metric, value)
+
+
 def lines(table: pd.DataFrame, metric: str) -> Panel:
     """Draw a metric over the rounds, a line an arm, with intervals where there are replicates."""
     of = table.loc[(table["metric"] == metric).to_numpy(bool)]
@@ -47,10 +53,11 @@ def lines(table: pd.DataFrame, metric: str) -> Panel:
             axes.vlines(x, line["lo"], line["hi"], color=colour, linewidth=0.9)
             for at, value in zip(x, y, strict=True):
                 (dot,) = axes.plot([at], [value], shape, color=colour, markersize=4.5, label=arm if at == x[0] else "_")
-                mark(dot, f"{arm}, round {round(at)}: {value:.3g}", arm)
+                mark(dot, f"{arm}, round {round(at)}: {written(metric, value)}", arm)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("round")
         axes.legend(handletextpad=0.1)
 
-    said = "; ".join(f"{row['arm']}, round {row['round']}: {row['mean']:.3g}" for row in of.to_dict("records"))
+    rows = of.to_dict("records")
+    said = "; ".join(f"{row['arm']}, round {row['round']}: {written(metric, row['mean'])}" for row in rows)
     return Panel(metric, f"{name(metric)}. {said}", draw, title=name(metric), data=of)

@@ -66,4 +66,5 @@ def markdown(table: pd.DataFrame, metrics: Sequence[str]) -> str:
 
 
 def _cell(row: dict) -> str:
-    return f"{row['mean']:.3g}" + ("" if np.isnan(row["lo"]) else f" [{row['lo']:.3g}, {row['hi']:.3g}]")
+    mean, low, high = (rounds.written(row["metric"], row[end]) for end in ("mean", "lo", "hi"))
+    return mean if np.isnan(row["lo"]) else f"{mean} [{low}, {high}]"
