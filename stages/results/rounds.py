@@ -17,7 +17,7 @@ COLUMNS: Mapping[str, Kind] = {  # of the table
 }  # fmt: skip
 NAMES = {
     "generator.position": "generator: position (0 corpus, 1 its first world)",
-    "generator.women": "generator: share of women",
+    "generator.women": "generator: share of women, mean over occupations",
     "generator.women.off_start": "generator: share of women, mean distance from round 0",
     "generator.women.off_corpus": "generator: share of women, mean distance from the corpus",
     "generator.recognised.occupation": "generator: occupation recognised",
