@@ -14,7 +14,8 @@ COLUMNS: Mapping[str, Kind] = {
     "run": "text", "arm": "text", "round": "whole", "seed": "whole", "metric": "text", "value": "figure"
 }  # fmt: skip
 SHOWN = (
-    "generator.position", "generator.women", "generator.women.off_start", "generator.women.off_corpus", "generator.recognised.occupation",
+    "generator.position", "generator.women",
+    "generator.women.off_start", "generator.women.off_corpus", "generator.recognised.occupation",
     "generator.recognised.gender", "generator.recognised.object", "generator.frechet", "generator.diversity",
 )  # fmt: skip
 
