@@ -36,6 +36,10 @@ STUDIED = (  # metrics of the study that the report draws; the others are in its
     "portraits.seen.position", "portraits.unseen.position", "portraits.seen.ab.max", "portraits.unseen.ab.max",
     "portraits.seen.self_similarity",
 )  # fmt: skip
+LOOP = (  # metrics of a generator that show the course of a loop
+    "generator.position", "generator.women", "generator.recognised.occupation", "generator.frechet",
+    "generator.diversity",
+)  # fmt: skip
 MORE = (r"retrieval\.i2t\.5", "similarity", r"preference\.\w+", r"harm\.\w+")  # the same, folded away
 
 
@@ -96,7 +100,7 @@ def make(params: Settings) -> tuple[dict[str, bytes], str]:
         "crossed": figures.groups(_chosen(by_group, SHOWN), crossed=True),
         "curves": figures.curves(curves, phases, params.train.probe),
         "published": figures.published(published, few) if len(published) else [],
-        "generations": [rounds.lines(loop[0], metric) for metric in _over_rounds(loop[0])] if loop else [],
+        **_over_rounds(loop[0] if loop else None),
     }
     pairs = reader.pairs()
     content = Content(
@@ -136,9 +140,16 @@ def make(params: Settings) -> tuple[dict[str, bytes], str]:
     return files, render(content)
 
 
-def _over_rounds(table: pd.DataFrame) -> list[str]:
-    """Name the metrics that are charted over the rounds: those of the table but the shares of skin tones."""
-    return [metric for metric in dict.fromkeys(table["metric"]) if not metric.startswith("generator.tone.")]
+def _over_rounds(table: pd.DataFrame | None) -> dict[str, list[Panel]]:
+    """Chart a loop over its rounds: what shows its course, and folded away the other metrics of its table."""
+    metrics = [] if table is None else list(dict.fromkeys(table["metric"]))
+    of_clip = next((metric for metric in metrics if not metric.startswith("generator.")), "")
+    shown = [metric for metric in (LOOP[0], of_clip, *LOOP[1:]) if metric in metrics]
+    rest = [metric for metric in metrics if metric not in shown and not metric.startswith("generator.tone.")]
+    sections = {"generations": shown, "more_generations": rest}
+    return {
+        name: [rounds.lines(table, one) for one in own] if table is not None else [] for name, own in sections.items()
+    }
 
 
 def _figures(

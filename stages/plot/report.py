@@ -36,6 +36,7 @@ SECTIONS = (
     "curves",
     "published",
     "generations",
+    "more_generations",
 )  # with panels
 
 

@@ -182,7 +182,11 @@ def test_levers_and_rounds_of_the_profile_are_shown(copy):
     beside(copy)
     assert plot(copy)[0] == 0
     page = (copy / FOLDER / "report.html").read_text()
-    assert 'id="generations"' in page and "position (0 corpus, 1 its first world)" in page
+    assert (
+        'id="generations"' in page
+        and "One replicate of each arm" in page
+        and "position (0 corpus, 1 its first world)" in page
+    )
     assert "levers has less" in page and 'class="sheet"' not in page
     Image.new("RGB", (300, 40)).save(copy / FOLDER / "results" / "generations" / "sheet.png")
     assert plot(copy)[0] == 0
