@@ -142,14 +142,14 @@ def make(params: Settings) -> tuple[dict[str, bytes], str]:
 
 def _over_rounds(table: pd.DataFrame | None) -> dict[str, list[Panel]]:
     """Chart a loop over its rounds: what shows its course, and folded away the other metrics of its table."""
-    metrics = [] if table is None else list(dict.fromkeys(table["metric"]))
+    if table is None:
+        return {}
+    metrics = list(dict.fromkeys(table["metric"]))
     of_clip = next((metric for metric in metrics if not metric.startswith("generator.")), "")
     shown = [metric for metric in (LOOP[0], of_clip, *LOOP[1:]) if metric in metrics]
     rest = [metric for metric in metrics if metric not in shown and not metric.startswith("generator.tone.")]
     sections = {"generations": shown, "more_generations": rest}
-    return {
-        name: [rounds.lines(table, one) for one in own] if table is not None else [] for name, own in sections.items()
-    }
+    return {name: [rounds.lines(table, metric) for metric in own] for name, own in sections.items()}
 
 
 def _figures(
