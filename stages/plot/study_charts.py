@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 
 from stages.plot.study import Study, bias_of, biases_of, place_of, quality_of, where
 from stages.results import sweep
+from stages.results.details import Estimate
 from stages.results.effects import is_shown, lessens, verdict
 from stages.results.formatting import NOT_BALANCED, counted, interval, number
 from stages.results.labels import Label, label_points
@@ -20,6 +21,7 @@ from stages.results.sweep import RANDOM, Own, whisker
 from stages.results.trade import cross, front
 from stages.results.writing import capital, joined
 
+_IDEALS = {"zero": 0.0, "half": 0.5}
 HEIGHT = 2.45  # inches of a chart: all is on the first screen
 BAND, WHISKER = "pale bars: ± 1 SD", "caps: 95 %"  # what notes say of both
 
@@ -90,7 +92,12 @@ def _trade(own: Own, study: Study, erased: pd.DataFrame, levers: Study | None, q
     best = [names[i] for i in front(cells["apart"]["mean"].tolist(), cells[quality]["mean"].tolist())]
     told = names if of is study else [name for name in names if name in {*best, own.method, NOT_BALANCED, RANDOM}]
     quality_name, bias_name = name_and_place(quality)[0], name_and_place(bias)[0]
-    x_own, y_own = own.metrics[quality], own.metrics[bias]
+    x_own, y_own, axis = own.metrics[quality], own.metrics[bias], "0: none"
+    if of is not study and (ideal := _IDEALS.get(entry(bias).better)) is not None:  # by which no lever beats them
+        cells = cells.copy()
+        for of_runs in ("mean", "std"):
+            cells[(bias, of_runs)] = cells[("apart", of_runs)]
+        y_own, axis = _apart(y_own, ideal), f"distance from {'½' if ideal else '0'}"
 
     def draw(axes: Axes) -> None:
         labels = [Label(x_own.value, y_own.value, "this run", INK, weight="bold")]
@@ -129,7 +136,7 @@ def _trade(own: Own, study: Study, erased: pd.DataFrame, levers: Study | None, q
         if math.isfinite(level := chance(quality, own.metrics)):
             _chance(axes, level)
         unit = ", %" if entry(quality).unit.startswith("%") else ""
-        axes.set(xlabel=f"{quality_name}{unit} →", ylabel=f"{bias_name}, 0: none")
+        axes.set(xlabel=f"{quality_name}{unit} →", ylabel=f"{bias_name}, {axis}")
         label_points(axes, labels, ends)
 
     note = f"{where(bias)}; {of.told(own.alpha)}; {of.models} each; best: right, and at 0; {BAND}; {WHISKER}"
@@ -151,6 +158,13 @@ def _trade(own: Own, study: Study, erased: pd.DataFrame, levers: Study | None, q
     return Panel("answer-trade", alt, draw, height=HEIGHT, title=title, note=note, data=data)
 
 
+def _apart(one: Estimate, ideal: float) -> Estimate:
+    """Return the distance of a value from its ideal, and that of its interval."""
+    low, high = one.lo - ideal, one.hi - ideal
+    ends = sorted((abs(low), abs(high)))
+    return Estimate(abs(one.value - ideal), 0.0 if low <= 0 <= high else ends[0], ends[1], n=one.n)
+
+
 def _chance(axes: Axes, level: float) -> None:
     """Mark what a model that knows nothing gives."""
     axes.axvline(level, color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)))
@@ -163,7 +177,9 @@ def _chance(axes: Axes, level: float) -> None:
 def _beaten(best: Sequence[str], count: int, quality: str, bias: str) -> str:
     """Name the levers that no other beats in both means."""
     less, more = name_and_place(bias)[0], name_and_place(quality)[0]
-    return f"In the mean, none of {counted(count, 'lever')} has less {less} and more {more} than {joined(best)}"
+    many = "trade-offs" if len(best) > 1 else "trade-off"
+    found = f"Best {many} in the mean of {counted(count, 'lever')}: {joined(best)}"
+    return f"{found}; no other has less {less} and more {more}"
 
 
 def _traded(own: Own, study: Study, quality: str, bias: str) -> str:

@@ -187,7 +187,7 @@ def test_levers_and_rounds_of_the_profile_are_shown(copy):
         and "One replicate of each arm" in page
         and "position (0 corpus, 1 its first world)" in page
     )
-    assert "levers has less" in page and 'class="sheet"' not in page
+    assert "Best trade-offs in the mean of" in page and 'class="sheet"' not in page
     Image.new("RGB", (300, 40)).save(copy / FOLDER / "results" / "generations" / "sheet.png")
     assert plot(copy)[0] == 0
     assert 'class="sheet"' in (copy / FOLDER / "report.html").read_text()

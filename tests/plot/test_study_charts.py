@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from stages.plot.study import Study
 from stages.plot.study_charts import charts, study_charts
+from stages.results.details import Estimate
 from stages.results.sweep import Own
 from tests.helpers.recorded_run import ROOT
 from tests.helpers.small_study import METRICS, NULL, OPPOSITE, OWN, PLACE, R5, RB, SEEN, STRONG, UNSEEN, study
@@ -116,15 +117,29 @@ def levers(alpha=0.5) -> Study:
 def test_levers_are_drawn_in_place_of_the_methods_and_those_that_none_beats_are_named():
     panel = charts(OWN, study(), pd.DataFrame(), levers())[1]
     assert panel.title == (
-        "In the mean, none of 6 levers has less pairwise association and more text→image R@5 than erased"
+        "Best trade-off in the mean of 6 levers: erased; no other has less pairwise association and more text→image R@5"
     )
     assert set(texts(panel)) == {"this run", "not balanced", "random", "m4", "erased", "chance"}
     assert panel.data is not None and panel.data["line"].tolist() == [
         "not balanced", "random", "m4", "balanced", "dull", "erased", "this run"
     ]  # fmt: skip
+    values = panel.data.set_index("line")[UNSEEN]
+    assert values["balanced"] == pytest.approx(0.1) and values["this run"] == 0.1  # distances from 0
     assert "α = 0.5; 2 models each" in panel.note and "this run: α" not in panel.note
     unnamed = [str(line.get_gid()) for line in drawn(panel).lines if "dull" in str(line.get_gid())]
     assert unnamed == ["mark|dull|dull: text→image R@5 3.0 %, pairwise association 0.300"]
+
+
+@pytest.mark.parametrize(
+    ("value", "ends", "apart"),
+    [(-0.2, (-0.3, -0.1), (0.2, 0.1, 0.3)), (0.1, (-0.2, 0.3), (0.1, 0.0, 0.3)), (-0.1, (-0.4, 0.1), (0.1, 0.0, 0.4))],
+)
+def test_this_run_stands_at_its_distance_too(value, ends, apart):
+    metrics = METRICS | {UNSEEN: Estimate(value, *ends)}
+    panel = charts(Own(0.5, "m4", metrics), study(), pd.DataFrame(), levers())[1]
+    assert panel.data is not None and panel.data.set_index("line").loc["this run", UNSEEN] == pytest.approx(apart[0])
+    whiskers = [path.vertices[:, 1] for of in drawn(panel).collections for path in of.get_paths()]
+    assert any(sorted(y) == pytest.approx(apart[1:]) for y in whiskers)
 
 
 def test_levers_at_another_alpha_say_so():
