@@ -92,12 +92,12 @@ def _trade(own: Own, study: Study, erased: pd.DataFrame, levers: Study | None, q
     best = [names[i] for i in front(cells["apart"]["mean"].tolist(), cells[quality]["mean"].tolist())]
     told = names if of is study else [name for name in names if name in {*best, own.method, NOT_BALANCED, RANDOM}]
     quality_name, bias_name = name_and_place(quality)[0], name_and_place(bias)[0]
-    x_own, y_own, axis = own.metrics[quality], own.metrics[bias], "0: none"
+    x_own, y_own, axis = own.metrics[quality], own.metrics[bias], f"{bias_name}, 0: none"
     if of is not study and (ideal := _IDEALS.get(entry(bias).better)) is not None:  # by which no lever beats them
         cells = cells.copy()
         for of_runs in ("mean", "std"):
             cells[(bias, of_runs)] = cells[("apart", of_runs)]
-        y_own, axis = _apart(y_own, ideal), f"distance from {'½' if ideal else '0'}"
+        y_own, axis = _apart(y_own, ideal), f"|{bias_name}{' − ½' * bool(ideal)}|"
 
     def draw(axes: Axes) -> None:
         labels = [Label(x_own.value, y_own.value, "this run", INK, weight="bold")]
@@ -136,7 +136,8 @@ def _trade(own: Own, study: Study, erased: pd.DataFrame, levers: Study | None, q
         if math.isfinite(level := chance(quality, own.metrics)):
             _chance(axes, level)
         unit = ", %" if entry(quality).unit.startswith("%") else ""
-        axes.set(xlabel=f"{quality_name}{unit} →", ylabel=f"{bias_name}, {axis}")
+        axes.set(xlabel=f"{quality_name}{unit} →", ylabel=axis)
+        ends += cross(0, 0, axes.get_xlim(), (0, 0))  # the line of no bias
         label_points(axes, labels, ends)
 
     note = f"{where(bias)}; {of.told(own.alpha)}; {of.models} each; best: right, and at 0; {BAND}; {WHISKER}"
