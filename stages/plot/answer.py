@@ -164,8 +164,7 @@ def _data(own: Own, balance: Mapping[str, Any]) -> list[str]:
 
 def _named(key: str) -> str:
     """Name a metric and where it is measured, e.g. ``"Pairwise association, unseen portraits"``."""
-    name = ", ".join(filter(None, (name_and_place(key)[0], where(key))))
-    return capital(name)
+    return capital(", ".join(filter(None, (name_and_place(key)[0], where(key)))))
 
 
 def _ends(row: Row) -> str:

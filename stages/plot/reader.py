@@ -105,7 +105,7 @@ class Reader:
         folder = self._beside("counterweights")
         if folder is None:
             return None
-        runs = committed.read(folder / "runs.csv", *STUDY["runs"], _remedy("counterweights"))
+        runs = committed.read_runs(folder / "runs.csv", _remedy("counterweights"))
         none = pd.DataFrame(columns=pd.Index([*STUDY["trends"][0]]))
         return Study(runs.replace({"method": {"none": NOT_BALANCED}}), none, none)
 

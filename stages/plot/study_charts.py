@@ -14,14 +14,13 @@ from stages.results.details import Estimate
 from stages.results.effects import is_shown, lessens, verdict
 from stages.results.formatting import NOT_BALANCED, counted, interval, number
 from stages.results.labels import Label, label_points
-from stages.results.metric_change import folded
+from stages.results.metric_change import IDEALS, folded
 from stages.results.panels import INK, MUTED, RULE, SMALL, Panel, mark
 from stages.results.registry import chance, entry, label, name_and_place
 from stages.results.sweep import RANDOM, Own, whisker
 from stages.results.trade import cross, front
 from stages.results.writing import capital, joined
 
-_IDEALS = {"zero": 0.0, "half": 0.5}
 HEIGHT = 2.45  # inches of a chart: all is on the first screen
 BAND, WHISKER = "pale bars: ± 1 SD", "caps: 95 %"  # what notes say of both
 
@@ -93,7 +92,7 @@ def _trade(own: Own, study: Study, erased: pd.DataFrame, levers: Study | None, q
     told = names if of is study else [name for name in names if name in {*best, own.method, NOT_BALANCED, RANDOM}]
     quality_name, bias_name = name_and_place(quality)[0], name_and_place(bias)[0]
     x_own, y_own, axis = own.metrics[quality], own.metrics[bias], f"{bias_name}, 0: none"
-    if of is not study and (ideal := _IDEALS.get(entry(bias).better)) is not None:  # by which no lever beats them
+    if of is not study and (ideal := IDEALS.get(entry(bias).better)) is not None:  # by which no lever beats them
         cells = cells.copy()
         for of_runs in ("mean", "std"):
             cells[(bias, of_runs)] = cells[("apart", of_runs)]

@@ -94,6 +94,6 @@ def _value(text: str, kind: Kind) -> object:
         return math.nan if kind == "figure" else None
     try:
         number = int(text) if kind == "whole" else float(text)
-    except ValueError:
+        return number if math.isfinite(number) and "_" not in text else None
+    except (ValueError, OverflowError):  # no number, or a whole one that no float holds
         return None
-    return number if math.isfinite(number) and "_" not in text else None

@@ -7,10 +7,13 @@ from stages.results.details import ENDS, Estimate
 from stages.results.noise import Noise
 from stages.results.registry import entry
 
+IDEALS = {"zero": 0.0, "half": 0.5}  # by the better direction; others have none
+
 
 def folded(key: str, value: float) -> float:
     """Return what differences are taken of: the distance from the ideal where a metric has one, or the value."""
-    return {"zero": abs(value), "half": abs(value - 0.5)}.get(entry(key).better, value)
+    ideal = IDEALS.get(entry(key).better)
+    return value if ideal is None else abs(value - ideal)
 
 
 def worsening(key: str, old: float, new: float) -> float:

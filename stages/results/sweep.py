@@ -388,8 +388,7 @@ def sentence(metric: str, comparisons: pd.DataFrame | None, changes: pd.DataFram
     method : str
         To be named; where the comparisons do not have it, `FOCUS`, or else the only method.
     """
-    name = name_and_place(metric)[0]
-    name = capital(name)
+    name = capital(name_and_place(metric)[0])
     if changes is None or comparisons is None:
         return name
     plain = _records(changes, [metric], method=NOT_BALANCED)

@@ -48,6 +48,7 @@ def test_names_that_look_like_numbers_or_nothing_stay_text(tmp_path: Path) -> No
         (HEAD + ROWS.replace("-2", "nan"), "line 3: value: found 'nan', expected a finite number"),
         (HEAD + ROWS.replace("-2", ""), "line 3: value: found '', expected a finite number"),
         (HEAD + ROWS.replace(",1,people", ",1.5,people"), "line 3: seed: found '1.5', expected a whole number"),
+        (HEAD + ROWS.replace(",1,people", f",{10**400},people"), "line 3: seed: found '1000"),
         (HEAD + ROWS.replace("m4", ""), "line 2: method: found '', expected a text"),
         (HEAD + ROWS + "\n", "line 4: run: found '', expected a text"),
         (HEAD + ROWS + "c,1\n", "line 4: method: found '', expected a text"),

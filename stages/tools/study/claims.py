@@ -59,7 +59,9 @@ def answered(claims: Sequence[Claim], comparisons: pd.DataFrame, trends: pd.Data
 
 def check_claims(study: Study, grid: Sequence[Point]) -> None:
     """Refuse claims that no run of the study can answer: lines that are not held against each other, or not there."""
-    metric = study.claims[0].metric if study.claims else ""
+    if not study.claims:
+        return
+    metric = study.claims[0].metric  # of no matter which: all are compared alike
     rows = [(point.name, point.alpha, point.line, point.seed, metric, 0.0) for point in grid]
     comparisons, changes = effects(pd.DataFrame(rows, columns=pd.Index([*RUNS])), [metric], study.parts)
     for place, claim in enumerate(study.claims):
