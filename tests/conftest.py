@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
+SCIENCE = ("balance", "train")  # sections that stand in params.yaml, and in profiles too
 
 
 @pytest.fixture
@@ -23,7 +24,18 @@ def project(tmp_path: Path) -> Callable[..., Path]:
             for parent in parents:
                 block = block[parent]
             block[last] = value
+        for dotted in changes:  # a key stands in one file only
+            _leave_out(tmp_path / "stages" / "profiles", *dotted.split(".")[:2])
         (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
         return tmp_path
 
     return make
+
+
+def _leave_out(profiles: Path, section: str, key: str = "") -> None:
+    """Take a key out of the profiles that have it."""
+    for path in profiles.glob("*.yaml"):
+        scale = yaml.safe_load(path.read_text())
+        if key in scale.get(section, {}) and section in SCIENCE:
+            del scale[section][key]
+            path.write_text(yaml.safe_dump(scale))

@@ -16,7 +16,8 @@ def balance(project: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Ca
     """Run the stage with changes to balance.* and α; return the folder it wrote."""
 
     def run(alpha: float = 0.6, draw: int = 0, **changes: object) -> Path:
-        changed = {f"balance.{name}": value for name, value in ({"target": "equal", "method": "m4"} | changes).items()}
+        usual = {"target": "equal", "method": "m4", "eps_r": 0.002, "eps_d": 0.0002}
+        changed = {f"balance.{name}": value for name, value in (usual | changes).items()}
         changed |= {"contamination.alpha": alpha, "contamination.seed": draw, "profile": "smoke"}
         root = project(**changed)
         folder = root / "data" / "smoke"

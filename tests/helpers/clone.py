@@ -30,9 +30,6 @@ class Clone:
         values = yaml.safe_load((folder / "params.yaml").read_text())
         values |= {"profile": "smoke", "seeds": [0], "shards": SHARDS}
         values["contamination"]["alpha"] = 0.3
-        # within .05 half of 64 rows can be balanced; by default eight, which on some processors are the same at two α,
-        # and none at a third
-        values["balance"] |= {"eps_r": 0.05, "eps_d": 0.05}
         (folder / "params.yaml").write_text(yaml.safe_dump(values))
         self.environment = os.environ | {
             "COUNTERWEIGHT_WORK": str(folder / ".work"),
