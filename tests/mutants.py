@@ -26,12 +26,14 @@ ROOT = Path(__file__).parents[1]
 TESTS = {
     "balance/solver": ["balance/test_solver.py", "balance/test_caps.py"],
     "balance/moments": ["balance/test_moments.py"],
+    "balance/selection": ["balance/test_selection.py"],
     "balance/feasibility": ["balance/test_feasibility.py", "balance/test_solver.py"],
     "evaluate/retrieval": ["evaluate/test_retrieval.py"],
     "evaluate/association": ["evaluate/test_association.py"],
     "evaluate/skew": ["evaluate/test_skew.py"],
     "evaluate/similarity": ["evaluate/test_similarity.py"],
     "results/metric_change": ["results/test_metric_change.py"],
+    "tools/gate/checks": ["tools/gate/test_checks.py"],
 }
 COMPARED = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,

@@ -168,3 +168,39 @@ def test_the_share_of_quality_that_may_be_lost_is_a_parameter():
     old, new = (Side(fold(REFERENCE | {"people.t2i.r5": value}), (0, 1)) for value in (7.1, 5.5))
     verdicts = [judge({"people.t2i.r5": 3.0}, old, new, STUDY, drop)[0].verdict for drop in (0.2, 0.25)]
     assert verdicts == [Verdict.FAILED, Verdict.PASSED]
+
+
+def test_at_chance_is_a_collapse_with_or_without_a_value_before():
+    level = 500 / 1220
+    for value, verdict in ((level, Verdict.FAILED), (2 * level, Verdict.CANNOT_TELL)):
+        new = Side(fold(REFERENCE | {"people.t2i.r5": value}), (0, 1))
+        before = Side(fold({key: old for key, old in REFERENCE.items() if key != "people.t2i.r5"}), (0, 1))
+        (check,) = judge({"people.t2i.r5": 100.0}, before, new, STUDY, 0.25)
+        assert check.verdict == verdict
+        assert ("at or below chance" in check.reason) == (verdict == Verdict.FAILED)
+
+
+def test_a_study_without_replicates_of_a_metric_tells_nothing_of_it():
+    check = one(side(0.1), side(0.3), noise={KEY: Noise(math.nan, 0, math.nan, 0)})
+    assert check.verdict == Verdict.CANNOT_TELL and "no study says how far its replicates lie apart" in check.reason
+
+
+def test_exactly_what_is_let_through_passes():
+    still = {KEY: Noise(0.0, 30, 0.0, 30), "people.t2i.r5": Noise(0.0, 30, 0.0, 30)}
+    assert one(side(0.5), side(0.75), 0.25, still).verdict == Verdict.PASSED
+    old, new = (Side(fold(REFERENCE | {"people.t2i.r5": value}), (0, 1)) for value in (8.0, 6.0))
+    assert judge({"people.t2i.r5": 2.0}, old, new, still, 0.25)[0].verdict == Verdict.PASSED  # a quarter, no more
+
+
+def test_a_collapse_is_one_of_small_figures_too_and_says_how_deep():
+    old, new = (Side(fold(REFERENCE | {"people.t2i.r5": value}), (0, 1)) for value in (0.9, 0.45))
+    (check,) = judge({"people.t2i.r5": 3.0}, old, new, STUDY, 0.25)
+    assert check.verdict == Verdict.FAILED and check.reason == "it fell by 50%, more than 25%"
+
+
+def test_quality_that_nothing_guards_is_judged_where_both_sides_have_it_and_something_was_known():
+    more = {"people.t2i.r5": 0.1, "n.people": 1220}
+    assert [check.key for check in judge({KEY: 0.0}, side(0.1), side(0.1, **more), NOISE, 0.25)] == [KEY]
+    assert [check.key for check in judge({KEY: 0.0}, side(0.1, **more), side(0.1), NOISE, 0.25)] == [KEY]
+    nothing = Side(fold(REFERENCE | {"objects.acc1": 100 / 816}), (0, 1))  # as good as chance before and after
+    assert judge({}, nothing, nothing, STUDY, 0.25) == []
