@@ -70,6 +70,8 @@ def test_explicit_target_is_a_share_of_the_total_of_the_groups(judges: Cells) ->
 def test_observed_target_keeps_the_shares(judges: Cells) -> None:
     moved = replace(judges, count=np.array([5, 1, 1, 1, 2]))
     assert population_shares(moved, target_shares(moved, {"gender": "observed"})) == pytest.approx([0.6, 0.2])
+    nobody = replace(judges, sensitive=np.zeros_like(judges.sensitive))
+    assert target_shares(nobody, {"gender": "observed"})["gender"] == {"woman": 0.5, "man": 0.5}
 
 
 @pytest.mark.parametrize(
@@ -92,6 +94,11 @@ def test_marginals_without_counts_weigh_rows_alike() -> None:
     assert shares_of_table(pd.DataFrame({"gender": ["woman", "man", "man", "man"]}), ["gender"]) == {
         "gender": {"man": 0.75, "woman": 0.25}
     }
+
+
+def test_marginals_may_be_shares_and_hold_a_group_of_nobody() -> None:
+    table = pd.DataFrame({"gender": ["woman", "man", "other"], "count": ["0.1", "0.3", "0"]})
+    assert shares_of_table(table, ["gender"])["gender"] == pytest.approx({"man": 0.75, "woman": 0.25, "other": 0})
 
 
 @pytest.mark.parametrize(
@@ -162,6 +169,7 @@ def test_counts_of_parts_add_up() -> None:
     assert len(together.count) == len(whole.count)
     assert together.count.sum() == whole.count.sum() + len(whole.count)
     assert association(together, together.count) == pytest.approx(association(whole, whole.count + 1.0))
+    assert together.utility @ together.count == pytest.approx(whole.utility @ (whole.count + 1.0))
 
 
 def test_parts_with_other_labels_do_not_add_up() -> None:
