@@ -112,6 +112,25 @@ def test_rounding_alone_moves_a_moment_by_a_few_rows_at_most(seed: int) -> None:
     assert np.abs(miss).max() < 4
 
 
+def excess(problem: Problem, expected: np.ndarray, total: np.ndarray) -> float:
+    """Add up the squares of how far the moments that the weights keep exceed their tolerances."""
+    over = [np.abs(problem.matrix.T @ rows) / rows.sum() - problem.tolerance for rows in (expected, total)]
+    return float((np.maximum(np.where(over[0] <= 1e-9, over[1] - 1e-9, 0.0), 0.0) ** 2).sum())
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_no_swap_of_two_rows_would_bring_what_was_allotted_nearer_to_the_tolerances(seed: int) -> None:
+    problem, q = balanced(seed, 0.01, rows=100)  # so few that whole rows cannot keep them all
+    expected, total = problem.count * q, allot(problem, q).rows
+    rounded = np.diff(np.floor(np.cumsum(expected) + 0.5).astype(int), prepend=0)
+    reached = excess(problem, expected, total)
+    assert reached < excess(problem, expected, rounded) and total.sum() == rounded.sum()
+    more = np.flatnonzero(total < np.minimum(np.floor(expected + 1 + 1e-9), problem.count))
+    less = np.flatnonzero(total > np.ceil(expected - 1 - 1e-9))
+    swapped = [total + np.eye(len(q), dtype=int)[i] - np.eye(len(q), dtype=int)[j] for i in more for j in less]
+    assert min(excess(problem, expected, other) for other in swapped) >= reached - 1e-12
+
+
 def test_constraints_that_weights_break_are_left_alone() -> None:
     cells = random_cells(1, single=True)
     problem = build_problem(cells, target_shares(cells, {"attribute0": "equal"}), 0.0, 0.0, 0.5, 100.0)
