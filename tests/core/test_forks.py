@@ -35,7 +35,8 @@ def test_bad_input_in_a_fork_ends_all_with_code_2(capfd: pytest.CaptureFixture[s
     with pytest.raises(SystemExit) as stopped:
         list(in_forks(work, 2))
     assert stopped.value.code == 2
-    assert capfd.readouterr().err == "error: too large\n"
+    said = capfd.readouterr().err.splitlines()  # where the other fork is not done yet, torch says that it ends it
+    assert [line for line in said if "Terminating process" not in line] == ["error: too large"]
 
 
 def test_a_killed_fork_is_said() -> None:
