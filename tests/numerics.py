@@ -110,6 +110,7 @@ def hash_of_data(folder: Path, variables: dict[str, str]) -> str:
     scale = yaml.safe_load((ROOT / "stages" / "profiles" / "smoke.yaml").read_text())
     scale["download"]["emoji"]["samples"] = 600
     scale["annotate"]["source"] = "caption"
+    scale["balance"] = {"eps_r": 0.002, "eps_d": 0.0002}  # as in the profiles that more than 64 rows are balanced in
     (folder / "stages" / "profiles").mkdir(parents=True)
     (folder / "params.yaml").write_text(yaml.safe_dump(science))
     (folder / "stages" / "profiles" / "smoke.yaml").write_text(yaml.safe_dump(scale))
