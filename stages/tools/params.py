@@ -308,6 +308,10 @@ def load(root: Path = Path(), profile: str | None = None) -> Params:
     """
     merged = Merged(root, profile)
     params = merged.validate(Params)
+    if "balance" not in merged.scale:  # its keys have defaults, and DVC would say so after hours of generating only
+        raise InputError(
+            f"{merged.scale_path}: balance: missing; state the tolerances: balance: {{eps_r: 0.002, eps_d: 0.0002}}"
+        )
     if isinstance(params.balance.target, str) and params.balance.target.endswith(".csv"):
         _check_marginals(root / params.balance.target, params.balance.attributes, merged.file(["balance", "target"]))
     return params

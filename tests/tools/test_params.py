@@ -219,6 +219,16 @@ def test_a_seed_that_is_not_among_the_seeds_is_refused(project: Project, stage: 
     assert not (root / "data").exists()
 
 
+def test_a_profile_without_tolerances_is_refused_before_anything_runs(project: Project) -> None:
+    root = project()
+    path = root / "stages" / "profiles" / "emoji.yaml"
+    values = yaml.safe_load(path.read_text())
+    del values["balance"]
+    path.write_text(yaml.safe_dump(values))
+    with pytest.raises(InputError, match=r"emoji\.yaml: balance: missing; state the tolerances: balance: \{eps_r"):
+        params.load(root)
+
+
 def test_alpha_above_what_is_generated_is_refused(project: Project) -> None:
     root = project(**{"contamination.alpha": 0.9})
     profile = root / "stages" / "profiles" / "emoji.yaml"
