@@ -55,7 +55,8 @@ def test_alpha_reruns_balance_and_what_follows_and_going_back_runs_only_the_plot
     before = clone.metrics
     assert clone.executed("exp", "run", "--set-param", f"contamination.alpha={COMMITTED}") == AFTER_ALPHA
     changed = json.loads(clone.do("dvc", "metrics", "diff", "--json"))["data/smoke/results/metrics.json"]
-    assert any(values["diff"] for values in changed.values()) and len(changed) <= 25
+    # one that is defined on one side only, on 64 rows, has no difference
+    assert any(values.get("diff") for values in changed.values()) and len(changed) <= 25
     assert "contamination.alpha" in clone.do("dvc", "params", "diff", "--md")
     assert clone.do("dvc", "plots", "diff", "--json").strip()
     clone.do("git", "checkout", "--quiet", "params.yaml", "dvc.lock")
