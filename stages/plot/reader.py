@@ -22,7 +22,7 @@ from stages.results import committed, rounds
 from stages.results.committed import ROW, RUNS, Kind
 from stages.results.details import Details, read
 from stages.results.formatting import NOT_BALANCED
-from stages.results.sweep import with_images
+from stages.results.sweep import with_evidence
 
 _EFFECT: dict[str, Kind] = {
     "metric": "text", "method": "text", "difference": "figure", "lo": "figure", "hi": "figure", "replicates": "whole",
@@ -98,7 +98,7 @@ class Reader:
         runs, comparisons, trends = (
             committed.read(folder / f"{name}.csv", *of, _remedy("study")) for name, of in STUDY.items()
         )
-        return Study(runs, with_images(comparisons, runs), with_images(trends, runs))
+        return Study(runs, with_evidence(comparisons, runs), with_evidence(trends, runs))
 
     def levers(self) -> Study | None:
         """Read the levers that `plot.counterweights` names, as a study without effects; None: of another profile."""

@@ -67,19 +67,22 @@ def head(table: pd.DataFrame, primary: Sequence[str]) -> str:
     return f"{said} Tests: sign flips over replicates, Holm over the {named}."
 
 
-def with_images(effects: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+def with_evidence(effects: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     """
-    Add how many test images each effect stands on: replicates share them, so their spread does not show this noise.
+    Add what decides whether an effect is shown beside its interval.
 
     Parameters
     ----------
+    effects : DataFrame
+        From `compare` or `trends`.
     table : DataFrame
         From `tabulate`, with the sizes of the sets (``n.people``) where they are known.
 
     Returns
     -------
     DataFrame
-        With the column images: of the metric's set, of the smallest set where it names none; NaN where unknown.
+        With the columns images: of the metric's set, of the smallest set where it names none; and p_mean: in rows of a
+        single α the Holm-corrected p of the mean over α. NaN where unknown, or not tested.
     """
     sizes = {str(key): float(of.min()) for key, of in table.groupby("metric")["value"]}
     known = {
@@ -90,7 +93,12 @@ def with_images(effects: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
         own = look_up(metric)[1].get("set", "").split(".")[0]
         return math.nan if own == "text" or not known else known.get(own, min(known.values()))
 
-    return effects.assign(images=[count(str(metric)) for metric in effects["metric"]])
+    found = effects.assign(images=[count(str(metric)) for metric in effects["metric"]])
+    if "reference" not in effects:
+        return found
+    of = ["metric", "method", "reference"]
+    means = found.loc[found["alpha"].astype(str) == MEAN, [*of, "p_holm"]].rename(columns={"p_holm": "p_mean"})
+    return found.merge(means, "left", of, validate="many_to_one")
 
 
 def standing_out(comparisons: pd.DataFrame, changes: pd.DataFrame, metrics: Sequence[str]) -> str:

@@ -93,7 +93,7 @@ class Claim(Section):
         description="line that it is held against; null: the line at the lowest α, against that at `alpha`",
     )
     alpha: Share | Literal["mean"] = Field(default="mean", description="at which α, or on average over all")
-    expected: Literal["higher", "lower", "equal"] = Field(
+    expected: Literal["higher", "lower", "equal", "not higher", "not lower"] = Field(
         description="what was published; of metrics whose ideal is 0 or ½, of the distance from it"
     )
     least: NonNegative = Field(description="smallest effect of interest, in the metric's unit, named before the run")

@@ -21,6 +21,9 @@ def test_verdicts_need_interval_and_test():
     assert verdict(row(hi=0.05)) == "not shown" and verdict(row(p_holm=0.2)) == "not shown"
     assert verdict(row(p_holm=0.03)) == "better"
     assert verdict(row(p_holm=1.0, replicates=3)) == "better"  # three cannot be tested: the interval alone
+    # at a single α the interval alone would do, but the test of the mean over α has not rejected
+    assert verdict(row(p_mean=0.06)) == "not shown" and verdict(row(p_mean=0.04)) == "better"
+    assert verdict(row(p_mean=np.nan)) == "better" == verdict(row(p_mean=0.06, replicates=4))
     assert verdict(row(difference=0.0, lo=0.0, hi=0.0)) == "equal"
     assert verdict(row(metric=CONTEXT)) == "lower"
     assert verdict(row(lo=np.nan, hi=np.nan)) == "not shown"

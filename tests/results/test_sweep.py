@@ -19,7 +19,7 @@ from stages.results.sweep import (
     sentences,
     standing_out,
     tables,
-    with_images,
+    with_evidence,
 )
 from stages.tools.compare.differences import compare, trends
 
@@ -90,9 +90,22 @@ def test_effects_that_differ_by_alpha_are_written_one_by_one():
     assert re.search(r"\| −0\.\d+, −0\.\d+, [−+]0\.\d+ at α = 0, 0\.5, 1: better at α = 0 and 0\.5[ ,]", text)
 
 
+def test_an_effect_at_one_alpha_of_a_tested_metric_needs_the_test_of_the_mean():
+    """Six replicates and two metrics: no corrected p is below 2 · 2/2⁶ = .06, whatever the intervals say."""
+    table = study({"m4": -0.2}, 6)
+    moved = {0.0: -0.3, 0.5: -0.2, 1.0: 0.0}
+    table["value"] += [moved[a] if m == "m4" else 0.0 for a, m in zip(table["alpha"], table["method"], strict=True)]
+    other = table.assign(metric="portraits.seen.ab.max")
+    both = pd.concat([table, other], ignore_index=True)
+    for keys, where in (([KEY], "better at"), ([KEY, "portraits.seen.ab.max"], "not shown (p = 0.062)")):
+        comparisons, changes = (with_evidence(found, both) for found in said(both, keys))
+        cell = tables(comparisons, changes, [KEY])[1].splitlines()[-1]
+        assert " at α = 0, 0.5, 1: " in cell and where in cell
+
+
 def sized(table, n):
     sizes = [table.iloc[:1].assign(metric=f"n.{name}", value=value) for name, value in n.items()]
-    return [with_images(found, pd.concat([table, *sizes])) for found in said(table)]
+    return [with_evidence(found, pd.concat([table, *sizes])) for found in said(table)]
 
 
 def test_the_clearest_effects_open_and_name_their_size():
@@ -117,7 +130,7 @@ def test_a_difference_of_two_replicates_is_no_effect():
 def test_images_are_those_of_the_set_or_of_the_smallest_one():
     table = pd.DataFrame({"metric": ["n.people", "n.objects", "n.objects.classes"], "value": [900.0, 400.0, 20.0]})
     effects = pd.DataFrame({"metric": ["people.t2i.r5", "rb.gender", "text.pairwise_association"]})
-    assert with_images(effects, table)["images"].fillna(-1).tolist() == [900, 400, -1]
+    assert with_evidence(effects, table)["images"].fillna(-1).tolist() == [900, 400, -1]
 
 
 @pytest.mark.parametrize(

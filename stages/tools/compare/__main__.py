@@ -37,7 +37,7 @@ from stages.results.headline import headlines
 from stages.results.noise import pool
 from stages.results.panels import png
 from stages.results.repository import show
-from stages.results.sweep import head, overview, panels, sentences, standing_out, tables, with_images
+from stages.results.sweep import head, overview, panels, sentences, standing_out, tables, with_evidence
 from stages.results.writing import csv
 from stages.tools.compare.differences import compare, lines, trends
 from stages.tools.compare.runs import METHOD, Run, experiments, settings, tabulate
@@ -161,7 +161,7 @@ def study_files(
         raise InputError(f"--reference {unknown[0]}: found {', '.join(methods)}; name one of these")
     shown = pd.concat([table.loc[table["metric"] == metric, :] for metric in metrics])
     comparisons, changes = effects(shown, primary, parts or {}, references)
-    sized, moved = with_images(comparisons, table), with_images(changes, table)
+    sized, moved = with_evidence(comparisons, table), with_evidence(changes, table)
     opening = standing_out(sized, moved, metrics)
     paragraph = " ".join([head(table, primary), *sentences(sized, moved, metrics)])
     whole = [f"### In one table\n\n{found}"] if (found := overview(sized, moved, metrics)) else []

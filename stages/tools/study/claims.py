@@ -23,6 +23,7 @@ from stages.tools.params import Claim, Study
 from stages.tools.study.grid import Point
 
 LEVEL, POWER = 0.95, 0.8
+LOWEST = "the lowest α"  # what a line is held against that no other line is
 COLUMNS = (
     "claim", "published", "metric", "line", "reference", "alpha", "reference_value", "value", "difference", "lo", "hi",
     "replicates", "p_holm", "detectable", "expected", "least", "verdict",
@@ -46,7 +47,7 @@ def answered(claims: Sequence[Claim], comparisons: pd.DataFrame, trends: pd.Data
     rows = []
     for claim in claims:
         row = _effect(claim, comparisons, trends)
-        found = claim.model_dump() | {"reference": claim.reference or "the lowest α"}
+        found = claim.model_dump() | {"reference": claim.reference or LOWEST}
         if row is None or not math.isfinite(row["difference"]):
             said = "not run" if row is None else "cannot tell: differs with α"
             rows.append(found | {"verdict": said})
@@ -89,12 +90,14 @@ def _effect(claim: Claim, comparisons: pd.DataFrame, trends: pd.DataFrame) -> Ma
 
 def verdict(claim: Claim, row: Mapping[str, Any]) -> str:
     """Judge a claim by its effect."""
-    within = -claim.least <= row["lo"] and row["hi"] <= claim.least
-    if claim.expected == "equal":
-        if within:
+    above, below = row["hi"] <= claim.least, -claim.least <= row["lo"]  # nothing of interest on that side
+    within = above and below
+    if claim.expected in ("equal", "not higher", "not lower"):
+        if {"equal": within, "not higher": above, "not lower": below}[claim.expected]:
             return "reproduced"
-        beyond = is_shown(row) and min(abs(row["lo"]), abs(row["hi"])) > claim.least
-        return "opposite" if beyond else "cannot tell"
+        side = {"equal": 0, "not higher": 1, "not lower": -1}[claim.expected]
+        beyond = min(abs(row["lo"]), abs(row["hi"])) > claim.least and row["difference"] * side >= 0
+        return "opposite" if is_shown(row) and beyond else "cannot tell"
     if is_shown(row):
         return "reproduced" if (row["difference"] > 0) == (claim.expected == "higher") else "opposite"
     return "not seen" if within else "cannot tell"
@@ -120,9 +123,10 @@ def markdown(table: pd.DataFrame) -> str:
             continue
         key = row["metric"]
         ends = [number(key, row[name]) for name in ("reference_value", "value") if row[name] == row[name]]
-        where = f"{row['line']} against {row['reference']}" + (
-            "" if row["alpha"] == "mean" else f", α = {row['alpha']:g}"
-        )
+        at = "" if row["alpha"] == "mean" else f", α = {row['alpha']:g}"
+        where = f"{row['line']} against {row['reference']}{at}"
+        if row["reference"] == LOWEST:
+            where = f"{row['line']} from {LOWEST} to {at.removeprefix(', ') or 'the highest'}"
         p = f", p = {row['p_holm']:.2g}" if is_tested(row) else ""
         here = f"{label(key)}; {where}: {' to '.join(reversed(ends) if len(ends) < 2 else ends)}{': ' * bool(ends)}"
         here += f"{written(row)}, n = {int(row['replicates'])}{p}"

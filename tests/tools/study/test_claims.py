@@ -42,6 +42,14 @@ def effect(size, half, replicates=8, p=math.nan, **more):
         (effect(-0.05, 0.04), "equal", "reproduced"),  # an effect, too small to be of interest
         (effect(-0.3, 0.1), "equal", "opposite"),
         (effect(-0.15, 0.1), "equal", "cannot tell"),
+        (effect(-0.3, 0.1), "not higher", "reproduced"),  # it falls, so it does not rise
+        (effect(0.02, 0.05), "not higher", "reproduced"),
+        (effect(0.05, 0.1), "not higher", "cannot tell"),
+        (effect(0.3, 0.1), "not higher", "opposite"),
+        (effect(0.3, 0.1, p=0.2), "not higher", "cannot tell"),
+        (effect(0.3, 0.1), "not lower", "reproduced"),
+        (effect(-0.3, 0.1), "not lower", "opposite"),
+        (effect(-0.3, 0.3), "not lower", "cannot tell"),
     ],
 )
 def test_an_effect_answers_a_claim(row, expected, said):
@@ -78,7 +86,7 @@ def test_the_table_names_what_was_found_and_what_could_have_been():
         "| It falls | by half | pairwise association · portraits · seen; m4 against random, α = 0.5: 0.400 to 0.100: "
         "−0.020 [−0.220, +0.180], n = 8 | cannot tell; 0.276 or more would be found |"
     )
-    assert "0.600 to 0.200: −0.400 [−0.500, −0.300], n = 8 | reproduced |" in lines[4]
+    assert "; m4 from the lowest α to the highest: 0.600 to 0.200: −0.400 [−0.500, −0.300], n = 8 | repro" in lines[4]
 
 
 GRID = {
