@@ -134,7 +134,8 @@ def again(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     assert study
     with pytest.MonkeyPatch.context() as patch:  # drawing takes long, and no number hangs on it
         patch.setattr("stages.tools.compare.__main__.png", lambda *_, **__: b"")
-        return study_files(read_runs(STUDY / "runs.csv"), "emoji", primary=study.main)
+        runs, claimed = read_runs(STUDY / "runs.csv"), [claim.metric for claim in study.claims]
+        return study_files(runs, "emoji", primary=study.main, parts=study.parts, claimed=claimed)
 
 
 @pytest.mark.parametrize("name", ["lines.csv", "trends.csv", "comparisons.csv", "noise.csv"])

@@ -40,5 +40,5 @@ def test_position_comes_first_where_the_study_has_it():
 def test_a_mean_of_no_cell_is_unknown():
     committed = Study(*(pd.read_csv(COMMITTED / f"{name}.csv") for name in ("runs", "comparisons", "trends")))
     assert math.isnan(committed.mean(R5, "not balanced", 0.45))
-    cell = committed.runs.query("metric == @R5 and method == 'm4' and alpha == 0.6")["value"]
-    assert committed.mean(R5, "m4", 0.6) == pytest.approx(cell.sum() / 3)
+    cell = committed.runs.query("metric == @R5 and method == 'm4' and alpha == 0.5")["value"]
+    assert committed.mean(R5, "m4", 0.5) == pytest.approx(cell.sum() / 8)

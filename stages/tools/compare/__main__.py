@@ -43,7 +43,10 @@ from stages.tools.compare.differences import compare, lines, trends
 from stages.tools.compare.runs import METHOD, Run, experiments, settings, tabulate
 from stages.tools.params import Params, Part, load
 
-ALSO = r"portraits\.\w+\.(self_similarity|preference\.gender)"  # of the contamination paper; no headline
+ALSO = (  # no headline: of the contamination paper, and what a mean over groups hides
+    r"portraits\.\w+\.(self_similarity|preference\.gender)|people\.t2i\.r5\.worst\.\w+|people\.recognition\.skin_tone"
+    r"|captions\.\w+\.lic\.\w+"
+)
 LEGEND = (
     "Effects: mean over replicates [95 % interval, Student's t]; of metrics whose ideal is 0 or ½, of the distance "
     f"from it. An effect is shown (better or worse, higher or lower) where {SHOWN}; else it is {NOT_SHOWN}, which does "
@@ -100,7 +103,8 @@ def write(
         Makes more files from comparisons and trends, with their numbers of images.
     """
     main = params.study.main if params.study else []
-    files = study_files(table, params.profile, metrics, references, main, parts, further)
+    claimed = [claim.metric for claim in params.study.claims] if params.study else []
+    files = study_files(table, params.profile, metrics, references, main, parts, further, claimed)
     with owned(out) as folder:
         (folder / "figures").mkdir()
         for name, content in files.items():
@@ -118,6 +122,7 @@ def study_files(
     primary: Sequence[str] = (),
     parts: Mapping[str, Part] | None = None,
     further: Callable[[pd.DataFrame, pd.DataFrame], dict[str, bytes]] = lambda *_: {},
+    claimed: Sequence[str] = (),
 ) -> dict[str, bytes]:
     """
     Make everything that a study shows.
@@ -137,6 +142,8 @@ def study_files(
         Lines that are held against what their part names alone.
     further : callable, optional
         As `write` takes it.
+    claimed : sequence of str
+        Metrics that are drawn, too, where `metrics` names none and a run has them.
 
     Returns
     -------
@@ -151,7 +158,8 @@ def study_files(
     known = list(table["metric"].unique())
     if not metrics:
         metrics = [key for _, family in headlines(known) for key in family]
-        metrics += [key for key in known if re.fullmatch(ALSO, key) and key not in metrics]
+        also = [key for key in known if re.fullmatch(ALSO, key) or key in claimed]
+        metrics += [key for key in also if key not in metrics]
     if unknown := sorted(set(metrics) - set(known)):
         raise InputError(f"--metrics {unknown[0]}: no run has it; name one that is there (e.g. {known[0]})")
     primary = [key for key in primary if key in known]

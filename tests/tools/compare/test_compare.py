@@ -252,6 +252,13 @@ def test_primary_metrics_come_first(table):
     assert rows[1].startswith("| representation bias · gender ↓ |")
 
 
+def test_metrics_of_claims_and_of_worst_groups_are_compared_though_no_headline(table):
+    keys = ["rb.gender.bare", "people.acc5", "people.t2i.r5.worst.skin_tone"]
+    both = pd.concat([table, *(table.assign(metric=key) for key in keys)])
+    files = study_files(both, "smoke", claimed=["rb.gender.bare", "not.there"])
+    assert pd.read_csv(io.BytesIO(files["comparisons.csv"]))["metric"].unique().tolist() == [KEY, keys[0], keys[2]]
+
+
 def test_everything_is_made_again_from_the_table_of_runs(swept, once, tmp_path):
     folder = swept / "data" / "smoke" / "results" / "compare"
     compared(swept, "--runs", folder / "runs.csv", "--out", tmp_path / "again")
