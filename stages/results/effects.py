@@ -25,8 +25,8 @@ NOT_SHOWN = "not shown"
 UNCORRECTED = f"{NOT_SHOWN} after correction"  # its own interval leaves out 0, but it is one of many claims
 SHOWN = (
     "its 95 % interval over replicates leaves out 0, it stands on three replicates and 200 test images or more, and of "
-    "a main metric, with the six replicates that a test needs, its Holm-corrected p is at most .05 (at a single α: that "
-    "of the mean over α)"
+    "a main metric, with the six replicates that a test needs, its Holm-corrected p is at most .05 (at one of several "
+    "α: that of the mean over them)"
 )
 
 

@@ -18,6 +18,7 @@ from stages.results.committed import RUNS
 from stages.results.effects import is_shown, is_tested, written
 from stages.results.formatting import difference, number
 from stages.results.registry import label
+from stages.results.sweep import MEAN
 from stages.tools.compare.__main__ import effects
 from stages.tools.params import Claim, Study
 from stages.tools.study.grid import Point
@@ -42,19 +43,20 @@ def answered(claims: Sequence[Claim], comparisons: pd.DataFrame, trends: pd.Data
     Returns
     -------
     DataFrame
-        `COLUMNS`, a row a claim; one whose effect is not there is ``not run``.
+        `COLUMNS`, a row a claim; one whose effect is not there is ``not run``. One whose effect differs with α is
+        answered at each α, in a row each, with the p of their mean.
     """
     rows = []
     for claim in claims:
-        row = _effect(claim, comparisons, trends)
+        each = _effects(claim, comparisons, trends)
         found = claim.model_dump() | {"reference": claim.reference or LOWEST}
-        if row is None or not math.isfinite(row["difference"]):
-            said = "not run" if row is None else "cannot tell: differs with α"
-            rows.append(found | {"verdict": said})
-        else:
-            known = {name: row.get(name) for name in ("difference", "lo", "hi", "replicates", "p_holm")}
-            values = {"value": row["value"], "reference_value": row["reference_value"], "detectable": detectable(row)}
-            rows.append(found | known | values | {"verdict": verdict(claim, row)})
+        if not each:
+            rows.append(found | {"verdict": "not run"})
+        for row in each:
+            at = claim.alpha if len(each) == 1 else float(row["alpha"])
+            known = {name: row[name] for name in ("difference", "lo", "hi", "replicates", "value", "reference_value")}
+            values = {"p_holm": row["p_holm"] if len(each) == 1 else row.get("p_mean"), "detectable": detectable(row)}
+            rows.append(found | known | values | {"alpha": at, "verdict": verdict(claim, row)})
     return pd.DataFrame(rows, columns=pd.Index(COLUMNS))
 
 
@@ -66,7 +68,7 @@ def check_claims(study: Study, grid: Sequence[Point]) -> None:
     rows = [(point.name, point.alpha, point.line, point.seed, metric, 0.0) for point in grid]
     comparisons, changes = effects(pd.DataFrame(rows, columns=pd.Index([*RUNS])), [metric], study.parts)
     for place, claim in enumerate(study.claims):
-        if _effect(claim.model_copy(update={"metric": metric}), comparisons, changes) is None:
+        if not _effects(claim.model_copy(update={"metric": metric}), comparisons, changes):
             against = claim.reference or "itself at the lowest α"
             at = "on average over α" if claim.alpha == "mean" else f"at α = {claim.alpha:g}"
             raise InputError(
@@ -75,17 +77,21 @@ def check_claims(study: Study, grid: Sequence[Point]) -> None:
             )
 
 
-def _effect(claim: Claim, comparisons: pd.DataFrame, trends: pd.DataFrame) -> Mapping[str, Any] | None:
+def _effects(claim: Claim, comparisons: pd.DataFrame, trends: pd.DataFrame) -> list[dict[str, Any]]:
+    """Find the effect that answers a claim; where it differs with α, that at each α; empty: none was run."""
     table = trends if claim.reference is None else comparisons
     rows = table.loc[(table["metric"] == claim.metric) & (table["method"] == claim.line), :]
     if claim.reference is None:
         rows = rows.rename(columns={"value_from": "reference_value", "value_to": "value"})
         ends = rows["alpha_to"]
-        rows = rows.loc[ends == (ends.max() if claim.alpha == "mean" else claim.alpha), :]
+        rows = rows.loc[ends == (ends.max() if claim.alpha == MEAN else claim.alpha), :]
     else:
-        at = "mean" if claim.alpha == "mean" else f"{claim.alpha:g}"
-        rows = rows.loc[(rows["reference"] == claim.reference) & (rows["alpha"].astype(str) == at), :]
-    return cast(Mapping[str, Any], rows.iloc[0].to_dict()) if len(rows) else None
+        rows = rows.loc[rows["reference"] == claim.reference, :]
+        alphas = rows["alpha"].astype(str)
+        whole = rows.loc[alphas == (MEAN if claim.alpha == MEAN else f"{claim.alpha:g}"), :]
+        differs = claim.alpha == MEAN and len(whole) and not math.isfinite(whole["difference"].iloc[0])
+        rows = rows.loc[alphas != MEAN, :] if differs else whole
+    return cast(list[dict[str, Any]], rows.to_dict("records"))
 
 
 def verdict(claim: Claim, row: Mapping[str, Any]) -> str:
@@ -113,25 +119,43 @@ def detectable(row: Mapping[str, Any]) -> float:
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """Write `answered` for reading."""
+    """Write `answered` for reading, a row a claim."""
     lines = ["| claim | published | here | verdict |", "|---|---|---|---|"]
-    for row in cast(list[dict[str, Any]], table.to_dict("records")):
-        said = row["verdict"]
-        row |= {name: " ".join(str(row[name]).replace("|", r"\|").split()) for name in ("claim", "published")}
-        if row["difference"] != row["difference"]:
-            lines.append(f"| {row['claim']} | {row['published']} | – | {said} |")
-            continue
-        key = row["metric"]
-        ends = [number(key, row[name]) for name in ("reference_value", "value") if row[name] == row[name]]
-        at = "" if row["alpha"] == "mean" else f", α = {row['alpha']:g}"
-        where = f"{row['line']} against {row['reference']}{at}"
-        if row["reference"] == LOWEST:
-            where = f"{row['line']} from {LOWEST} to {at.removeprefix(', ') or 'the highest'}"
-        p = f", p = {row['p_holm']:.2g}" if is_tested(row) else ""
-        here = f"{label(key)}; {where}: {' to '.join(reversed(ends) if len(ends) < 2 else ends)}{': ' * bool(ends)}"
-        here += f"{written(row)}, n = {int(row['replicates'])}{p}"
-        if said == "cannot tell":
-            found = math.isfinite(row["detectable"])
-            said += f"; {difference(key, row['detectable'])} or more would be found" if found else "; of one replicate"
-        lines.append(f"| {row['claim']} | {row['published']} | {here} | {said} |")
+    for (claim, published), own in table.groupby(["claim", "published"], sort=False):
+        rows = cast(list[dict[str, Any]], own.to_dict("records"))
+        here = [_here(row, place == 0) for place, row in enumerate(rows)]
+        words = dict.fromkeys(str(row["verdict"]) for row in rows)
+        said = [_said(word, [row for row in rows if row["verdict"] == word], len(rows) > 1) for word in words]
+        cells = [_cell(str(claim)), _cell(str(published)), "; ".join(here), "; ".join(said)]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", r"\|").split())
+
+
+def _here(row: Mapping[str, Any], first: bool) -> str:
+    """Write the effect of a row of `answered`; the first of a claim says of what it is."""
+    if row["difference"] != row["difference"]:
+        return "–"
+    key, at = row["metric"], "" if row["alpha"] == MEAN else f"α = {row['alpha']:g}"
+    where = f"{row['line']} against {row['reference']}{', ' * bool(at)}{at}"
+    if row["reference"] == LOWEST:
+        where = f"{row['line']} from {LOWEST} to {at or 'the highest'}"
+    ends = [number(key, row[name]) for name in ("reference_value", "value") if row[name] == row[name]]
+    p = f", p = {row['p_holm']:.2g}" if first and is_tested(row) else ""
+    size = f"{' to '.join(ends)}{': ' * bool(ends)}{written(row)}, n = {int(row['replicates'])}{p}"
+    return f"{label(key)}; {where}: {size}" if first else f"{at}: {size}"
+
+
+def _said(verdict: str, rows: Sequence[Mapping[str, Any]], by_alpha: bool) -> str:
+    """Write a verdict: at which α, where they differ, and what would have been found, where it cannot tell."""
+    alphas = " and ".join(f"{row['alpha']:g}" for row in rows) if by_alpha else ""
+    at = f" at α = {alphas}" if by_alpha else ""
+    if verdict != "cannot tell":
+        return f"{verdict}{at}"
+    if not all(math.isfinite(row["detectable"]) for row in rows):
+        return f"{verdict}{at} (one replicate)"
+    sizes = " and ".join(difference(row["metric"], row["detectable"]) for row in rows)
+    return f"{verdict}{at} ({sizes} or more would be found)"

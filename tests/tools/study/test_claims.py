@@ -77,14 +77,28 @@ def test_the_table_names_what_was_found_and_what_could_have_been():
         claim(claim="It falls with α", reference=None, alpha="mean"),
         claim(claim="It was asked", metric="rb.gender"),
     ]
-    rows = [effect(-0.02, 0.2), effect(math.nan, math.nan, alpha="mean", value=math.nan, reference_value=math.nan)]
-    table = answered(claims, pd.DataFrame(rows), trends)
-    assert table["verdict"].tolist() == ["cannot tell", "cannot tell: differs with α", "reproduced", "not run"]
-    assert table["reference"].tolist() == ["random", "random", "the lowest α", "random"]
+    differing = [
+        effect(math.nan, math.nan, alpha="mean", value=math.nan, reference_value=math.nan, p=0.03),
+        effect(-0.3, 0.1, alpha="0", p_mean=0.03),
+        effect(-0.04, 0.1, alpha="1", p_mean=0.03),
+    ]
+    table = answered(claims, pd.DataFrame([effect(-0.02, 0.2, p_mean=0.03), *differing]), trends)
+    assert table["verdict"].tolist() == [
+        "cannot tell", "cannot tell", "reproduced", "cannot tell", "reproduced", "not run"
+    ]  # fmt: skip
+    assert table["claim"].tolist() == [*["It falls"], *["It differs"] * 3, "It falls with α", "It was asked"]
+    assert table["reference"].tolist() == [*["random"] * 4, "the lowest α", "random"]
+    assert table["alpha"].tolist() == [0.5, 0.5, 0.0, 1.0, "mean", 0.5]
     lines = markdown(table).splitlines()
     assert len(lines) == 6 and lines[2] == (
         "| It falls | by half | pairwise association · portraits · seen; m4 against random, α = 0.5: 0.400 to 0.100: "
-        "−0.020 [−0.220, +0.180], n = 8 | cannot tell; 0.276 or more would be found |"
+        "−0.020 [−0.220, +0.180], n = 8 | cannot tell (0.276 or more would be found) |"
+    )
+    assert lines[3] == (
+        "| It differs | by half | pairwise association · portraits · seen; m4 against random, α = 0.5: 0.400 to 0.100: "
+        "−0.020 [−0.220, +0.180], n = 8, p = 0.03; α = 0: 0.400 to 0.100: −0.300 [−0.400, −0.200], n = 8; α = 1: "
+        "0.400 to 0.100: −0.040 [−0.140, +0.060], n = 8 | cannot tell at α = 0.5 and 1 (0.276 and 0.138 or more would "
+        "be found); reproduced at α = 0 |"
     )
     assert "; m4 from the lowest α to the highest: 0.600 to 0.200: −0.400 [−0.500, −0.300], n = 8 | repro" in lines[4]
 
@@ -151,4 +165,4 @@ def test_marks_of_tables_in_a_claim_are_text():
     table = answered([claim(claim="a | b\nc")], pd.DataFrame([effect(-0.02, 0.2)]), pd.DataFrame())
     assert markdown(table).splitlines()[2].startswith(r"| a \| b c | by half | ")
     alone = answered([claim()], pd.DataFrame([effect(-0.02, math.nan, replicates=1)]), pd.DataFrame())
-    assert markdown(alone).endswith("cannot tell; of one replicate |\n")
+    assert markdown(alone).endswith("cannot tell (one replicate) |\n")
