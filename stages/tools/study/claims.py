@@ -125,7 +125,7 @@ def markdown(table: pd.DataFrame) -> str:
         rows = cast(list[dict[str, Any]], own.to_dict("records"))
         here = [_here(row, place == 0) for place, row in enumerate(rows)]
         words = dict.fromkeys(str(row["verdict"]) for row in rows)
-        said = [_said(word, [row for row in rows if row["verdict"] == word], len(rows) > 1) for word in words]
+        said = [_said(word, [row for row in rows if row["verdict"] == word], len(rows)) for word in words]
         cells = [_cell(str(claim)), _cell(str(published)), "; ".join(here), "; ".join(said)]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
@@ -149,10 +149,12 @@ def _here(row: Mapping[str, Any], first: bool) -> str:
     return f"{label(key)}; {where}: {size}" if first else f"{at}: {size}"
 
 
-def _said(verdict: str, rows: Sequence[Mapping[str, Any]], by_alpha: bool) -> str:
-    """Write a verdict: at which α, where they differ, and what would have been found, where it cannot tell."""
-    alphas = " and ".join(f"{row['alpha']:g}" for row in rows) if by_alpha else ""
-    at = f" at α = {alphas}" if by_alpha else ""
+def _said(verdict: str, rows: Sequence[Mapping[str, Any]], of: int) -> str:
+    """Write a verdict of so many rows of a claim: at which α, and, where it cannot tell, what would have been found."""
+    at = ""
+    if of > 1:
+        alphas = " and ".join(f"{row['alpha']:g}" for row in rows)
+        at = " at every α" if len(rows) == of else f" at α = {alphas}"
     if verdict != "cannot tell":
         return f"{verdict}{at}"
     if not all(math.isfinite(row["detectable"]) for row in rows):
