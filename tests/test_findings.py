@@ -2,7 +2,7 @@
 
 import io
 import re
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import pandas as pd
@@ -13,12 +13,15 @@ from stages.results.committed import read_runs
 from stages.results.noise import read
 from stages.tools.compare.__main__ import study_files
 from stages.tools.params import load
+from stages.tools.study.claims import claim_files
 
 ROOT = Path(__file__).parents[1]
 STUDY = ROOT / "data" / "emoji" / "results" / "study"
 WHOLE = (ROOT / "docs" / "findings.md").read_text()
 TABLE = re.search(r"^\| metric \| contamination.*?(?=\n\n)", WHOLE, re.DOTALL | re.MULTILINE)
-TEXT = WHOLE.replace(TABLE[0], "") if TABLE else WHOLE  # the table is that of the study, whose every digit is compared
+CLAIMS = re.search(r"^\| claim \| published.*?(?=\n\n)", WHOLE, re.DOTALL | re.MULTILINE)
+assert TABLE and CLAIMS
+TEXT = WHOLE.replace(TABLE[0], "").replace(CLAIMS[0], "")  # both are the study's, whose every digit is compared
 KEYS = {
     "runs": ["metric", "method", "alpha", "seed"],
     "lines": ["metric", "method", "alpha"],
@@ -117,8 +120,8 @@ def test_every_source_is_a_row() -> None:
 
 @pytest.mark.parametrize(
     ("right", "wrong"),
-    [("by .492 [", "by .493 ["), ("−.54 [−1.16", "+.54 [−1.16"), ("3.2 points [2.2", "3.2 points [2.3"),
-     ("8,400", "8,401"), ("scale, 15.9", "scale, 16.1"), ("has 3 replicates", "has 4 replicates")],
+    [("by +1.08 [", "by +1.09 ["), ("−.43 [−.51", "+.43 [−.51"), ("1.3 [.7, 1.9] points", "1.3 [.7, 1.8] points"),
+     ("8,400", "8,401"), ("p = .039", "p = .038"), ("2 of 8 replicates have", "3 of 8 replicates have")],
 )  # fmt: skip
 def test_a_wrong_number_would_be_noticed(right: str, wrong: str) -> None:
     assert TEXT.count(right) >= 1 and len(unfounded(TEXT.replace(right, wrong, 1))) == 1
@@ -135,7 +138,8 @@ def again(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     with pytest.MonkeyPatch.context() as patch:  # drawing takes long, and no number hangs on it
         patch.setattr("stages.tools.compare.__main__.png", lambda *_, **__: b"")
         runs, claimed = read_runs(STUDY / "runs.csv"), [claim.metric for claim in study.claims]
-        return study_files(runs, "emoji", primary=study.main, parts=study.parts, claimed=claimed)
+        further = partial(claim_files, study.claims)
+        return study_files(runs, "emoji", None, None, study.main, study.parts, further, claimed)
 
 
 @pytest.mark.parametrize("name", ["lines.csv", "trends.csv", "comparisons.csv", "noise.csv"])
@@ -150,7 +154,6 @@ def test_the_committed_findings_are_those_of_the_committed_runs(again: dict[str,
 
 def test_the_one_table_is_that_of_the_committed_runs(again: dict[str, bytes]) -> None:
     """Heading and every row, with effect, interval and verdict, to the letter; all kinds of metrics are there."""
-    assert TABLE
     head, rule, *rows = TABLE[0].splitlines()
     lines = again["findings.md"].decode().split("### In one table")[1].split("\n### ")[0].splitlines()
     assert [head, rule] == [line for line in lines if line][:2]
@@ -158,6 +161,17 @@ def test_the_one_table_is_that_of_the_committed_runs(again: dict[str, bytes]) ->
     names = " ".join(row.split("|")[1] for row in rows)
     kinds = ("text→image R@5", "zero-shot", "recognition", "representation bias", "association bias", "text alone")
     assert [kind for kind in kinds if kind not in names] == [] and len(set(rows)) == len(rows) >= 12
+
+
+def test_the_table_of_claims_is_that_of_the_committed_runs(again: dict[str, bytes]) -> None:
+    assert again["claims.md"].decode().strip() == CLAIMS[0] == (STUDY / "claims.md").read_text().strip()
+    assert len(CLAIMS[0].splitlines()) >= 12
+
+
+def test_a_part_is_said_not_to_be_run_where_it_has_no_runs() -> None:
+    study, lines = load(ROOT, profile="emoji").study, set(rows("runs")["method"])
+    said = re.findall(r"^\| `(\w+)` \|", WHOLE, re.MULTILINE)
+    assert study and said == [name for name, part in study.parts.items() if not lines & set(part.lines)]
 
 
 def test_the_opening_is_five_sentences() -> None:

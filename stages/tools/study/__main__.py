@@ -20,6 +20,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence, Set
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from stages.results.writing import csv
 from stages.tools.compare.__main__ import write
 from stages.tools.experiment_clone import Workplace, experiments
 from stages.tools.params import Params, load
-from stages.tools.study.claims import answered, check_claims, markdown
+from stages.tools.study.claims import check_claims, claim_files
 from stages.tools.study.grid import Point, overrides, points
 
 PARTIAL = "study-finished.csv"  # points of a study that is not finished, while an earlier one stands
@@ -70,12 +71,8 @@ def main() -> None:
         return
     table, _ = outcome
 
-    def claims(comparisons: pd.DataFrame, trends: pd.DataFrame) -> dict[str, bytes]:
-        answers = answered(study.claims, comparisons, trends)
-        return {"claims.csv": csv(answers), "claims.md": markdown(answers).encode()} if len(answers) else {}
-
     if len(table) and (arguments.compare or keep(table)):
-        write(table, params, kept, parts=study.parts, further=claims)
+        write(table, params, kept, parts=study.parts, further=partial(claim_files, study.claims))
         if len(grid) == table["run"].nunique():
             part.unlink(missing_ok=True)
     elif len(table):

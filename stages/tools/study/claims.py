@@ -19,6 +19,7 @@ from stages.results.effects import is_shown, is_tested, written
 from stages.results.formatting import difference, number
 from stages.results.registry import label
 from stages.results.sweep import MEAN
+from stages.results.writing import csv
 from stages.tools.compare.__main__ import effects
 from stages.tools.params import Claim, Study
 from stages.tools.study.grid import Point
@@ -58,6 +59,12 @@ def answered(claims: Sequence[Claim], comparisons: pd.DataFrame, trends: pd.Data
             values = {"p_holm": row["p_holm"] if len(each) == 1 else row.get("p_mean"), "detectable": detectable(row)}
             rows.append(found | known | values | {"alpha": at, "verdict": verdict(claim, row)})
     return pd.DataFrame(rows, columns=pd.Index(COLUMNS))
+
+
+def claim_files(claims: Sequence[Claim], comparisons: pd.DataFrame, trends: pd.DataFrame) -> dict[str, bytes]:
+    """Make the files that answer claims, by name; without claims none."""
+    answers = answered(claims, comparisons, trends)
+    return {"claims.csv": csv(answers), "claims.md": markdown(answers).encode()} if len(answers) else {}
 
 
 def check_claims(study: Study, grid: Sequence[Point]) -> None:
