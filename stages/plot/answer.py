@@ -76,7 +76,7 @@ def _balancing(own: Own, study: Study) -> Answer | None:
     method, reference = held
     against = "random rows" if reference == RANDOM else reference
     lead, alpha = next(iter(rows)), own.alpha
-    means = [study.mean(lead, name, alpha) for name in held]
+    means = [study.mean(lead, name, study.near(alpha)) for name in held]
     at = study.told(alpha)
     values = (
         f"{_named(lead)}: {method} {number(lead, means[0])}, {against} {number(lead, means[1])}"
@@ -110,7 +110,7 @@ def _cost(own: Own, study: Study) -> Answer | None:
     if held is None or row is None or not math.isfinite(row["difference"]):
         return None
     method, name = held[0], name_and_place(quality)[0]
-    means = {one: study.mean(quality, one, own.alpha) for one in (NOT_BALANCED, method, RANDOM)}
+    means = {one: study.mean(quality, one, study.near(own.alpha)) for one in (NOT_BALANCED, method, RANDOM)}
     values = ", ".join(f"{one} {number(quality, value)}" for one, value in means.items() if math.isfinite(value))
     said = [f"{capital(name)} ({study.told(own.alpha)}): {values}." if values else ""]
     said.append(f"{method} against {NOT_BALANCED}: {_judged(row)}.")
@@ -131,11 +131,13 @@ def _run(own: Own, target: str, study: Study | None, balance: Mapping[str, Any])
     keys = filter(None, (quality_of(own.metrics, study), bias_of(own.metrics, study)))
     names, said = [], []
     for key in keys:
-        one, level = own.metrics[key], study.mean(key, NOT_BALANCED, own.alpha) if study else math.nan
+        one, near = own.metrics[key], study.near(own.alpha) if study else own.alpha
+        level = study.mean(key, NOT_BALANCED, near) if study else math.nan
         names.append(f"{name_and_place(key)[0]} {number(key, one.value, signed=entry(key).span[0] < 0)}")
-        limits = {"chance": chance(key, own.metrics), f"{NOT_BALANCED} in the study": level}
+        there = "in the study" if near == own.alpha else f"in the study at α = {near:g}"
+        limits = {"chance": chance(key, own.metrics), f"{NOT_BALANCED} {there}": level}
         if study and own.method != NOT_BALANCED:
-            limits[f"{own.method} in the study"] = study.mean(key, own.method, own.alpha)
+            limits[f"{own.method} {there}"] = study.mean(key, own.method, near)
         if f"{key}.ceiling" in own.metrics:
             limits["ceiling, by what captions say:"] = own.metrics[f"{key}.ceiling"].value
         told = [f"{limit} {number(key, value)}" for limit, value in limits.items() if math.isfinite(value)]

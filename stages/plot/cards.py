@@ -27,7 +27,7 @@ def cards(metrics: Details, study: Study | None = None, alpha: float = math.nan)
     Parameters
     ----------
     study : Study, optional
-        Its mean without balancing at this α is the baseline.
+        Its mean without balancing at the α that stands for this one is the baseline.
 
     Returns
     -------
@@ -49,7 +49,7 @@ def cards(metrics: Details, study: Study | None = None, alpha: float = math.nan)
 
 def _line(key: str, metrics: Details, study: Study | None, alpha: float) -> dict[str, Any]:
     level, best = registry.chance(key, metrics), ceiling(key, metrics)
-    baseline = study.mean(key, NOT_BALANCED, alpha) if study else math.nan
+    baseline = study.mean(key, NOT_BALANCED, study.near(alpha)) if study else math.nan
     bounds = {"chance": level, _best(key): best, NOT_BALANCED: baseline}
     said = [f"{name} {formatting.number(key, value)}" for name, value in bounds.items() if math.isfinite(value)]
     if study and not (study.runs["metric"] == key).any():

@@ -26,6 +26,7 @@ MEASURED = {  # biases that share an axis, and each in plain words
     "{set}.[{attribute}.]ab.max": "the largest difference between women and men in an occupation's probability",
     "[{set}.]rb.{attribute}": "how far the share of neutral images that lean to one gender is from ½",
 }
+NEAR = 0.1  # a run is held against the setting of the study whose α is nearest to its own, if it is as near as this
 FILLED = 0.5  # share of the cells of lines not balanced that have to have a metric
 
 
@@ -91,18 +92,25 @@ class Study:
         (comparisons, trends), claims = corrected([of, last], [compared, moved])
         return replace(self, comparisons=comparisons, trends=trends, claims=claims)
 
-    def at(self, alpha: float) -> pd.DataFrame:
-        """Return the runs at an α; all of them where there is none."""
-        return self.runs.loc[np.isclose(self.runs["alpha"], alpha), :] if self.has_alpha(alpha) else self.runs
+    def near(self, alpha: float) -> float:
+        """Return the α of the study that stands for that of a run: the nearest of those compared; else its own."""
+        nearest = min(self._compared(), key=lambda one: (abs(one - alpha), one), default=alpha)
+        return nearest if abs(nearest - alpha) <= NEAR + 1e-9 else alpha
 
-    def has_alpha(self, alpha: float) -> bool:
-        """Tell whether it has an α."""
-        return bool(np.isclose(self.runs["alpha"], alpha).any())
+    def _compared(self) -> set[float]:
+        """Return the α at which lines are held against each other; without comparisons, all."""
+        alphas = self.comparisons["alpha"] if len(self.comparisons) else self.runs["alpha"]
+        return {float(one) for one in alphas if one != sweep.MEAN}
+
+    def at(self, alpha: float) -> pd.DataFrame:
+        """Return the runs at the α that stands for a run's; all of them where there is none."""
+        near = self.near(alpha)
+        return self.runs.loc[np.isclose(self.runs["alpha"], near), :] if near in self._compared() else self.runs
 
     def stands(self, alpha: float) -> str:
         """Name the α that `at` and `effect` are of, as comparisons do."""
-        there = self.has_alpha(alpha) or self.runs["alpha"].nunique() == 1
-        return text(self.at(alpha)["alpha"].iloc[0]) if there else sweep.MEAN
+        alphas = self.at(alpha)["alpha"]
+        return text(alphas.iloc[0]) if alphas.nunique() == 1 else sweep.MEAN
 
     def told(self, alpha: float) -> str:
         """Say of which α `at` and `effect` are."""
@@ -114,7 +122,7 @@ class Study:
         return self.row("comparisons", metric=metric, method=method, reference=reference, alpha=self.stands(alpha))
 
     def mean(self, metric: str, method: str, alpha: float) -> float:
-        """Return the mean of a cell; NaN where there is none."""
+        """Return the mean of a cell at exactly this α; NaN where there is none."""
         found = self.runs.loc[(self.runs["metric"] == metric) & (self.runs["method"] == method), :]
         return float(found.loc[np.isclose(found["alpha"], alpha), "value"].mean())
 
@@ -172,8 +180,17 @@ def biases_of(metrics: Details, study: Study | None = None) -> list[str]:
 
 
 def place_of(study: Study) -> str:
-    """Name the metric whose course over α the first chart shows; empty: none."""
-    return next((key for key in PLACES if study.has(key)), "")
+    """
+    Name the metric whose course over α the first chart shows; empty: none.
+
+    A position that fewer models have than another's is not taken: which models have one is no accident.
+    """
+    there = [key for key in PLACES if study.has(key)]
+    if not there:
+        return ""
+    family = [key for key in there if entry(key).key == entry(there[0]).key]
+    models = study.runs.loc[study.runs["method"] == NOT_BALANCED, "metric"].value_counts()
+    return max(family, key=lambda key: models[key])
 
 
 def judged_by(own: Own, study: Study) -> tuple[list[str], str]:

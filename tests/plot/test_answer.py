@@ -117,7 +117,7 @@ def test_the_table_has_every_comparison_of_the_page_and_no_other():
 def test_effects_that_differ_by_alpha_have_no_mean():
     one = study(STRONG)
     one.comparisons.loc[one.comparisons["alpha"] == "mean", ["difference", "lo", "hi"]] = float("nan")
-    found = answers(Own(0.4, "m4", METRICS), "equal", one, {})
+    found = answers(Own(0.3, "m4", METRICS), "equal", one, {})
     assert found[1].said[0] == "Pairwise association, unseen portraits (mean over α): differs with α."
     assert (
         found[1].verdict.startswith("Not decided") and found[1].said[-1] == "At α = 0, 0.5 and 1: 9 of 9 effects shown."

@@ -37,6 +37,24 @@ def test_position_comes_first_where_the_study_has_it():
     assert biases_of(METRICS, study()) == [UNSEEN, SEEN, RB]
 
 
+def test_a_position_that_fewer_models_have_is_not_the_one_that_is_shown():
+    one = study(portraits_of_seen_of_position=0.2, portraits_of_unseen_of_position=0.2)
+    assert place_of(one) == "portraits.unseen.position"
+    last = (one.runs["metric"] == "portraits.unseen.position") & (one.runs["alpha"] == 1) & (one.runs["seed"] == 1)
+    assert place_of(Study(one.runs.loc[~last, :], one.comparisons, one.trends)) == PLACE
+
+
+@pytest.mark.parametrize(
+    ("alpha", "stands", "near"), [(0.5, "0.5", 0.5), (0.6, "0.5", 0.5), (0.61, "mean", 0.61), (0.05, "0", 0.0)]
+)
+def test_a_run_is_held_against_the_nearest_alpha_of_the_study(alpha, stands, near):
+    one = study()
+    more = one.runs.loc[(one.runs["method"] == "not balanced") & (one.runs["alpha"] == 0.5), :].assign(alpha=0.61)
+    both = Study(pd.concat([one.runs, more]), one.comparisons, one.trends)  # at .61 nothing is compared
+    assert (both.stands(alpha), both.near(alpha)) == (stands, near)
+    assert both.told(alpha) == ("mean over α" if stands == "mean" else f"α = {stands}")
+
+
 def test_a_mean_of_no_cell_is_unknown():
     committed = Study(*(pd.read_csv(COMMITTED / f"{name}.csv") for name in ("runs", "comparisons", "trends")))
     assert math.isnan(committed.mean(R5, "not balanced", 0.45))

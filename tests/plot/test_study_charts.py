@@ -67,9 +67,9 @@ def test_titles_say_what_is_shown_at_the_alpha_of_the_run(effects, trade, measur
 
 
 def test_an_alpha_that_the_study_lacks_is_held_against_the_mean_and_says_so():
-    _, trade, measures = charts(Own(0.4, "m4", METRICS), study(STRONG), pd.DataFrame())
+    _, trade, measures = charts(Own(0.3, "m4", METRICS), study(STRONG), pd.DataFrame())
     assert "mean over α; 2 models each; best: right, and at 0; " in trade.note and trade.note.endswith(
-        "; this run: α = 0.4"
+        "; this run: α = 0.3"
     )
     assert measures.note.startswith("mean over α")
 
