@@ -1,6 +1,7 @@
 """How values of metrics are written: the digits that make sense, units, intervals; and what a run does to its mix."""
 
 import math
+import re
 from collections.abc import Mapping
 
 from stages.results.details import Estimate
@@ -12,14 +13,14 @@ NOT_BALANCED = "not balanced"
 def number(key: str, value: float, signed: bool = False) -> str:
     """Write a value of a metric with the digits of its unit, e.g. ``"41.7 %"``, ``"−0.123"``, ``"1,220"``."""
     unit = entry(key).unit
-    sign = "+z" if signed else "z"  # z: what rounds to 0 has no minus
+    sign = "+z" if signed else "z"  # z: what rounds to 0 has no minus; nor a plus, which would say that it is above
     if unit.startswith("%"):
         text = f"{value:{sign}.1f} %"
     elif unit == "count":
         text = f"{value:{sign},.0f}"
     else:
         text = f"{value:{sign}.3f}" if abs(value) < 100 else f"{value:{sign},.1f}"
-    return text.replace("-", "−")
+    return (text if re.search("[1-9]", text) else text.removeprefix("+")).replace("-", "−")
 
 
 def difference(key: str, value: float, signed: bool = False) -> str:

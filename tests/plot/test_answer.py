@@ -75,7 +75,7 @@ def test_what_random_rows_lose_as_well_is_not_the_methods():
     assert texts[2] == (
         "Text→image R@5 (α = 0.5): not balanced 8.1 %, m4 8.3 %, random 8.2 %.\n"
         "m4 against not balanced: −3.0 points [−4.5, −1.5], worse.\n"
-        "Against random rows: +0.0 points [−1.0, +1.0], not shown."
+        "Against random rows: 0.0 points [−1.0, +1.0], not shown."
     )
     verdicts, _ = said(study(NULL | {R5: (-2.0, 0.1)}, fewer=fewer))
     assert verdicts[2] == "Text→image R@5 worse by 5.0 points"  # m4 loses more: not by fewer rows alone

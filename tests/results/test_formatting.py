@@ -22,6 +22,8 @@ def test_number(key, value, text):
 
 def test_a_signed_number_has_its_sign():
     assert number("rb.gender", 0.1, signed=True) == "+0.100"
+    # what rounds to 0 has none: "[+0.000, +0.044]" would leave out 0
+    assert number("rb.gender", -0.0001, signed=True) == "0.000" == number("rb.gender", 0.0001, signed=True)
 
 
 @pytest.mark.parametrize(

@@ -43,9 +43,9 @@ from stages.tools.compare.differences import compare, lines, trends
 from stages.tools.compare.runs import METHOD, Run, experiments, settings, tabulate
 from stages.tools.params import Params, Part, load
 
-ALSO = (  # no headline: of the contamination paper, and what a mean over groups hides
-    r"portraits\.\w+\.(self_similarity|preference\.gender)|people\.t2i\.r5\.worst\.\w+|people\.recognition\.skin_tone"
-    r"|captions\.\w+\.lic\.\w+"
+ALSO = (  # no headline: of the contamination paper; association that no scale of logits touches; what a mean hides
+    r"portraits\.\w+\.(self_similarity|preference\.gender|ab\.argmax\.max)|captions\.\w+\.lic\.\w+"
+    r"|people\.t2i\.r5\.worst\.\w+|people\.recognition\.skin_tone"
 )
 LEGEND = (
     "Effects: mean over replicates [95 % interval, Student's t]; of metrics whose ideal is 0 or ½, of the distance "
