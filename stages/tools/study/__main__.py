@@ -9,7 +9,8 @@ The section `study` of the profile (`stages/profiles/<profile>.yaml`) names the 
 commit in the work folder, with the same DVC cache: nothing is downloaded, generated or annotated again, and the
 working tree stays as it is. A study that was stopped or killed goes on where it was; a point that is finished, as an
 experiment or as rows of the committed runs.csv, never runs again unless parameters or code that shape it change. While
-points are missing and an earlier study stands, what is finished is kept in `results/study-finished.csv`.
+points are missing and an earlier study stands, what is finished is kept in `results/study-finished.csv`, until it is
+compared.
 """
 
 import argparse
@@ -73,8 +74,7 @@ def main() -> None:
 
     if len(table) and (arguments.compare or keep(table)):
         write(table, params, kept, parts=study.parts, further=partial(claim_files, study.claims))
-        if len(grid) == table["run"].nunique():
-            part.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)  # runs.csv has its points now
     elif len(table):
         print(
             f"{part.as_posix()}: {table['run'].nunique()} of {len(grid)} points; commit it, and nothing of it runs "

@@ -210,8 +210,11 @@ def test_what_is_finished_of_a_study_can_be_committed_and_compared(project, tmp_
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    part = tmp_path / "clone" / RESULTS / "study-finished.csv"
+    points = part.read_bytes()
     assert "\n2 of 4 points finished" in finish("--status")
     assert "2 runs: 1 α" in finish("--compare")
     assert len(pd.read_csv(tmp_path / "clone" / RESULTS / "study" / "runs.csv")) == 2
-    assert (tmp_path / "clone" / RESULTS / "study-finished.csv").is_file()
-    assert "2 runs: 1 α" in finish("--compare")  # both files have the points now
+    assert not part.exists() and "2 runs: 1 α" in finish("--compare")
+    part.write_bytes(points)  # as after a further point: both files have these
+    assert "2 runs: 1 α" in finish("--compare")
