@@ -64,10 +64,13 @@ class Study:
         return counted(most, "model") if least == most else f"{least} to {counted(most, 'model')}"
 
     def lines(self) -> list[str]:
-        """Name the methods of more than one α, the best known first."""
-        counts = self.runs.groupby("method")["alpha"].nunique()
-        methods = [str(name) for name in sorted(counts.index, key=lambda name: (sweep.order(str(name)), str(name)))]
-        return [name for name in methods if counts[name] > 1]
+        """Name the methods of more than one α: the best known first, then variants of them, those of most α first."""
+        counts = {str(name): int(count) for name, count in self.runs.groupby("method")["alpha"].nunique().items()}
+
+        def place(name: str) -> tuple[int, int, str]:
+            return -counts[name] if "," in name else -len(self.runs), sweep.order(name), name
+
+        return sorted((name for name, count in counts.items() if count > 1), key=place)
 
     def claiming(self, own: Own, metrics: Collection[str]) -> "Study":
         """
@@ -139,10 +142,9 @@ class Study:
         return cast(Mapping[str, Any], rows.iloc[-1].to_dict()) if len(rows) else None
 
     def others(self, rows: Mapping[str, Mapping[str, Any] | None]) -> list[str]:
-        """Name the α of its lines that rows are not of."""
+        """Name the α at which lines are compared that rows are not of."""
         here = {text(row["alpha"]) for row in rows.values() if row}
-        drawn = self.runs.loc[self.runs["method"].isin(self.lines()), "alpha"]
-        return [name for alpha in sorted(set(drawn)) if (name := text(alpha)) not in here]
+        return [name for alpha in sorted(self._compared()) if (name := text(alpha)) not in here]
 
     def row(self, table: str, **where: str) -> Mapping[str, Any] | None:
         """Return the first row of a table, ``comparisons`` or ``trends``, with these values."""

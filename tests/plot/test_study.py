@@ -27,6 +27,14 @@ def test_settings_are_counted_as_drawn():
     assert both.size == "9 settings (3 methods at 3 α), 2 models each; in its tables alone: m4, proxies on"
 
 
+def test_variants_of_few_alphas_come_after_those_of_many():
+    one = study()
+    plain, m4 = (one.runs.loc[one.runs["method"] == name, :] for name in ("not balanced", "m4"))
+    more = [plain.loc[plain["alpha"] > 0, :].assign(method="not balanced, oracle"), m4.assign(method="m4, open")]
+    lines = Study(pd.concat([one.runs, *more]), one.comparisons, one.trends).lines()
+    assert lines == ["not balanced", "random", "m4", "m4, open", "not balanced, oracle"]
+
+
 def test_position_comes_first_where_the_study_has_it():
     assert place_of(study()) == UNSEEN
     assert place_of(study(portraits_of_seen_of_position=0.2)) == PLACE
