@@ -166,6 +166,9 @@ def test_the_committed_study_has_at_most_four_lines_a_panel_and_one_axis_a_metri
     metrics = ["portraits.seen.ab.max", "portraits.unseen.ab.max"]
     panels = study_charts(OWN, committed, metrics)
     assert len(panels) == 2
+    drawn_runs = committed.runs.query("metric == @metrics[0]")
+    drawn_runs = drawn_runs.loc[drawn_runs["method"].isin(committed.lines()[:4]), :]
+    cells = drawn_runs.groupby(["method", "alpha"]).ngroups
     every = []
     for panel in panels:
         axes = Figure(layout="constrained").add_subplot()
@@ -173,5 +176,5 @@ def test_the_committed_study_has_at_most_four_lines_a_panel_and_one_axis_a_metri
         every.append(axes)
         assert len([line for line in axes.lines if not str(line.get_label()).startswith("_")]) == 4
         ends = np.concatenate([path.vertices[:, 1] for of in axes.collections for path in of.get_paths()])
-        assert len(ends) == 32 and ends.min() >= 0 and ends.max() <= 1  # within the possible range
+        assert len(ends) == 2 * cells > 20 and ends.min() >= 0 and ends.max() <= 1  # within the possible range
     assert every[0].get_ylim() == every[1].get_ylim()
