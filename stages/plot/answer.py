@@ -134,13 +134,14 @@ def _run(own: Own, target: str, study: Study | None, balance: Mapping[str, Any])
         one, near = own.metrics[key], study.near(own.alpha) if study else own.alpha
         level = study.mean(key, NOT_BALANCED, near) if study else math.nan
         names.append(f"{name_and_place(key)[0]} {number(key, one.value, signed=entry(key).span[0] < 0)}")
-        there = "in the study" if near == own.alpha else f"in the study at α = {near:g}"
-        limits = {"chance": chance(key, own.metrics), f"{NOT_BALANCED} {there}": level}
-        if study and own.method != NOT_BALANCED:
-            limits[f"{own.method} {there}"] = study.mean(key, own.method, near)
+        limits = {"chance": chance(key, own.metrics)}
         if f"{key}.ceiling" in own.metrics:
             limits["ceiling, by what captions say:"] = own.metrics[f"{key}.ceiling"].value
         told = [f"{limit} {number(key, value)}" for limit, value in limits.items() if math.isfinite(value)]
+        beside = {NOT_BALANCED: level} | ({own.method: study.mean(key, own.method, near)} if study else {})
+        known = [f"{name} {number(key, value)}" for name, value in beside.items() if math.isfinite(value)]
+        at = "" if near == own.alpha else f", α = {near:g}"
+        told += [f"study{at}: {', '.join(known)}"] if known else []
         ends = interval(key, one)
         values = f"{number(key, one.value)} {ends}".rstrip()
         said.append(f"{_named(key)}: {'; '.join([values, *told])}.")

@@ -114,6 +114,11 @@ def test_the_table_has_every_comparison_of_the_page_and_no_other():
     assert set(table.query("what == 'contamination, not balanced'")["α"]) == {"0 to 1"}
 
 
+def test_the_study_beside_the_run_names_its_alpha_where_it_is_another():
+    last = answers(Own(0.6, "m4", METRICS), "equal", study(), BALANCED)[-1]
+    assert last.said[2].endswith("; chance 0.000; study, α = 0.5: not balanced 0.455, m4 0.655.")
+
+
 def test_effects_that_differ_by_alpha_have_no_mean():
     one = study(STRONG)
     one.comparisons.loc[one.comparisons["alpha"] == "mean", ["difference", "lo", "hi"]] = float("nan")
@@ -140,10 +145,9 @@ def test_the_run_is_said_by_quality_and_bias_with_what_they_are_held_against():
     assert (last.question, last.verdict) == ("And this run?", "Text→image R@5 4.1 %, pairwise association +0.100")
     assert last.said == [
         "50 % generated images, balanced by m4 towards equal shares.",
-        "Text→image R@5, people: 4.1 % [3.3, 5.0]; chance 0.4 %; not balanced in the study 8.1 %; m4 in the "
-        "study 8.3 %; ceiling, by what captions say: 83.2 %.",
-        "Pairwise association, unseen portraits: 0.100; chance 0.000; not balanced in the study 0.455; m4 in the "
-        "study 0.655.",
+        "Text→image R@5, people: 4.1 % [3.3, 5.0]; chance 0.4 %; ceiling, by what captions say: 83.2 %; study: not "
+        "balanced 8.1 %, m4 8.3 %.",
+        "Pairwise association, unseen portraits: 0.100; chance 0.000; study: not balanced 0.455, m4 0.655.",
         "Largest association in its data: 9.5 points, after balancing 0.2, with an effective 32 % of the rows.",
     ]
 
