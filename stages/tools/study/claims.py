@@ -128,12 +128,13 @@ def detectable(row: Mapping[str, Any]) -> float:
 def markdown(table: pd.DataFrame) -> str:
     """Write `answered` for reading, a row a claim."""
     lines = ["| claim | published | here | verdict |", "|---|---|---|---|"]
-    for (claim, published), own in table.groupby(["claim", "published"], sort=False):
+    for key, own in table.groupby(["claim", "published"], sort=False):
+        claim, published = cast(tuple[str, str], key)
         rows = cast(list[dict[str, Any]], own.to_dict("records"))
         here = [_here(row, place == 0) for place, row in enumerate(rows)]
         words = dict.fromkeys(str(row["verdict"]) for row in rows)
         said = [_said(word, [row for row in rows if row["verdict"] == word], len(rows)) for word in words]
-        cells = [_cell(str(claim)), _cell(str(published)), "; ".join(here), "; ".join(said)]
+        cells = [_cell(claim), _cell(published), "; ".join(here), "; ".join(said)]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
