@@ -130,17 +130,17 @@ def _run(own: Own, target: str, study: Study | None, balance: Mapping[str, Any])
     made = NOT_BALANCED if own.method == NOT_BALANCED else f"balanced by {own.method} towards {target} shares"
     keys = filter(None, (quality_of(own.metrics, study), bias_of(own.metrics, study)))
     names, said = [], []
+    near = study.near(own.alpha) if study else own.alpha
+    at = "" if near == own.alpha else f", α = {near:g}"
     for key in keys:
-        one, near = own.metrics[key], study.near(own.alpha) if study else own.alpha
-        level = study.mean(key, NOT_BALANCED, near) if study else math.nan
+        one = own.metrics[key]
         names.append(f"{name_and_place(key)[0]} {number(key, one.value, signed=entry(key).span[0] < 0)}")
         limits = {"chance": chance(key, own.metrics)}
         if f"{key}.ceiling" in own.metrics:
             limits["ceiling, by what captions say:"] = own.metrics[f"{key}.ceiling"].value
         told = [f"{limit} {number(key, value)}" for limit, value in limits.items() if math.isfinite(value)]
-        beside = {NOT_BALANCED: level} | ({own.method: study.mean(key, own.method, near)} if study else {})
+        beside = {name: study.mean(key, name, near) for name in (NOT_BALANCED, own.method)} if study else {}
         known = [f"{name} {number(key, value)}" for name, value in beside.items() if math.isfinite(value)]
-        at = "" if near == own.alpha else f", α = {near:g}"
         told += [f"study{at}: {', '.join(known)}"] if known else []
         ends = interval(key, one)
         values = f"{number(key, one.value)} {ends}".rstrip()

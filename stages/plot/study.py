@@ -103,7 +103,7 @@ class Study:
     def _compared(self) -> set[float]:
         """Return the α at which lines are held against each other; without comparisons, all."""
         alphas = self.comparisons["alpha"] if len(self.comparisons) else self.runs["alpha"]
-        return {float(one) for one in alphas if one != sweep.MEAN}
+        return {float(one) for one in alphas.unique() if one != sweep.MEAN}
 
     def at(self, alpha: float) -> pd.DataFrame:
         """Return the runs at the α that stands for a run's; all of them where there is none."""

@@ -193,7 +193,7 @@ def _traded(own: Own, study: Study, quality: str, bias: str) -> str:
     said = []
     for name, row in zip(names, rows, strict=True):
         assert row is not None
-        ends = [study.mean(row["metric"], one, own.alpha) for one in reversed(held)]
+        ends = [study.mean(row["metric"], one, study.near(own.alpha)) for one in reversed(held)]
         between = f" {number(row['metric'], ends[0]).removesuffix(' %')} to {number(row['metric'], ends[1])}"
         said.append(f"{name}{between if all(map(math.isfinite, ends)) else ''}, {verdict(row)}")
     return f"{'Random rows' if held[1] == RANDOM else held[1].capitalize()} to {held[0]}: {'; '.join(said)}"

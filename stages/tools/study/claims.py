@@ -77,7 +77,7 @@ def check_claims(study: Study, grid: Sequence[Point]) -> None:
     for place, claim in enumerate(study.claims):
         if not _effects(claim.model_copy(update={"metric": metric}), comparisons, changes):
             against = claim.reference or "itself at the lowest α"
-            at = "on average over α" if claim.alpha == "mean" else f"at α = {claim.alpha:g}"
+            at = "on average over α" if claim.alpha == MEAN else f"at α = {claim.alpha:g}"
             raise InputError(
                 f"study.claims.{place}: {claim.line!r} is not held against {against!r} {at}; name two lines of one "
                 "part or of the grid, the one that others are held against as `reference`, and an α that both have"
