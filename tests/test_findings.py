@@ -17,11 +17,15 @@ from stages.tools.study.claims import claim_files
 
 ROOT = Path(__file__).parents[1]
 STUDY = ROOT / "data" / "emoji" / "results" / "study"
-WHOLE = (ROOT / "docs" / "findings.md").read_text()
+NOTE = re.compile(r"^\[\^(\d+)\]: (.+)$", re.MULTILINE)
+WRITTEN = (ROOT / "docs" / "findings.md").read_text()
+NOTES = dict(NOTE.findall(WRITTEN))
+WHOLE = re.sub(r"\[\^(\d+)\]", lambda of: f" {NOTES[of[1]]}", NOTE.sub("", WRITTEN))  # each note where it is cited
 TABLE = re.search(r"^\| metric \| contamination.*?(?=\n\n)", WHOLE, re.DOTALL | re.MULTILINE)
 CLAIMS = re.search(r"^\| claim \| published.*?(?=\n\n)", WHOLE, re.DOTALL | re.MULTILINE)
 assert TABLE and CLAIMS
 TEXT = WHOLE.replace(TABLE[0], "").replace(CLAIMS[0], "")  # both are the study's, whose every digit is compared
+TEXT = re.sub(r"(?<!\n)\n(?![\n|#-])", " ", TEXT)  # a line per paragraph, wherever it is broken
 KEYS = {
     "runs": ["metric", "method", "alpha", "seed"],
     "lines": ["metric", "method", "alpha"],
@@ -111,6 +115,12 @@ def _holds(written: str, known: list[float]) -> bool:
 
 def test_every_number_is_that_of_the_rows_it_names() -> None:
     assert unfounded(TEXT) == []
+
+
+def test_every_note_is_cited_and_holds_sources_alone() -> None:
+    assert len(NOTES) == len(NOTE.findall(WRITTEN)) > 40
+    assert set(re.findall(r"\[\^(\d+)\](?!:)", WRITTEN)) == NOTES.keys()
+    assert [note for note in NOTES.values() if SOURCE.sub("", note).strip()] == []
 
 
 def test_every_source_is_a_row() -> None:
