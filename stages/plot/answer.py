@@ -1,7 +1,7 @@
 """The first screen: what the committed study of a profile answers, and this run beside it, each in a verdict.
 
-Nothing in it is decided beforehand: verdicts are read off the intervals of the study, corrected for the number of all
-comparisons of the page; which way means lie is said, too, and that it is not shown where it is not.
+Nothing in it is decided beforehand: verdicts are those of the study's own tables (`stages.results.effects.SHOWN`);
+which way means lie is said, too, and that it is not shown where it is not.
 """
 
 import math
@@ -219,14 +219,14 @@ def _sides(biases: Sequence[Row]) -> tuple[int, int]:
 def _beside(study: Study, named: Mapping[str, Row]) -> list[str]:
     """Say what else of the page contamination is shown to change."""
     rows = cast(list[Row], study.trends.loc[study.trends["method"] == NOT_BALANCED, :].to_dict("records"))
-    claimed = [row for row in rows if math.isfinite(row.get("p_claims", math.nan)) and row["metric"] not in named]
+    claimed = [row for row in rows if row.get("claimed") and row["metric"] not in named]
     shown = [f"{_ends(row)}, {verdict(row)}" for row in claimed if is_shown(row)]
     return [f"Beside these, shown: {'; '.join(shown)}."] if shown else []
 
 
 def comparisons(study: Study) -> pd.DataFrame:
     """
-    Tabulate the comparisons that the page makes, which are corrected together.
+    Tabulate the comparisons that the page makes.
 
     Returns
     -------
@@ -235,11 +235,11 @@ def comparisons(study: Study) -> pd.DataFrame:
     """
     rows = []
     for row in cast(list[Row], study.trends.to_dict("records")):
-        if row.get("p_claims", math.nan) == row.get("p_claims", math.nan):
+        if row.get("claimed"):
             alpha = f"{row['alpha_from']:g} to {row['alpha_to']:g}"
             rows.append((row, "contamination, not balanced", alpha, row["value_from"], row["value_to"]))
     for row in cast(list[Row], study.comparisons.to_dict("records")):
-        if row.get("p_claims", math.nan) == row.get("p_claims", math.nan):
+        if row.get("claimed"):
             at = math.nan if row["alpha"] == sweep.MEAN else float(row["alpha"])
             ends = [study.mean(row["metric"], row[name], at) for name in ("reference", "method")]
             rows.append((row, f"{row['method']} beside {row['reference']}", text(row["alpha"]), *ends))

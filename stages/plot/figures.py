@@ -176,6 +176,8 @@ def _bars(metric: str, where: str, attribute: str, table: pd.DataFrame, whole: f
         axes.xaxis.set_major_locator(MaxNLocator(5))
 
     split = f"by {attribute.replace('_', ' ').replace(' x ', ' and ')}"
+    if attribute == "skin_tone" and table["group"].str.isdigit().all():
+        split += ", 1 the lightest"
     said = ", ".join(f"{g} {v:.3g}" for g, v in zip(table["group"], table["value"], strict=True))
     return Panel(
         f"group-{metric}-{where}-{attribute}",
@@ -379,7 +381,7 @@ def _gaps(part: str, table: pd.DataFrame, limit: float) -> Panel:
         axes.set(xlabel="← men · gap in logits · women →", xlim=(-limit, limit))
 
     alt = (
-        f"Gap between women and men in the logit of each occupation, {part or 'portraits'}, in the order of the census"
+        f"Gap between women and men in the logit of each occupation, {part or 'portraits'}, in the order of the corpus"
     )
     return Panel(
         f"occupation-gaps-{part}",
@@ -428,7 +430,7 @@ def _against(part: str, table: pd.DataFrame, metrics: Details, limit: float) -> 
         alt,
         draw,
         height=3.0,
-        title=f"Gap against the census, {part or 'portraits'}" + (" portraits" if part else "") + r,
+        title=f"Gap against shares in the corpus, {part or 'portraits'}" + (" portraits" if part else "") + r,
         note=_centred(rows),
         data=table,
     )

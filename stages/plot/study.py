@@ -9,7 +9,6 @@ import pandas as pd
 
 from stages.results import sweep
 from stages.results.details import Details
-from stages.results.effects import corrected
 from stages.results.formatting import NOT_BALANCED, counted
 from stages.results.headline import headlines
 from stages.results.registry import entry, name_and_place
@@ -22,7 +21,8 @@ PLACES = (
 )  # fmt: skip
 BIASES = ("portraits.unseen.pairwise_association", "portraits.seen.pairwise_association", "rb.gender.margin")
 MEASURED = {  # biases that share an axis, and each in plain words
-    "{set}.pairwise_association": "how far choices between two occupations follow the stereotype, 0 never, 1 always",
+    "{set}.pairwise_association": "of two occupations, one mostly women's and one men's to the generator, how much "
+    "more often models choose the first for women than for men: 0 as often, 1 always",
     "{set}.[{attribute}.]ab.max": "the largest difference between women and men in an occupation's probability",
     "[{set}.]rb.{attribute}": "how far the share of neutral images that lean to one gender is from ½",
 }
@@ -38,7 +38,7 @@ class Study:
     Attributes
     ----------
     claims : int
-        Effects that are corrected together, see `claiming`; 0: none is.
+        How many effects the page compares, see `claiming`.
     """
 
     runs: pd.DataFrame
@@ -74,12 +74,12 @@ class Study:
 
     def claiming(self, own: Own, metrics: Collection[str]) -> "Study":
         """
-        Correct together what a page says of metrics: of contamination, of a method, and of what quality costs.
+        Mark what a page says of metrics: of contamination, of a method, and of what quality costs.
 
         Returns
         -------
         Study
-            With the column p_claims (`stages.results.effects.corrected`) in comparisons and trends.
+            With the column claimed in comparisons and trends.
         """
         pair = sweep.held_against(self.comparisons, own.method) or ("", "")
         of, last = self.comparisons, self.trends
@@ -91,8 +91,10 @@ class Study:
             for metric, both, alpha in zip(of["metric"], pairs, of["alpha"], strict=True)
         ]
         farthest = last["alpha_to"] == last.groupby(["metric", "method"])["alpha_to"].transform("max")
-        moved = (last["metric"].isin(list(metrics)) & (last["method"] == NOT_BALANCED) & farthest).tolist()
-        (comparisons, trends), claims = corrected([of, last], [compared, moved])
+        moved = last["metric"].isin(list(metrics)) & (last["method"] == NOT_BALANCED) & farthest
+        comparisons = of.assign(claimed=np.array(compared, bool) & of["difference"].notna())
+        trends = last.assign(claimed=moved & last["difference"].notna())
+        claims = int(comparisons["claimed"].sum() + trends["claimed"].sum())
         return replace(self, comparisons=comparisons, trends=trends, claims=claims)
 
     def near(self, alpha: float) -> float:

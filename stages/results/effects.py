@@ -2,16 +2,14 @@
 
 A row is one of `comparisons` or `trends` (`stages.tools.compare.differences`): metric, difference, lo, hi, replicates,
 p_holm, and where known the number of test images. Of metrics whose ideal is 0 or ½ a difference is one of the distance
-from it. `SHOWN` says when an effect counts as shown; what is claimed together, as on a page, is `corrected` before.
+from it. `SHOWN` says when an effect counts as shown, wherever it is written: tables, findings, report.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-import pandas as pd
-from scipy.special import stdtr, stdtrit
 
 from stages.results.formatting import difference, vanishes
 from stages.results.registry import entry
@@ -22,7 +20,6 @@ FEWEST_REPLICATES, FEWEST_IMAGES = 3, 200  # with fewer, an interval over replic
 FEWEST = 6  # replicates that can tell anything at 5 % in a sign-flip test: 2 · ½⁶ = .03
 LEVEL = 0.05
 NOT_SHOWN = "not shown"
-UNCORRECTED = f"{NOT_SHOWN} after correction"  # its own interval leaves out 0, but it is one of many claims
 SHOWN = (
     "its 95 % interval over replicates leaves out 0, it stands on three replicates and 200 test images or more, and of "
     "a main metric, with the six replicates that a test needs, its Holm-corrected p is at most .05 (at one of several "
@@ -41,48 +38,10 @@ def holm(p: Sequence[float]) -> list[float]:
     return corrected.tolist()
 
 
-def student(row: Row) -> float:
-    """Return the two-sided p of the Student's t whose 95 % interval a row states; NaN: it states none."""
-    half, free = (row["hi"] - row["lo"]) / 2, row["replicates"] - 1
-    if free < 1 or not math.isfinite(half + row["difference"]):
-        return math.nan
-    if half == 0:
-        return 0.0 if row["difference"] else 1.0
-    t = abs(row["difference"]) / half * float(stdtrit(free, 1 - LEVEL / 2))
-    return 2 * float(stdtr(free, -t))
-
-
-def corrected(tables: Sequence[pd.DataFrame], claimed: Sequence[Sequence[bool]]) -> tuple[list[pd.DataFrame], int]:
-    """
-    Correct the effects that are claimed together for their number.
-
-    Parameters
-    ----------
-    claimed : sequence of sequence of bool
-        Which rows of each table are claims.
-
-    Returns
-    -------
-    tuple of (list of DataFrame, int)
-        The tables with the column ``p_claims``: `student`, by Holm's correction over the claims of all tables, NaN of
-        other rows; how many claims there are.
-    """
-    p = [
-        student(row) if one else math.nan
-        for table, chosen in zip(tables, claimed, strict=True)
-        for row, one in zip(cast(list[dict[str, Any]], table.to_dict("records")), chosen, strict=True)
-    ]
-    found, corrected_p = [], holm(p)
-    for table in tables:
-        found.append(table.assign(p_claims=corrected_p[: len(table)]))
-        corrected_p = corrected_p[len(table) :]
-    return found, int(np.isfinite(p).sum())
-
-
 def is_shown(row: Row) -> bool:
     """Tell whether an effect is seen in what is written, its interval leaves out 0, and its tests, if any, agree."""
     p = [row["p_holm"], row.get("p_mean", math.nan)] if row["replicates"] >= FEWEST else []
-    not_rejected = any(one > LEVEL for one in [*p, row.get("p_claims", math.nan)])  # NaN: not tested
+    not_rejected = any(one > LEVEL for one in p)  # NaN: not tested
     return leaves_out_0(row) and not too_few(row) and not not_rejected
 
 
@@ -111,7 +70,7 @@ def verdict(row: Row) -> str:
             return "equal"
         if leaves_out_0(row) and (few := too_few(row)):
             return f"{NOT_SHOWN}, too few {few}"
-        return UNCORRECTED if leaves_out_0(row) and row.get("p_claims", math.nan) > LEVEL else NOT_SHOWN
+        return NOT_SHOWN
     better = entry(row["metric"]).better
     if better == "none":
         return "higher" if row["difference"] > 0 else "lower"
@@ -138,9 +97,11 @@ def written(row: Row, size: bool = False) -> str:
 
 
 def evidence(row: Row) -> str:
-    """Write the corrected p of a claim, e.g. ``"p = 0.012"``; empty where it is none."""
-    p = row.get("p_claims", math.nan)
-    return "" if math.isnan(p) else "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+    """Write the corrected p of an effect, or that of its mean over α, e.g. ``"p = 0.012"``; empty: it has none."""
+    if is_tested(row):
+        return f"p = {row['p_holm']:.2g}"
+    p = row.get("p_mean", math.nan)
+    return f"p of the mean over α = {p:.2g}" if row["replicates"] >= FEWEST and p == p else ""
 
 
 def moved(row: Row, name: str) -> str:

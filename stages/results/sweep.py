@@ -347,11 +347,13 @@ def order(method: str) -> int:
 
 
 def look(method: str, place: int = 0) -> tuple[str, str, Dashes]:
-    """Choose colour, mark and dashes of a line: by its method where it is a known one; variants of one are dotted."""
+    """Choose colour, mark and dashes of a line: by its method where it is a known one; variants have its colour."""
     first = method.split(",")[0]
     if first in LOOKS:
         colour, shape, dashes = LOOKS[first]
-        return (colour, shape, dashes) if method == first else (colour, "X", (0, (1, 1.5)))
+        if method == first:
+            return colour, shape, dashes
+        return colour, "XPdp"[place % 4], ((0, (1, 1.5)), (0, (5, 2)), (0, (3, 1.5, 1, 1.5)), (0, (8, 3)))[place % 4]
     return PLAIN, "oPX*"[place % 4], ("-", (0, (4, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))[place % 4]
 
 
@@ -428,7 +430,7 @@ def differs(metric: str, comparisons: pd.DataFrame, method: str, reference: str)
     rows = [row for row in _records(comparisons, [metric], method=method, reference=reference) if not _sums(row)]
     against = f"{reference} rows" if reference == RANDOM else reference
     if not rows:
-        return f"{method} was not measured beside {against}"
+        return f"{method} cannot be held against {against}"  # too few models have the metric, or none was run
     if where := _where(rows, f" than {against}"):
         return f"{method} is {where}"
     whole = next((row for row in _records(comparisons, [metric], method=method, reference=reference) if _sums(row)), {})

@@ -1,5 +1,6 @@
 """The first screen: answers and the table behind them, from tables by hand."""
 
+import numpy as np
 import pandas as pd
 
 from stages.plot.answer import answers, comparisons
@@ -86,19 +87,17 @@ def test_two_replicates_show_nothing():
     assert verdicts[:2] == ["Not decided by 2 models"] * 2 and "too few replicates" in texts[0]
 
 
-def test_what_correction_takes_is_no_verdict():
-    """Intervals of half their effect, three replicates: t = 2 × 4.303. 4 metrics at 3 α and on average, 4 trends, 2."""
-    half = {key: (size, abs(size) / 2) for key, (size, _) in STRONG.items()}
-    one = study(half, half).claiming(OWN, KEYS)
-    assert one.claims == 22
+def test_a_test_that_was_named_decides_and_its_p_is_said():
+    """Of eight replicates; where the test of the mean over α does not reject, no interval at one α counts."""
+    one = study(STRONG, STRONG, replicates=8)
+    means = one.comparisons["alpha"] == "mean"
+    one.comparisons["p_mean"] = [0.016 if not of else np.nan for of in means]
+    assert (said(one)[0][1], "p of the mean over α = 0.016, better" in said(one)[1][1]) == (
+        "Bias less by 3 of 3 measures", True,
+    )  # fmt: skip
+    one.comparisons["p_mean"] = [0.062 if not of else np.nan for of in means]
     verdicts, texts = said(one)
-    assert verdicts[:2] == ["Not decided by 3 models"] * 2
-    assert "[−0.450, −0.150], p = " in texts[1] and "not shown after correction" in texts[1]
-    assert said(study(half, half))[0][1] == "Bias less by 3 of 3 measures"  # each by itself
-
-
-def test_what_outlasts_correction_is_a_verdict():
-    assert said(study(STRONG, STRONG, replicates=8).claiming(OWN, KEYS))[0][1] == "Bias less by 3 of 3 measures"
+    assert verdicts[1] == "No effect is shown" and "p of the mean over α = 0.062, not shown" in texts[1]
 
 
 def test_the_table_has_every_comparison_of_the_page_and_no_other():
@@ -110,7 +109,7 @@ def test_the_table_has_every_comparison_of_the_page_and_no_other():
     )
     assert row[["from", "to", "change"]].to_numpy().tolist() == [["0.555", "0.655", "−0.300 [−0.450, −0.150]"]]
     cost = table["what"].isin(["random beside not balanced", "m4 beside not balanced"])
-    assert set(table.loc[~cost, "verdict"]) == {"not shown after correction"}
+    assert set(table.loc[~cost, "verdict"]) == {"better"}
     assert set(table.query("what == 'contamination, not balanced'")["α"]) == {"0 to 1"}
 
 

@@ -188,7 +188,7 @@ def test_occupations_without_a_census_row_are_left_out():
     shares, gaps, against = figures.occupations(JOBS)
     for panel in (shares, gaps):
         assert [label.get_text() for label in drawn(panel).get_yticklabels()] == ["pilot", "judge", "teacher"]
-    assert against.title == "Gap against the census, unseen portraits"
+    assert against.title == "Gap against shares in the corpus, unseen portraits"
 
 
 def test_the_correlation_is_that_of_the_metrics():

@@ -12,12 +12,12 @@ from tests.helpers.small_study import KEYS, METRICS, OWN, PLACE, R5, RB, SEEN, S
 COMMITTED = ROOT / "data" / "emoji" / "results" / "study"
 
 
-def test_what_is_not_claimed_is_not_corrected():
+def test_what_the_page_compares_is_marked():
     one = study(STRONG, STRONG).claiming(OWN, KEYS)
     of = one.comparisons
     plain = (of["method"] == "random") | ((of["method"] == "m4") & (of["reference"] == "not balanced"))
     costs = plain & (of["metric"] == R5) & (of["alpha"] == "0.5")
-    assert of.loc[plain & ~costs, "p_claims"].isna().all() and of.loc[costs | ~plain, "p_claims"].notna().all()
+    assert (of["claimed"] == (costs | ~plain)).all() and one.claims == 22
 
 
 def test_settings_are_counted_as_drawn():

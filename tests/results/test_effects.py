@@ -1,12 +1,9 @@
 """Which effects are shown, and how they are said."""
 
 import numpy as np
-import pandas as pd
 import pytest
-from scipy.stats import ttest_1samp
 
-from stages.results.effects import corrected, evidence, holm, is_shown, moved, student, verdict, written
-from stages.tools.compare.differences import mean_interval
+from stages.results.effects import evidence, holm, is_shown, moved, verdict, written
 
 LOWER, ZERO, HIGHER = "portraits.unseen.ab.max", "portraits.seen.pairwise_association", "people.t2i.r5"
 CONTEXT = "portraits.seen.self_similarity"
@@ -43,33 +40,11 @@ def test_holm_never_exceeds_one():
     assert holm([0.9, 0.8]) == [1.0, 1.0]
 
 
-@pytest.mark.parametrize("n", [2, 3, 8])
-def test_the_p_of_an_interval_is_that_of_the_t_test(n):
-    values = np.random.default_rng(n).normal(0.1, 0.1, n)
-    difference, lo, hi = mean_interval(values)
-    stated = row(difference=difference, lo=lo, hi=hi, replicates=n)
-    assert student(stated) == pytest.approx(ttest_1samp(values, 0).pvalue, rel=1e-9)
-
-
-def test_without_an_interval_there_is_no_p():
-    assert np.isnan(student(row(lo=np.nan, hi=np.nan))) and np.isnan(student(row(replicates=1)))
-    assert student(row(lo=-0.1, hi=-0.1)) == 0 and student(row(difference=0.0, lo=0.0, hi=0.0)) == 1
-
-
-def test_claims_of_several_tables_are_corrected_together():
-    rows = [row(), row(difference=-0.06, lo=-0.11, hi=-0.01), row(difference=np.nan, lo=np.nan, hi=np.nan)]
-    (first, second), claims = corrected([pd.DataFrame(rows), pd.DataFrame(rows[:1])], [[True, True, True], [False]])
-    p = [student(one) for one in rows[:2]]
-    assert claims == 2 and first["p_claims"].tolist()[:2] == pytest.approx([2 * p[0], p[1]])
-    assert np.isnan(first["p_claims"].iloc[2]) and np.isnan(second["p_claims"].iloc[0])
-
-
-def test_what_correction_takes_away_is_said_to_be_that():
-    assert verdict(row(p_claims=0.2)) == "not shown after correction" and not is_shown(row(p_claims=0.2))
-    assert verdict(row(p_claims=0.02)) == "better" == verdict(row(p_claims=np.nan))
-    assert verdict(row(hi=0.05, p_claims=0.2)) == "not shown"
-    assert verdict(row(replicates=2, p_claims=0.2)) == "not shown, too few replicates"
-    assert [evidence(row(p_claims=p)) for p in (np.nan, 0.0001, 0.0123)] == ["", "p < 0.001", "p = 0.012"]
+def test_the_p_of_an_effect_is_its_own_or_that_of_its_mean_over_alpha():
+    one = {"replicates": 8, "p_holm": 0.0123, "p_mean": np.nan}
+    assert evidence(row(**one)) == "p = 0.012"
+    assert evidence(row(**one | {"p_holm": np.nan, "p_mean": 0.016})) == "p of the mean over α = 0.016"
+    assert evidence(row(**one | {"p_holm": np.nan})) == "" == evidence(row(**one | {"replicates": 4}))
 
 
 def test_an_effect_that_is_not_seen_in_what_is_written_is_not_shown():

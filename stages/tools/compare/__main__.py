@@ -175,13 +175,14 @@ def study_files(
     whole = [f"### In one table\n\n{found}"] if (found := overview(sized, moved, metrics)) else []
     said = [opening, paragraph, LEGEND, *whole, *tables(sized, moved, metrics)]
     charts = {metric: panels(table, [metric], sized, moved) for metric in metrics}
-    shared = panels(table, metrics, sized, moved)  # the same charts, metrics of one kind on one axis
+    first = {own[0].name for own in charts.values() if own}  # the best known lines; the others stand in figures/ alone
+    shared = [panel for panel in panels(table, metrics, sized, moved) if panel.name in first]  # one axis per kind
     return {
         "runs.csv": csv(table),
         "lines.csv": csv(lines(shown)),
         "comparisons.csv": csv(comparisons),
         "trends.csv": csv(changes),
-        "noise.csv": csv(pool(table)),
+        "noise.csv": csv(pool(_alike(table, parts or {}))),
         "study.png": png(
             shared, columns=3, title=f"{profile}: metrics against α; pale bars: ± 1 SD between replicates"
         ),
@@ -208,7 +209,7 @@ def effects(
         From `stages.tools.compare.differences`: comparisons, trends.
     """
     references = references or [name for name in REFERENCES if name in set(shown["method"])]
-    apart = {line for part in parts.values() for line, of in part.lines.items() if set(of) != {METHOD}}
+    apart = _apart(parts)
     found = [compare(shown.loc[~shown["method"].isin(list(apart)), :], references, primary)]
     for part in parts.values():
         own = part.references or [name for name in references if name not in part.lines]
@@ -217,6 +218,17 @@ def effects(
         found.append(table.loc[table["method"].isin([line for line in part.lines if line in apart]), :])
     compared = pd.concat([table for table in found if len(table)] or found[:1], ignore_index=True)
     return compared, trends(shown, primary)
+
+
+def _apart(parts: Mapping[str, Part]) -> set[str]:
+    """Name the lines in which more differs than the method."""
+    return {line for part in parts.values() for line, of in part.lines.items() if set(of) != {METHOD}}
+
+
+def _alike(table: pd.DataFrame, parts: Mapping[str, Part]) -> pd.DataFrame:
+    """Keep the runs whose spread stands for that of any run: of other corpora and models what no other run has."""
+    apart = table["method"].isin(list(_apart(parts)))
+    return table.loc[~apart | ~table["metric"].isin(table.loc[~apart, "metric"].unique()), :]
 
 
 def _read_run(name: str, revision: str, params: Params) -> Run:
