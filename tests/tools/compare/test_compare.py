@@ -358,7 +358,7 @@ def test_noise_is_that_of_the_grid_and_of_parts_for_what_the_grid_has_not():
     def cell(line, metric, spread):
         return [(f"{line}{seed}", 0.0, line, seed, metric, 0.3 + spread * seed) for seed in (0, 1)]
 
-    rows = [*cell("m4", "rb.gender", 0.02), *cell("m4, worded", "rb.gender", 2.0), *cell("m4, worded", KEY, 0.1)]
+    rows = [*cell("m4", "rb.gender", 0.02), *cell("m4, worded", "rb.gender", 0.2), *cell("m4, worded", KEY, 0.1)]
     table = pd.DataFrame(rows, columns=["run", "alpha", "method", "seed", "metric", "value"])
     part = Part.model_validate({"alphas": [0.0], "lines": {"m4, worded": {"download.emoji.context_share": 0.5}}})
     found = pd.read_csv(
