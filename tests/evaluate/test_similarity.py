@@ -71,3 +71,39 @@ def test_first_order_interval_agrees_with_the_exact_bootstrap():
     width = high - low
     assert row["hi"] - row["lo"] == pytest.approx(float(width), rel=0.06)
     assert row["lo"] == pytest.approx(float(low), abs=0.06 * float(width))
+
+
+def test_two_images_are_one_pair():
+    rows = np.array([[1.0, 0.0], [0.6, 0.8]])
+    assert similarity.without_replacement(rows) == pytest.approx(0.6)
+
+
+def test_a_group_of_two_has_a_value_and_one_of_one_has_none():
+    rows = np.array([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]])
+    members = {"two": [True, True, False], "one": [False, False, True], "none": [False] * 3}
+    groups = [Group("a", name, np.array(of)) for name, of in members.items()]
+    table = similarity.by_group(rows, groups, draws=50).table.set_index("group")
+    assert table["value"].to_dict() == pytest.approx({"two": 0.6, "one": np.nan, "none": np.nan}, nan_ok=True)
+    assert table["published"].to_dict() == pytest.approx({"two": 0.8, "one": 1.0, "none": np.nan}, nan_ok=True)
+    assert table["lo"].notna().to_dict() == {"two": True, "one": False, "none": False}
+
+
+def test_a_group_of_exactly_thirty_is_large_enough_and_the_most_alike_is_the_worst():
+    alike = unit(np.random.default_rng(0).normal(size=(30, 8)) + 5)
+    groups = partition(pd.DataFrame({"gender": ["woman"] * 30 + ["man"] * 40}), ["gender"])
+    found = similarity.by_group(np.concatenate([alike, features()]), groups, draws=50)
+    assert not found.table["small"].any() and found.spread["group"].tolist() == ["woman"]
+
+
+def test_an_interval_is_longer_on_the_side_where_images_stand_out():
+    """38 images alike and two opposite ones: draws with more of them are far less alike."""
+    rows = np.repeat([[1.0, 0.0], [-1.0, 0.0]], [38, 2], axis=0)
+    row = similarity.by_group(rows, [Group("all", "all", np.ones(40, bool))], draws=2000).table.iloc[0]
+    assert row["value"] - row["lo"] > 1.3 * (row["hi"] - row["value"]) > 0
+
+
+def test_sums_of_groups_are_those_of_their_rows_over_blocks(monkeypatch):
+    monkeypatch.setattr(similarity, "BLOCK", 7)
+    rows, members = features(), np.arange(40) % 3 == 0
+    sums = similarity.group_sums(rows, [Group("a", "b", members), Group("a", "c", ~members)])
+    assert sums == pytest.approx(np.array([rows[members].sum(axis=0), rows[~members].sum(axis=0)]))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stages.evaluate import skew
+from stages.evaluate import bootstrap, skew
 
 MEN, WOMEN = 0, 1
 
@@ -101,3 +101,32 @@ def test_resampled_counts_agree_with_a_literal_resample():
     for draw, times in enumerate(np.concatenate(list(resamples(4, 5, 4))).astype(int)):
         top = np.repeat(order[0], times[order[0]])[:3]
         assert counts[draw, 0].tolist() == np.bincount(group[top], minlength=2).tolist()
+
+
+def test_resampled_clusters_fill_the_top_though_it_may_lie_deep(monkeypatch):
+    """Ten clusters that follow each other in the ranking: where the first three are not drawn, the top comes after."""
+    cluster = np.repeat(np.arange(10), 100)
+    counts = skew.resampled_counts([np.arange(1000)], cluster % 2, 2, 5, draws=300, seed=0, cluster=cluster)
+    assert (counts.sum(axis=2) == 5).all()
+    monkeypatch.setattr(bootstrap, "BLOCK", 10 * 7)  # draws in 43 blocks
+    again = skew.resampled_counts([np.arange(1000)], cluster % 2, 2, 5, draws=300, seed=0, cluster=cluster)
+    assert (again.sum(axis=2) == 5).all()
+
+
+def test_a_ranking_without_groups_has_no_divergence():
+    assert np.isnan(skew.ndkl([[0, 1]], [-1, -1], [0.5, 0.5])).tolist() == [True]
+
+
+def test_max_skew_of_draws_is_that_of_each():
+    draws = np.array([[[3, 1], [0, 2]], [[1, 1], [0, 0]]])
+    found = skew.max_skew(draws, [0.5, 0.5])
+    assert found == pytest.approx(np.array([[np.log(1.5), np.log(2)], [0, np.nan]]), nan_ok=True)
+
+
+def test_one_image_in_the_top_is_a_side():
+    assert skew.bias_at_k([[1, 0], [0, 1]]).tolist() == [1, -1]
+
+
+def test_a_desired_share_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="positive numbers that sum to 1"):
+        skew.max_skew([[1, 1]], [1.0, 0.0])

@@ -44,7 +44,8 @@ from stages.tools.compare.runs import METHOD, Run, experiments, settings, tabula
 from stages.tools.params import Params, Part, load
 
 ALSO = (  # no headline: of the contamination paper; association that no scale of logits touches; what a mean hides
-    r"portraits\.\w+\.(self_similarity|preference\.gender|ab\.argmax\.max)|captions\.\w+\.lic\.\w+"
+    r"portraits\.\w+\.(self_similarity|preference\.gender|ab\.argmax\.max)"
+    r"|captions\.\w+\.(lic\.\w+|amplification\.\w+\.gender)"
     r"|people\.t2i\.r5\.worst\.\w+|people\.recognition\.skin_tone"
 )
 LEGEND = (
