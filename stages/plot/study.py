@@ -32,19 +32,11 @@ FILLED = 0.5  # share of the cells of lines not balanced that have to have a met
 
 @dataclass(frozen=True)
 class Study:
-    """
-    Tables of `results/study/`, as `stages.tools.compare` writes them; effects with their number of test images.
-
-    Attributes
-    ----------
-    claims : int
-        How many effects the page compares, see `claiming`.
-    """
+    """Tables of `results/study/`, as `stages.tools.compare` writes them; effects with their number of test images."""
 
     runs: pd.DataFrame
     comparisons: pd.DataFrame
     trends: pd.DataFrame
-    claims: int = 0
 
     @property
     def size(self) -> str:
@@ -94,8 +86,7 @@ class Study:
         moved = last["metric"].isin(list(metrics)) & (last["method"] == NOT_BALANCED) & farthest
         comparisons = of.assign(claimed=np.array(compared, bool) & of["difference"].notna())
         trends = last.assign(claimed=moved & last["difference"].notna())
-        claims = int(comparisons["claimed"].sum() + trends["claimed"].sum())
-        return replace(self, comparisons=comparisons, trends=trends, claims=claims)
+        return replace(self, comparisons=comparisons, trends=trends)
 
     def near(self, alpha: float) -> float:
         """Return the α of the study that stands for that of a run: the nearest of those compared; else its own."""
