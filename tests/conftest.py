@@ -1,5 +1,6 @@
 """Fixtures that several test folders share."""
 
+import gc
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
+gc.set_threshold(100_000, 20, 20)  # libraries bring a million objects, which all live to the end
 
 
 @pytest.fixture

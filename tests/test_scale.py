@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from stages.core.errors import SECTION
+from tests.helpers import programs
 
 ROOT = Path(__file__).parents[1]
 
@@ -49,14 +50,7 @@ def empty(project: Callable[..., Path]) -> Path:
 def test_every_stage_names_what_is_missing_and_where_it_is_explained(
     empty: Path, stage: str, arguments: list[str], named: str
 ) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", f"stages.{stage}", *arguments],
-        cwd=empty,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = programs.run(f"stages.{stage}", *arguments, folder=empty, environment=environment())
     assert done.returncode == 2, done.stderr
     (line,) = (line for line in done.stderr.splitlines() if line.startswith("error: "))
     assert named in line
@@ -69,14 +63,8 @@ def test_a_folder_of_the_users_that_is_missing_is_named(empty: Path, tmp_path: P
     for other in {"phase", "coco", "fairface", "imagenet"} - {name}:
         (sources / other).mkdir(parents=True)
     (sources / "Train-GCC-training.tsv").write_text("a cat\thttp://127.0.0.1/1\n")
-    done = subprocess.run(
-        [sys.executable, "-m", "stages.download"],
-        cwd=empty,
-        env=environment(COUNTERWEIGHT_SOURCES=str(sources)),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    variables = environment(COUNTERWEIGHT_SOURCES=str(sources))
+    done = programs.run("stages.download", folder=empty, environment=variables)
     assert done.returncode == 2
     assert f"{sources / name}: no such file or folder" in done.stderr
     assert SECTION in done.stderr
@@ -87,14 +75,7 @@ def test_the_page_that_errors_name_is_there() -> None:
 
 
 def test_parameters_of_the_papers_scale_are_valid_without_data(empty: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "stages.tools.params", "--profile", "cc3m"],
-        cwd=empty,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = programs.run("stages.tools.params", "--profile", "cc3m", folder=empty, environment=environment())
     assert done.returncode == 0, done.stderr
     assert yaml.safe_load(done.stdout)["download"]["source"] == "cc3m"
 

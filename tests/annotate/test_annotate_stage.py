@@ -2,7 +2,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from stages.core.scratch import VARIABLE, work_folder
 from stages.corpus.attributes import sensitive_columns
 from stages.corpus.images import encode_png
 from stages.corpus.shards import Shard, write_shard
-from tests.helpers import tiny_clip
+from tests.helpers import programs, tiny_clip
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARDS = ["00000", "00001"]
@@ -23,8 +22,7 @@ SAMPLES = 240
 
 def run(stage: str, project: Path, work: Path | None = None) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), VARIABLE: str(work or work_folder("packages").parent)}
-    command = [sys.executable, "-m", f"stages.{stage}"]
-    return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
+    return programs.run(f"stages.{stage}", folder=project, environment=environment)
 
 
 def configure(project: Path, made: str = "diffusion", **annotate: object) -> None:

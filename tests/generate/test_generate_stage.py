@@ -22,6 +22,7 @@ from stages.corpus.shards import Shard, write_shard
 from stages.corpus.words import caption_group
 from stages.generate.__main__ import _members
 from stages.generate.sampler import Sampler, Sampling, load_pipeline
+from tests.helpers import programs
 
 ROOT = Path(__file__).parents[2]
 COUNT = 24
@@ -51,7 +52,10 @@ def command(root: Path, work: str, *launcher: str, threads: int = 1) -> tuple[li
 
 def run(root: Path, work: str, *launcher: str, threads: int = 1) -> bytes:
     words, environment = command(root, work, *launcher, threads=threads)
-    done = subprocess.run(words, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    if launcher or threads > 1:
+        done = subprocess.run(words, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    else:
+        done = programs.run(*words[2:], folder=root, environment=environment)
     assert done.returncode == 0, done.stderr
     return (root / "data" / "smoke" / "synthetic" / "00000.tar").read_bytes()
 
@@ -130,9 +134,7 @@ def test_balanced_prompts_and_candidates_are_drawn_and_recorded(corpus: Path) ->
 
 def test_an_unknown_shard_is_refused(corpus: Path) -> None:
     words, environment = command(corpus, "work")
-    done = subprocess.run(
-        [*words[:-1], "00009"], cwd=corpus, env=environment, capture_output=True, text=True, check=False
-    )
+    done = programs.run(*words[2:-1], "00009", folder=corpus, environment=environment)
     assert done.returncode == 2
     assert done.stderr.strip() == "error: --shard: found 00009, expected one of 00000 (params.yaml: shards)"
 
@@ -175,7 +177,7 @@ def test_a_source_without_drawings_is_refused(corpus: Path, source: str) -> None
     with_source(corpus, source)
     write_shard(corpus / "data/smoke/oracle/00000.tar", [])
     words, environment = command(corpus, "work")
-    done = subprocess.run(words, cwd=corpus, env=environment, capture_output=True, text=True, check=False)
+    done = programs.run(*words[2:], folder=corpus, environment=environment)
     assert done.returncode == 2
     assert done.stderr.strip().startswith("error: data/smoke/oracle/00000.tar: no drawing for ")
     assert done.stderr.strip().endswith("download.emoji.oracle true; or set it to diffusion")

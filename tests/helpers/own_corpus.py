@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from stages.core.scratch import VARIABLE
+from tests.helpers import programs
 
 ROOT = Path(__file__).resolve().parents[2]
 COUNT = 240
@@ -47,7 +48,7 @@ class Project:
 
     def run(self, **variables: str) -> subprocess.CompletedProcess[str]:
         words, environment = self.command(**variables)
-        return subprocess.run(words, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
+        return programs.run(words[-1], folder=self.folder, environment=environment)
 
     def refused(self, **variables: str) -> str:
         """Run, and return the one line of the refusal."""

@@ -26,6 +26,7 @@ from stages.pretrain.denoiser import Encoded, tokenizer
 from stages.pretrain.optimise import Recipe
 from stages.pretrain.quality.card import card_table
 from stages.pretrain.settings import Settle
+from tests.helpers import programs
 
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "data" / "pretrained" / "emoji-sd"
@@ -82,10 +83,12 @@ def write_corpus(folder: Path, seed: int) -> None:
     pd.DataFrame(shares).to_csv(folder / "occupations.csv", index=False)
 
 
-def run(project: Path, *command: str) -> subprocess.CompletedProcess[str]:
+def run(project: Path, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "COUNTERWEIGHT_WORK": str(project / "work")}
-    arguments = [sys.executable, "-m", *command]
-    return subprocess.run(arguments, cwd=project, env=environment, capture_output=True, text=True, check=False)
+    if module.startswith("stages."):
+        return programs.run(module, *arguments, folder=project, environment=environment)
+    command = [sys.executable, "-m", module, *arguments]
+    return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
 
 
 def test_the_parts_make_a_pipeline_that_draws_and_is_measured(project_with_corpus: Path) -> None:

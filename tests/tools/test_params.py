@@ -1,7 +1,6 @@
 """Parameters: every mistake is one line that names file, key, what was found and what is expected."""
 
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import yaml
 from stages.core.errors import InputError
 from stages.core.settings import load_section
 from stages.tools import params
+from tests.helpers import programs
 
 ROOT = Path(__file__).parents[2]
 Project = Callable[..., Path]
@@ -185,35 +185,22 @@ def test_broken_yaml_is_one_line_with_its_number(project: Project) -> None:
     assert "\n" not in str(caught.value)
 
 
-def run_program(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "stages.tools.params", *arguments],
-        cwd=root,
-        env={"PYTHONPATH": str(ROOT), "PATH": "", "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def run_program(root: Path, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return programs.run(module, *arguments, folder=root, environment={"PYTHONPATH": str(ROOT), "PATH": ""})
 
 
 def test_the_program_checks_the_metrics_of_the_gate_too(project: Project) -> None:
-    done = run_program(project(**{"gate.metrics": {"people.t2i.r5": 1.0, "people.t2i.recall": 1.0}}))
+    module = "stages.tools.params"
+    done = run_program(project(**{"gate.metrics": {"people.t2i.r5": 1.0, "people.t2i.recall": 1.0}}), module)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: params.yaml: gate.metrics: people.t2i.recall: unknown")
-    assert run_program(project(**{"gate.metrics": {"people.t2i.r5": 1.0}})).returncode == 0
+    assert run_program(project(**{"gate.metrics": {"people.t2i.r5": 1.0}}), module).returncode == 0
 
 
 @pytest.mark.parametrize("stage", ["train", "caption", "evaluate"])
 def test_a_seed_that_is_not_among_the_seeds_is_refused(project: Project, stage: str) -> None:
     root = project(profile="smoke")
-    done = subprocess.run(
-        [sys.executable, "-m", f"stages.{stage}", "--seed", "7"],
-        cwd=root,
-        env={"PYTHONPATH": str(ROOT), "PATH": "", "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_program(root, f"stages.{stage}", "--seed", "7")
     assert done.returncode == 2
     assert done.stderr.splitlines() == ["error: --seed: found 7, expected one of 0, 1 (params.yaml: seeds)"]
     assert not (root / "data").exists()
@@ -303,14 +290,7 @@ def test_a_stage_refuses_bad_parameters_of_its_own_before_any_work(
     project: Project, program: list[str], key: str
 ) -> None:
     root = project(**{key: "abc"})
-    done = subprocess.run(
-        [sys.executable, "-m", *program],
-        cwd=root,
-        env={"PYTHONPATH": str(ROOT), "PATH": "", "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_program(root, *program)
     lines = done.stderr.strip().splitlines()
     assert done.returncode == 2, done.stderr
     assert len(lines) == 1
