@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from stages.core.errors import InputError
+from stages.results.registry import entry
 
 Kind = Literal["text", "number", "figure", "whole"]  # figure: a number, or nothing where it is not defined
 RUNS: Mapping[str, Kind] = {
@@ -63,8 +64,18 @@ def read(path: Path, kinds: Mapping[str, Kind], key: Sequence[str] = (), remedy:
 
 
 def read_runs(path: Path, remedy: str = "correct it, or restore it from git") -> pd.DataFrame:
-    """Read a table of runs: a value per run, method and metric."""
-    return read(path, RUNS, ROW, remedy).loc[:, [*RUNS]]
+    """Read a table of runs: a value per run, method and metric, each within what its metric can be."""
+    table = read(path, RUNS, ROW, remedy).loc[:, [*RUNS]]
+    for metric, values in table.groupby("metric", sort=False)["value"]:
+        known = entry(str(metric))
+        low, high = known.span
+        slack = 1e-6 * (high - low) if math.isfinite(high - low) else 0.0  # sums of floats round
+        outside = ~values.between(low - slack, high + slack)
+        if outside.any():
+            line, found = int(outside.idxmax()) + 2, values[outside].iloc[0]
+            said = f"value: found {found:g} for {metric}, expected {known.range}"
+            raise InputError(f"{path}: line {line}: {said}; {remedy}")
+    return table
 
 
 def _text(path: Path, remedy: str) -> str:

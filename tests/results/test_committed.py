@@ -9,7 +9,7 @@ from stages.core.errors import InputError
 from stages.results.committed import read, read_runs
 
 HEAD = "run,alpha,method,seed,metric,value\n"
-ROWS = "a,0,m4,0,people.t2i.r5,7.5\nb,0.6,none,1,people.t2i.r5,-2\n"
+ROWS = "a,0,m4,0,people.t2i.r5,7.5\nb,0.6,none,1,portraits.seen.position,-2\n"
 
 
 def write(folder: Path, content: str | bytes) -> Path:
@@ -26,7 +26,7 @@ def write(folder: Path, content: str | bytes) -> Path:
 def test_line_ends_and_a_mark_leave_no_trace(tmp_path: Path, content: str | bytes) -> None:
     table = read_runs(write(tmp_path, content))
     assert table.to_numpy().tolist() == [
-        ["a", 0.0, "m4", 0, "people.t2i.r5", 7.5], ["b", 0.6, "none", 1, "people.t2i.r5", -2.0]
+        ["a", 0.0, "m4", 0, "people.t2i.r5", 7.5], ["b", 0.6, "none", 1, "portraits.seen.position", -2.0]
     ]  # fmt: skip
 
 
@@ -44,11 +44,13 @@ def test_names_that_look_like_numbers_or_nothing_stay_text(tmp_path: Path) -> No
         (HEAD.replace("seed,", "") + ROWS, "no column seed (found run, alpha, method, metric, value)"),
         (HEAD + ROWS.replace("7.5", "abc"), "line 2: value: found 'abc', expected a finite number"),
         (HEAD + ROWS.replace("7.5", '"13,4"'), "line 2: value: found '13,4', expected a finite number"),
+        (HEAD + ROWS.replace("7.5", "750"), "line 2: value: found 750 for people.t2i.r5, expected 0–100 %"),
+        (HEAD + ROWS + "c,0,m4,0,rb.gender,-0.1\n", "line 4: value: found -0.1 for rb.gender, expected 0–0.5"),
         (HEAD + ROWS.replace("-2", "inf"), "line 3: value: found 'inf', expected a finite number"),
         (HEAD + ROWS.replace("-2", "nan"), "line 3: value: found 'nan', expected a finite number"),
         (HEAD + ROWS.replace("-2", ""), "line 3: value: found '', expected a finite number"),
-        (HEAD + ROWS.replace(",1,people", ",1.5,people"), "line 3: seed: found '1.5', expected a whole number"),
-        (HEAD + ROWS.replace(",1,people", f",{10**400},people"), "line 3: seed: found '1000"),
+        (HEAD + ROWS.replace(",1,portraits", ",1.5,people"), "line 3: seed: found '1.5', expected a whole number"),
+        (HEAD + ROWS.replace(",1,portraits", f",{10**400},portraits"), "line 3: seed: found '1000"),
         (HEAD + ROWS.replace("m4", ""), "line 2: method: found '', expected a text"),
         (HEAD + ROWS + "\n", "line 4: run: found '', expected a text"),
         (HEAD + ROWS + "c,1\n", "line 4: method: found '', expected a text"),
