@@ -115,3 +115,41 @@ def test_image_without_caption_is_refused():
 def test_owner_out_of_range_is_refused():
     with pytest.raises(ValueError, match="owners lie in 0…3, expected 0…2"):
         retrieval.text_to_image_ranks(np.eye(3), np.eye(3), [0, 1, 3])
+
+
+def test_owner_below_zero_or_not_one_for_each_caption_is_refused():
+    with pytest.raises(ValueError, match="owners lie in -1…1, expected 0…2"):
+        retrieval.text_to_image_ranks(np.eye(3), np.eye(3), [0, 1, -1])
+    with pytest.raises(ValueError, match="2 owners for 3 captions"):
+        retrieval.text_to_image_ranks(np.eye(3), np.eye(3), [0, 1])
+
+
+def test_the_first_of_several_images_without_captions_is_named():
+    with pytest.raises(ValueError, match=r"image 1 \(of 2\) has no caption"):
+        retrieval.image_to_text_ranks(np.eye(3)[:1], np.eye(3), [0])
+
+
+def test_shared_captions_need_to_be_told_apart():
+    with pytest.raises(ValueError, match="shared captions need `caption`"):
+        retrieval.text_to_image_ranks(np.eye(3), np.eye(3), [0, 1, 2], shared=True)
+
+
+def test_of_several_right_images_the_best_counts():
+    images = np.array([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]])  # 0 and 2 are right; scores 1, .6, 0
+    ranks = retrieval.text_to_image_ranks([[1.0, 0.0]] * 2, images, [0, 2], caption=[3, 3], shared=True)
+    assert ranks.tolist() == [0, 0]
+
+
+def test_reciprocal_ranks_and_the_published_k():
+    assert retrieval.reciprocal(np.array([0, 1, 3])).tolist() == [1, 0.5, 0.25]
+    found = retrieval.hits(np.array([0, 4, 9, 10]))
+    assert {k: of.tolist() for k, of in found.items()} == {
+        1: [True, False, False, False], 5: [True, True, False, False], 10: [True, True, True, False]
+    }  # fmt: skip
+
+
+def test_a_block_holds_no_more_scores_than_said(monkeypatch):
+    monkeypatch.setattr(retrieval, "BLOCK", 10)
+    assert retrieval._blocks(7, 3) == [slice(0, 3), slice(3, 6), slice(6, 7)]
+    assert retrieval._blocks(2, 100) == [slice(0, 1), slice(1, 2)]  # a row at least
+    assert retrieval._blocks(2, 0) == [slice(0, 2)]
