@@ -22,7 +22,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")  # 2 to this power: cycles until a thread sleeps
 
 # Libraries bring some 900,000 objects, which all live to the end. Looking for garbage among them, again and again while
-# they are imported and once more at the end, took a quarter of the processor time of a stage that refuses its input.
+# they are imported and once more at the end, took a third of the processor time of a stage that refuses its input.
 # Only in a program of ours (`python -m`), not where `stages` is imported.
 if sys.argv[:1] == ["-m"]:
     gc.set_threshold(100_000, 20, 20)

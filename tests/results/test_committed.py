@@ -49,7 +49,7 @@ def test_names_that_look_like_numbers_or_nothing_stay_text(tmp_path: Path) -> No
         (HEAD + ROWS.replace("-2", "inf"), "line 3: value: found 'inf', expected a finite number"),
         (HEAD + ROWS.replace("-2", "nan"), "line 3: value: found 'nan', expected a finite number"),
         (HEAD + ROWS.replace("-2", ""), "line 3: value: found '', expected a finite number"),
-        (HEAD + ROWS.replace(",1,portraits", ",1.5,people"), "line 3: seed: found '1.5', expected a whole number"),
+        (HEAD + ROWS.replace(",1,portraits", ",1.5,portraits"), "line 3: seed: found '1.5', expected a whole number"),
         (HEAD + ROWS.replace(",1,portraits", f",{10**400},portraits"), "line 3: seed: found '1000"),
         (HEAD + ROWS.replace("m4", ""), "line 2: method: found '', expected a text"),
         (HEAD + ROWS + "\n", "line 4: run: found '', expected a text"),
