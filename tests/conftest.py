@@ -2,7 +2,7 @@
 
 import gc
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,14 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 gc.set_threshold(100_000, 20, 20)  # libraries bring a million objects, which all live to the end
+
+
+@pytest.fixture(scope="module")
+def module_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return a folder that goes with the module's last test: clones with their runs are large, and disks are not."""
+    folder = tmp_path_factory.mktemp("module")
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

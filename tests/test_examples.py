@@ -34,9 +34,9 @@ def picture(number: int) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+def clone(module_folder: Path) -> Clone:
     """A clone with the user's files: the table of the example, longer, one image broken."""
-    made = Clone(tmp_path_factory.mktemp("examples") / "clone", ROOT / "no packages are needed")
+    made = Clone(module_folder / "clone", ROOT / "no packages are needed")
     (made.folder / "mine" / "pictures").mkdir(parents=True)
     (made.folder / "mine" / "shards").mkdir()
     lines = EXAMPLES["mine/pairs.csv"]

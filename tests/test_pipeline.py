@@ -31,8 +31,8 @@ def packages() -> Path:
 
 
 @pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory, packages: Path) -> Clone:
-    made = Clone(tmp_path_factory.mktemp("first") / "clone", packages)
+def clone(module_folder: Path, packages: Path) -> Clone:
+    made = Clone(module_folder / "clone", packages)
     assert made.executed("repro") == FIRST | AFTER_ALPHA
     made.commit("first run")
     return made
@@ -90,10 +90,8 @@ def test_target_and_draw_rerun_balance_and_what_follows(clone: Clone, section: s
     clone.do("dvc", "checkout", "--quiet")
 
 
-def test_another_machine_gets_the_same_data_and_metrics(
-    clone: Clone, tmp_path_factory: pytest.TempPathFactory, packages: Path
-) -> None:
-    other = Clone(tmp_path_factory.mktemp("second") / "clone", packages)
+def test_another_machine_gets_the_same_data_and_metrics(clone: Clone, tmp_path: Path, packages: Path) -> None:
+    other = Clone(tmp_path / "clone", packages)
     assert other.executed("repro") == FIRST | AFTER_ALPHA
     stages = ("download", "generate", "annotate", "balance")
     assert other.hashes(*stages) == clone.hashes(*stages)

@@ -32,8 +32,8 @@ def manifest(engine: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def machines(tmp_path_factory: pytest.TempPathFactory) -> Machines:
-    return Machines(tmp_path_factory.mktemp("machines"))
+def machines(module_folder: Path) -> Machines:
+    return Machines(module_folder)
 
 
 @pytest.fixture(scope="module")

@@ -41,13 +41,13 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def machines(store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
+def machines(store: str, module_folder: Path) -> Iterator[Machines]:
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             patch.delenv(name)
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
-        yield Machines(tmp_path_factory.mktemp("machines"), "s3://bucket/store", KEYS, endpointurl=store)
+        yield Machines(module_folder, "s3://bucket/store", KEYS, endpointurl=store)
 
 
 def test_shards_go_through_the_store_and_the_keys_reach_the_clones(machines: Machines) -> None:

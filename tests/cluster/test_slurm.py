@@ -19,8 +19,8 @@ KILLS = (1,) if slurm.SHORT else range(5)
 
 
 @pytest.fixture(scope="module")
-def machines(tmp_path_factory: pytest.TempPathFactory) -> Machines:
-    return Machines(tmp_path_factory.mktemp("machines"))
+def machines(module_folder: Path) -> Machines:
+    return Machines(module_folder)
 
 
 @pytest.fixture(scope="module")

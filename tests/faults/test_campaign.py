@@ -98,9 +98,9 @@ def chosen() -> list[Case]:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def finished(module_folder: Path) -> Run:
     packages = Path(os.environ.get("COUNTERWEIGHT_WORK") or ROOT / ".work") / "packages"
-    return finish(tmp_path_factory.mktemp("finished"), packages)
+    return finish(module_folder, packages)
 
 
 @pytest.fixture

@@ -19,9 +19,9 @@ RESULTS = "data/smoke/results/generations"
 
 
 @pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+def clone(module_folder: Path) -> Clone:
     packages = Path(os.environ.get("COUNTERWEIGHT_WORK") or ROOT / ".work") / "packages"
-    made = Clone(tmp_path_factory.mktemp("generations") / "clone", packages)
+    made = Clone(module_folder / "clone", packages)
     profile = made.folder / "stages" / "profiles" / "smoke.yaml"
     values = yaml.safe_load(profile.read_text())
     values["generations"]["arms"] = ONE
