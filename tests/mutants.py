@@ -30,6 +30,7 @@ TESTS = {
     "balance/feasibility": ["balance/test_feasibility.py", "balance/test_solver.py"],
     "evaluate/retrieval": ["evaluate/test_retrieval.py"],
     "evaluate/association": ["evaluate/test_association.py"],
+    "evaluate/zero_shot": ["evaluate/test_zero_shot.py"],
     "evaluate/skew": ["evaluate/test_skew.py"],
     "evaluate/similarity": ["evaluate/test_similarity.py"],
     "results/metric_change": ["results/test_metric_change.py"],

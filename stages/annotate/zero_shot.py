@@ -97,7 +97,7 @@ class Recogniser:
 
         starts = range(0, len(images), self._batch_size)
         pictures = ahead(prepare, starts, workers_beside(self._device.type))
-        for pixels in progress(pictures, "recognise", len(starts), unit="batch", leave=False):
+        for pixels in progress(pictures, "recognise", len(starts), unit="part", leave=False):
             features = normalize(self._network.encode_image(pixels.to(self._device)), dim=-1)
             for part, (attribute, groups) in zip(parts, GROUPS.items(), strict=True):
                 shares = (scale * features @ self._prompts[attribute].T).softmax(-1)

@@ -20,7 +20,6 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from stages.balance import candidates, misread, mixing, report, table_command
 from stages.balance.baselines import weigh
@@ -45,7 +44,7 @@ from stages.core.scratch import spilled
 from stages.core.settings import load
 from stages.corpus import tables
 from stages.corpus.attributes import ORIGIN, open_column, says_column, sensitive_column
-from stages.corpus.columns import check
+from stages.corpus.columns import check, schema
 from stages.corpus.selection import CANDIDATE
 from stages.corpus.words import GROUPS
 
@@ -73,7 +72,7 @@ def main() -> None:
     if settings.open:
         opened = {open_column(name, label): (label, says_column(name)) for name in target for label in labels}
         labels += opened
-    numbered = CANDIDATE in pq.read_schema(folder / "attributes.parquet").names
+    numbered = CANDIDATE in schema(folder / "attributes.parquet").names
     several = numbered and settings.method == "m4"  # other methods choose no candidate: they take the first
     if several and (settings.filter.quantile or settings.compensate == "repeat"):
         key = "filter.quantile" if settings.filter.quantile else "compensate"
@@ -92,8 +91,7 @@ def main() -> None:
                 settings.utility_bins,
                 params.contamination.seed,
                 settings.filter.quantile,
-                settings.filter.blanked == "leave_out"
-                and "blanked" in pq.read_schema(folder / "attributes.parquet").names,
+                settings.filter.blanked == "leave_out" and "blanked" in schema(folder / "attributes.parquet").names,
                 several,
             )
             if not mixed.rows:
@@ -141,7 +139,7 @@ def _groups(path: Path, settings: Balance) -> list[tuple[str, str]]:
     """Groups of the attributes: ours, and those that `annotate` read from columns of the corpus."""
     check(path, {"key": "text", "source": "text"})
     known: dict[str, list[str]] = {name: list(groups) for name, groups in GROUPS.items()}
-    for field in pq.read_schema(path):
+    for field in schema(path):
         if field.metadata and b"group" in field.metadata:
             known.setdefault(field.metadata[b"attribute"].decode(), []).append(field.metadata[b"group"].decode())
     if other := [name for name in settings.attributes if name not in known]:
@@ -154,15 +152,15 @@ def _groups(path: Path, settings: Balance) -> list[tuple[str, str]]:
 
 def _labels(path: Path, groups: list[tuple[str, str]], settings: Balance) -> list[str]:
     """Columns of the labels; check that all needed ones are there and boolean."""
-    schema = pq.read_schema(path)
+    found = schema(path)
     needed = ["key", "source", *(sensitive_column(*group) for group in groups)]
     if settings.open:
         needed += [says_column(attribute) for attribute in settings.attributes]
-    if settings.filter.quantile and "similarity" not in schema.names:
+    if settings.filter.quantile and "similarity" not in found.names:
         raise InputError(
             f"{path}: no column similarity, by which balance.filter.quantile filters; set annotate.similarity"
         )
-    samples = pq.read_schema(path.with_name("samples.parquet"))
+    samples = schema(path.with_name("samples.parquet"))
     if (utility := settings.utility) and utility not in samples.names:
         raise InputError(f"balance.utility: no column {utility} in samples.parquet; name one, or null")
     if utility and not pa.types.is_integer(kind := samples.field(utility).type) and not pa.types.is_floating(kind):
@@ -170,17 +168,17 @@ def _labels(path: Path, groups: list[tuple[str, str]], settings: Balance) -> lis
             f"balance.utility: column {utility} of samples.parquet: found {kind}, expected numbers; set "
             f"download.table.numbers: [{utility}] (or download.wds.numbers), which names the row that holds none"
         )
-    if absent := [name for name in needed if name not in schema.names]:
+    if absent := [name for name in needed if name not in found.names]:
         raise InputError(
             f"{path}: no column {absent[0]} (balance.attributes: {', '.join(settings.attributes)}); annotate again "
             "(`dvc repro`)"
         )
-    labels = [name for name in schema.names if name.startswith("y_")]
+    labels = [name for name in found.names if name.startswith("y_")]
     if not settings.proxies:
         labels = [name for name in labels if not name.startswith("y_proxy_")]
-    if wrong := [name for name in (*needed[2:], *labels) if not pa.types.is_boolean(schema.field(name).type)]:
+    if wrong := [name for name in (*needed[2:], *labels) if not pa.types.is_boolean(found.field(name).type)]:
         raise InputError(
-            f"{path}: column {wrong[0]}: found {schema.field(wrong[0]).type}, expected bool; annotate again "
+            f"{path}: column {wrong[0]}: found {found.field(wrong[0]).type}, expected bool; annotate again "
             "(`dvc repro`)"
         )
     return labels

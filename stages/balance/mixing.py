@@ -295,6 +295,8 @@ def _check(connection: duckdb.DuckDBPyConnection, words: int, utility: str | Non
         raise InputError(
             f"attributes.parquet: key {key!r} comes twice with one source, expected one row; annotate again"
         )
+    if found := connection.execute("SELECT key FROM samples GROUP BY key HAVING count(*) > 1 LIMIT 1").fetchone():
+        raise InputError(f"samples.parquet: key {found[0]!r} comes twice, expected one row; download again")
     key, bad = _one(connection, some_key + "place IS NULL OR isnan(place)")
     if bad:
         raise InputError(

@@ -28,6 +28,28 @@ _IS: dict[Kind, Callable[[pa.DataType], bool]] = {
 }
 
 
+def schema(path: Path) -> pa.Schema:
+    """
+    Return the columns of a table and their types.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or unreadable.
+    """
+    with _opened(path) as file:
+        return file.schema_arrow
+
+
+def _opened(path: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path)
+    except FileNotFoundError:
+        raise missing(f"{path}: no such file", AGAIN) from None
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path}: not a readable parquet file ({error}); {AGAIN} again") from None
+
+
 def check(path: Path, needed: Mapping[str, Kind], known: Mapping[str, Kind] | None = None) -> None:
     """
     Check the columns that are needed, by what the file says of itself; its rows are not read.
@@ -42,21 +64,16 @@ def check(path: Path, needed: Mapping[str, Kind], known: Mapping[str, Kind] | No
     InputError
         If the file is missing or unreadable, or a column is missing, of another type, or holds a null.
     """
-    try:
-        with pq.ParquetFile(path) as file:
-            schema, metadata = file.schema_arrow, file.metadata
-    except FileNotFoundError:
-        raise missing(f"{path}: no such file", AGAIN) from None
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path}: not a readable parquet file ({error}); {AGAIN} again") from None
+    with _opened(path) as file:
+        found, metadata = file.schema_arrow, file.metadata
     expected: dict[str, Kind] = {**(known or {}), **needed}
     for name, kind in expected.items():
-        if name not in schema.names:
+        if name not in found.names:
             if name not in needed:
                 continue
-            raise InputError(f"{path}: column {name} is missing (found: {', '.join(schema.names)}); {AGAIN} again")
-        if not _IS[kind](found := schema.field(name).type):
-            raise InputError(f"{path}: column {name}: found {found}, expected {kind}; {AGAIN} again")
+            raise InputError(f"{path}: column {name} is missing (found: {', '.join(found.names)}); {AGAIN} again")
+        if not _IS[kind](of := found.field(name).type):
+            raise InputError(f"{path}: column {name}: found {of}, expected {kind}; {AGAIN} again")
     for group in range(metadata.num_row_groups):
         for place in range(metadata.num_columns):
             part = metadata.row_group(group).column(place)

@@ -3,10 +3,9 @@
 from pathlib import Path
 
 import pandas as pd
-import pyarrow.parquet as pq
 
 from stages.core.errors import InputError
-from stages.corpus.columns import Kind
+from stages.corpus.columns import Kind, schema
 from stages.corpus.shards import image_key
 
 SELECTION: dict[str, Kind] = {
@@ -18,11 +17,8 @@ CANDIDATE = "candidate"  # column of tables of images, there where samples have 
 
 
 def image_columns(table: pd.DataFrame | Path) -> list[str]:
-    """Name the columns of a table, or of a parquet file, that tell images apart."""
-    if isinstance(table, Path):
-        known = pq.read_schema(table).names if table.is_file() else []
-    else:
-        known = table.columns.tolist()
+    """Name the columns of a table, or of a parquet file, that tell images apart; InputError if it is unreadable."""
+    known = schema(table).names if isinstance(table, Path) else table.columns.tolist()
     return ["key", "source", *([CANDIDATE] if CANDIDATE in known else [])]
 
 

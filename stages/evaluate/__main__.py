@@ -216,13 +216,15 @@ class _Seen:
     """Training images that show a group, drawn by hash: what erasers are fitted on."""
 
     def __init__(self, params: Settings, seed: int) -> None:
-        erased, columns = params.evaluate.erase, sensitive_columns([params.evaluate.erase.attribute])
-        selection = pd.read_parquet(params.folder / "selection.parquet")
+        erased, groups = params.evaluate.erase, sensitive_columns([params.evaluate.erase.attribute])
+        selection = columns.read(params.folder / "selection.parquet", SELECTION)
         images = image_columns(selection)
-        attributes = pd.read_parquet(params.folder / "attributes.parquet", columns=[*images, *columns])
+        known: dict[str, columns.Kind] = {"key": "text", "source": "text", **dict.fromkeys(groups, "truth value")}
+        path = params.folder / "attributes.parquet"
+        attributes = columns.read(path, known, (*images,), columns=[*images, *groups])
         balanced = any(phase.data == "balanced" for phase in params.train.schedule)
         taken = selection.loc[(selection["copies"] > 0).to_numpy()] if balanced else selection
-        rows = taken.merge(attributes, on=images).loc[lambda table: table[columns].sum(axis=1) == 1]
+        rows = taken.merge(attributes, on=images).loc[lambda table: table[groups].sum(axis=1) == 1]
         rank = [uniform(seed, key, "erase") for key in rows["key"]]
         rows = rows.assign(rank=rank).sort_values("rank").head(erased.rows).sort_values(["source", "shard", "key"])
         self.folder, self.rows = params.folder, rows

@@ -13,7 +13,7 @@ from stages.corpus import columns
 from stages.corpus.attributes import sensitive_columns
 from stages.corpus.evaluation_sets import read_set
 from stages.corpus.images import UnreadableError, pixels
-from stages.corpus.selection import CANDIDATE
+from stages.corpus.selection import CANDIDATE, image_columns
 from stages.corpus.shards import Shard
 from stages.plot import sheets
 from stages.plot.settings import Settings
@@ -191,8 +191,9 @@ class Reader:
         if not keys:
             return {}
         path = self._there(self.folder / "attributes.parquet")
-        columns.check(path, {"key": "text", "source": "text", **dict.fromkeys(sensitive_columns(), "truth value")})
-        table = pd.read_parquet(path, filters=[("key", "in", keys)])
+        known: dict[str, columns.Kind] = dict.fromkeys(sensitive_columns(), "truth value")
+        known |= {"key": "text", "source": "text"}
+        table = columns.read(path, known, (*image_columns(path),), filters=[("key", "in", keys)])
         sensitive = [column for column in table if column.startswith("s_")]
         return {
             (row["key"], row["source"]): ", ".join(column.rsplit("_", 1)[-1] for column in sensitive if row[column])
@@ -205,7 +206,7 @@ class Reader:
         folder = self.folder / "captions" / str(self.params.seeds[0])
         captions: dict[str, dict[str, str]] = {}
         for name in self.params.caption.captioners:
-            table = pd.read_parquet(self._there(folder / f"{name}.parquet"))
+            table = columns.read(self._there(folder / f"{name}.parquet"), {"key": "text", "caption": "text"})
             captions[name] = dict(zip(table["key"], table["caption"], strict=True))
         if not captions:
             return []

@@ -231,6 +231,8 @@ def broken(case: str) -> tuple[pd.DataFrame, pd.DataFrame]:
         attributes = attributes.drop(index=14)  # the real row of 000007
     elif case == "row twice":
         attributes = pd.concat([attributes, attributes.iloc[[14]]])
+    elif case == "sample twice":  # once is the real image, the other time the synthetic one: both have attributes
+        samples = pd.concat([samples, samples.iloc[[7]].assign(u=1 - samples["u"].iloc[7])], ignore_index=True)
     elif case == "value missing":
         attributes = attributes.astype({"y_0": object})
         attributes.loc[attributes["key"] == "000007", "y_0"] = None
@@ -247,7 +249,8 @@ def broken(case: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     ("case", "message"),
     [
         ("row missing", "no row of the source that α gives it for 1 keys, e.g. '000007'"),
-        ("row twice", "'000007' comes twice"),
+        ("row twice", "attributes.parquet: key '000007' comes twice"),
+        ("sample twice", "samples.parquet: key '000007' comes twice"),
         ("value missing", "a value is missing for key '000007'"),
         ("no u", "no number for key '000007'"),
         ("negative utility", "column score: key '000007' has no finite number"),

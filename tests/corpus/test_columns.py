@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from stages.core.errors import InputError
-from stages.corpus.columns import Kind, check, read
+from stages.corpus.columns import Kind, check, read, schema
+from stages.corpus.selection import image_columns
 
 NEEDED: dict[str, Kind] = {"key": "text", "copies": "whole number", "u": "number", "captions": "list of texts"}
 TABLE = pa.table({"key": ["a", "b"], "copies": [1, 2], "u": [0.5, 1.0], "captions": [["x"], []], "more": [True, False]})
@@ -42,6 +43,18 @@ def test_what_does_not_fit_is_one_line(path: Path, change, message: str) -> None
     pq.write_table(change(TABLE), path)
     with pytest.raises(InputError, match=f"t.parquet: .*{message}.*dvc repro"):
         read(path, NEEDED)
+
+
+@pytest.mark.parametrize("names", [schema, image_columns])
+def test_the_names_of_columns_are_read_or_the_table_is_refused(path: Path, names) -> None:
+    pq.write_table(TABLE.append_column("source", TABLE["key"]), path)
+    assert "source" in (found.names if isinstance(found := names(path), pa.Schema) else found)
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(InputError, match="not a readable parquet file"):
+        names(path)
+    path.unlink()
+    with pytest.raises(InputError, match="no such file"):
+        names(path)
 
 
 def test_a_column_that_may_be_missing_is_of_its_type_where_it_is_there(path: Path) -> None:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from stages.evaluate import association
+from stages.corpus.measures import FEW, MAJORITY
+from stages.evaluate import association, bootstrap
 
 
 def test_label_association_by_hand():
@@ -36,6 +37,41 @@ def test_planted_bias_is_above_the_null_level():
     assert result.maximum["softmax"][0] > 5 * result.null["softmax"]
     low, high = result.maximum["softmax"][1:]
     assert low < result.maximum["softmax"][0] < high
+
+
+def test_largest_is_the_maximum_of_the_label_association():
+    logits = np.log(np.array([[8.0, 1.0, 1.0], [2.0, 2.0, 1.0], [1.0, 1.0, 8.0]]))
+    assert association.largest(logits, [1, 1, 0]) == pytest.approx(0.65)  # label C, which is group 0's
+
+
+def test_each_of_several_groups_is_compared_with_all_others():
+    # shares .8 .2, .5 .5, .2 .8, .2 .8 of images in groups a, b, c, c
+    logits = np.log(np.array([[8.0, 2.0], [5.0, 5.0], [2.0, 8.0], [2.0, 8.0]]))
+    groups = {name: np.array(["a", "b", "c", "c"]) == name for name in "abc"}
+    table, summary, null = association.group_association(logits, ["A", "B"], groups, draws=40)
+    values = table.set_index(["group", "label"])
+    assert values["softmax"].to_dict() == pytest.approx(
+        {("a", "A"): 0.5, ("a", "B"): -0.5, ("b", "A"): 0.1, ("b", "B"): -0.1, ("c", "A"): -0.45, ("c", "B"): 0.45}
+    )
+    assert values.index.is_unique
+    assert values["n_1"].xs("A", level="label").to_dict() == {"a": 1, "b": 1, "c": 2}
+    assert (values["n_1"] + values["n_0"] == 4).all()
+    assert summary["max"][0] == pytest.approx(0.5)
+    assert summary["mean"][0] == pytest.approx(0.35)
+    alone = [association.label_association(logits, ["A", "B"], one, draws=40) for one in groups.values()]
+    assert null == max(found.null["softmax"] for found in alone)
+    assert len({found.null["softmax"] for found in alone}) > 1
+
+
+def test_intervals_of_several_groups_are_of_the_figure_over_all_of_them():
+    rng = np.random.default_rng(0)
+    logits, member = rng.normal(size=(60, 3)), np.arange(60) % 3
+    groups = {str(group): member == group for group in range(3)}
+    _, summary, _ = association.group_association(logits, list("ABC"), groups, draws=200, seed=5)
+    share = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    drawn = np.abs([bootstrap.differences(share, one, 200, 5) for one in groups.values()])  # (group, draw, label)
+    for name, draws in (("max", drawn.max(axis=(0, 2))), ("mean", drawn.mean(axis=(0, 2)))):
+        assert summary[name][1:] == pytest.approx(np.quantile(draws, [0.025, 0.975]))
 
 
 def test_pair_association_by_hand():
@@ -82,6 +118,26 @@ def test_partial_correlation_of_the_drift_agrees_with_residuals():
     expected = np.corrcoef(*rest)[0, 1]
     assert association.against_shares(gap, share, other)["drift_partial"][0] == pytest.approx(expected)
     assert association.against_shares(2 * share + other, share, other)["drift_partial"][0] == pytest.approx(1)
+
+
+def test_intervals_against_shares_are_those_of_each_resampled_gap():
+    rng = np.random.default_rng(4)
+    share, other = rng.random((2, 12))
+    gap, samples = share + rng.normal(size=12), share + rng.normal(size=(50, 12))
+    found = association.against_shares(gap, share, other, samples)
+    again = [association.against_shares(sample, share, other) for sample in samples]
+    assert found.keys() == {"correlation", "slope", "drift_partial"}
+    for name, (value, *ends) in found.items():
+        assert value == pytest.approx(association.against_shares(gap, share, other)[name][0])
+        assert ends == pytest.approx(np.quantile([one[name][0] for one in again], [0.025, 0.975]))
+
+
+def test_partial_correlation_needs_four_labels_whose_shares_are_known_in_both():
+    share, other = np.array([0.1, 0.4, 0.5, 0.9, 0.3]), np.array([0.2, 0.1, 0.7, 0.8, np.nan])
+    found = association.against_shares([0.3, 0.1, 0.9, 0.4, -99], share, other)["drift_partial"][0]
+    expected = association.against_shares([0.3, 0.1, 0.9, 0.4], share[:4], other[:4])["drift_partial"][0]
+    assert found == pytest.approx(expected)
+    assert "drift_partial" not in association.against_shares([0.3, 0.1, 0.9], share[:3], other[:3])
 
 
 def test_a_constant_of_the_prompts_changes_nothing():
@@ -134,6 +190,16 @@ def test_text_pairwise_by_hand():
     # A = label 0; B = labels 1 and 2: one ordered right, one wrong
     assert association.text_pairwise([0.5, 0.1, 0.9], [0.7, 0.01, 0.02]) == 0
     assert association.text_pairwise([0.5], [0.7]) is None
+
+
+def test_a_share_at_the_threshold_is_no_majority_but_few():
+    assert association.text_pairwise([0.5, 0.1], [MAJORITY, 0.01]) is None
+    assert association.text_pairwise([0.5, 0.1], [0.9, FEW]) == 1
+
+
+def test_images_without_a_group_label_are_refused():
+    with pytest.raises(ValueError, match="1 group labels for 2 images"):
+        association.largest(np.eye(2), [True])
 
 
 def test_one_group_only_is_refused():

@@ -42,6 +42,33 @@ def test_tie_counts_against_the_model():
     assert zero_shot.classify(np.array([[1.0, 1.0]]), np.eye(2), [0])["acc1"].tolist() == [0]
 
 
+def test_reciprocal_rank_is_that_of_a_loop():
+    rng = np.random.default_rng(1)
+    images, classes, target = rng.normal(size=(40, 4)), rng.normal(size=(7, 4)), rng.integers(0, 7, 40)
+    expected = []
+    for image, right in zip(images, target, strict=True):
+        order = sorted(range(7), key=lambda place: -float(image @ classes[place]))
+        expected.append(1 / (1 + order.index(right)))
+    assert zero_shot.classify(images, classes, target)["mrr"] == pytest.approx(expected)
+
+
+def test_five_classes_have_no_top_five_and_six_do():
+    for count in (5, 6):
+        assert ("acc5" in zero_shot.classify(np.eye(count), np.eye(count), range(count))) == (count == 6)
+
+
+def test_sixth_place_is_no_hit_among_five():
+    scores = np.array([[6.0, 5, 4, 3, 2, 1]] * 2)
+    assert zero_shot.classify(scores, np.eye(6), [4, 5])["acc5"].tolist() == [1, 0]
+
+
+def test_coarse_class_of_the_nearest_class():
+    # classes 0 and 1 are of one kind, 2 of another: right kind by another class, wrong kind, right class, a tie
+    images = np.array([[0.1, 0.9, 0.2], [0.3, 0.2, 0.9], [0.0, 0.1, 0.8], [0.2, 0.7, 0.7]])
+    found = zero_shot.coarse_hits(images, np.eye(3), [0, 0, 2, 1], ["animal", "animal", "tool"])
+    assert found.tolist() == [True, False, True, False]
+
+
 def test_by_class():
     table = zero_shot.by_class([1, 0, 1], [0, 0, 1], ["cat", "dog"])
     assert table[["class", "n", "recall"]].to_numpy().tolist() == [["cat", 2, 0.5], ["dog", 1, 1.0]]

@@ -57,8 +57,9 @@ class Started:
         return code, self.log.read_text(errors="replace")
 
     def kill(self, number: signal.Signals) -> None:
-        assert self.process.pid is not None
-        os.kill(self.process.pid, number)
+        """Send a signal to the stage, if it has not ended."""
+        if self.process.exitcode is None and self.process.pid is not None:
+            os.kill(self.process.pid, number)
         self.process.join()
 
     def orphans(self, seconds: float = 10) -> list[int]:
