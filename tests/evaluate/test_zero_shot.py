@@ -70,7 +70,7 @@ def test_coarse_class_of_the_nearest_class():
 
 
 def test_by_class():
-    table = zero_shot.by_class([1, 0, 1], [0, 0, 1], ["cat", "dog"])
+    table = zero_shot.by_class([1, 1, 0], [1, 0, 0], ["cat", "dog"])  # sorted by name
     assert table[["class", "n", "recall"]].to_numpy().tolist() == [["cat", 2, 0.5], ["dog", 1, 1.0]]
     assert table.loc[1, ["lo", "hi"]].tolist() == pytest.approx([1 / (1 + 1.959964**2), 1], abs=1e-6)  # Wilson, 1 of 1
 
