@@ -97,6 +97,13 @@ def further_groups(samples: Path, attributes: Sequence[str]) -> dict[str, list[s
                 f"{samples}: column {attribute}: found {len(groups)} values, e.g. {groups[:3]}, expected 2 to "
                 f"{MOST_GROUPS}, without quotes (annotate.columns); put them into groups first"
             )
+        spelt: dict[str, str] = {}
+        for group in groups:
+            if (other := spelt.setdefault(group.casefold(), group)) != group:
+                raise InputError(
+                    f"{samples}: column {attribute}: found {other!r} and {group!r}, which differ in case alone "
+                    "(annotate.columns); spell them alike"
+                )
         found[attribute] = groups
     return found
 

@@ -139,6 +139,13 @@ def _groups(path: Path, settings: Balance) -> list[tuple[str, str]]:
     """Groups of the attributes: ours, and those that `annotate` read from columns of the corpus."""
     check(path, {"key": "text", "source": "text"})
     known: dict[str, list[str]] = {name: list(groups) for name, groups in GROUPS.items()}
+    names: dict[str, str] = {}
+    for name in schema(path).names:
+        if (other := names.setdefault(name.casefold(), name)) != name:
+            raise InputError(
+                f"{path}: columns {other} and {name} differ in case alone, which DuckDB does not tell apart; spell the "
+                "groups alike in the source, and run `dvc repro`"
+            )
     for field in schema(path):
         if field.metadata and b"group" in field.metadata:
             known.setdefault(field.metadata[b"attribute"].decode(), []).append(field.metadata[b"group"].decode())
@@ -226,7 +233,8 @@ def _connection(
         further = "".join(f', "{label}" AND NOT "{says}" AS "{name}"' for name, (label, says) in opened.items())
         for name, path, options in views:
             columns = f"*{further if name == 'attributes' else ''}"
-            source = f"read_parquet({mixing.quoted(str(path))}{options})"
+            # a folder named u=0 shall not be a column
+            source = f"read_parquet({mixing.quoted(str(path))}, hive_partitioning = false{options})"
             only = f" WHERE {CANDIDATE} = 0" if first and name == "attributes" else ""
             connection.execute(f"CREATE VIEW {name} AS SELECT {columns} FROM {source}{only}")
         yield connection

@@ -17,6 +17,7 @@ import pandas as pd
 from stages.balance.table import BalanceReport, row_keys
 from stages.core.atomic import check_file, check_owned, owned, written
 from stages.core.errors import InputError
+from stages.corpus.shards import list_members
 
 UID = re.compile(r"[0-9a-fA-F]{32}")
 
@@ -46,6 +47,15 @@ def open_clip_csv(images: Iterable[str], captions: Iterable[str]) -> pd.DataFram
     return pd.DataFrame({"filepath": list(images), "title": [" ".join(str(text).split()) for text in captions]})
 
 
+def _stated(column: pd.Series) -> pd.Series:
+    """Return a column of the kept rows; refuse the first that states no text."""
+    for place, value in zip(column.index.tolist(), column.tolist(), strict=True):
+        if not isinstance(value, str | int | float) or value != value or not str(value).strip():  # NaN is not itself
+            said = f"column {column.name}: row {place + 1}: found {value!r}, expected a text"
+            raise InputError(f"{said}; fill it in, or leave the row out")
+    return column
+
+
 def filter_tar(source: Path, keys: set[str], out: Path) -> set[str]:
     """
     Copy the samples of a tar whose key is among `keys`, member by member as they come; return the keys found.
@@ -58,19 +68,20 @@ def filter_tar(source: Path, keys: set[str], out: Path) -> set[str]:
     Raises
     ------
     InputError
-        If the tar cannot be read.
+        If the tar cannot be read whole, or holds a link.
     """
     found = set()
-    try:
-        with tarfile.open(source, "r|") as reader, tarfile.open(out, "w|") as writer:
-            for member in reader:
-                folder, slash, name = member.name.removeprefix("./").rpartition("/")
-                key = f"{folder}{slash}{name.partition('.')[0]}"
-                if member.isfile() and key in keys:
-                    found.add(key)
-                    writer.addfile(member, reader.extractfile(member))
-    except (tarfile.TarError, EOFError) as error:
-        raise InputError(f"{source}: not a readable tar ({error}); obtain it again") from None
+    if not source.is_file():
+        raise InputError(f"{source}: is a folder, expected a tar; name another folder of tars")
+    with source.open("rb") as file, tarfile.open(out, "w|") as writer:
+        for member in list_members(source):
+            folder, slash, name = member.name.removeprefix("./").rpartition("/")
+            if (key := f"{folder}{slash}{name.partition('.')[0]}") in keys:
+                found.add(key)
+                file.seek(member.offset)
+                copied = tarfile.TarInfo(member.name)
+                copied.size = member.size
+                writer.addfile(copied, file)
     return found
 
 
@@ -157,25 +168,29 @@ def write(
     report.figure().savefig(drawn, format="png")  # first, as whatever fails has then written nothing
     keys = pd.Series(row_keys(table, exports.key or None))
     kept, said = weights["kept"].to_numpy(bool), []
-    if "uids" in exports.places:
-        array = uids(keys[kept].tolist(), f"column {exports.key}")
+    array = uids(keys[kept].tolist(), f"column {exports.key}") if "uids" in exports.places else None
+    rows = None
+    if "csv" in exports.places:
+        rows = open_clip_csv(*(_stated(table.loc[kept, name]) for name in (exports.image, exports.caption)))
+    if "tars" in exports.places and exports.tars is not None:
+        wanted, found = set(keys[kept]), dict[str, Path]()
+        with owned(exports.places["tars"]) as folder:
+            for tar in sorted(exports.tars.glob("*.tar")):
+                for key in sorted(filter_tar(tar, wanted, folder / tar.name)):
+                    if (other := found.setdefault(key, tar)) != tar:
+                        raise InputError(f"{tar}: key {key!r} is in {other}, too, expected it once; name one of them")
+            if not found:
+                raise InputError(f"{exports.tars}: no key of column {exports.key} is in them; name another --key")
+        absent = len(wanted) - len(found)
+        said.append(f"{exports.places['tars']}: {len(found)} samples" + (f"; {absent} are in no tar" if absent else ""))
+    if array is not None:
         with written(exports.places["uids"]) as path, path.open("wb") as file:
             np.save(file, array)
         said.append(f"{exports.places['uids']}: {len(array)} uids")
-    if "csv" in exports.places:
-        rows = open_clip_csv(table.loc[kept, exports.image], table.loc[kept, exports.caption])
+    if rows is not None:
         with written(exports.places["csv"]) as path:
             rows.to_csv(path, sep="\t", index=False)
         said.append(f"{exports.places['csv']}: {len(rows)} rows")
-    if "tars" in exports.places and exports.tars is not None:
-        wanted, found = set(keys[kept]), 0
-        with owned(exports.places["tars"]) as folder:
-            for tar in sorted(exports.tars.glob("*.tar")):
-                found += len(filter_tar(tar, wanted, folder / tar.name))
-            if not found:
-                raise InputError(f"{exports.tars}: no key of column {exports.key} is in them; name another --key")
-        absent = len(wanted) - found
-        said.append(f"{exports.places['tars']}: {found} samples" + (f"; {absent} are in no tar" if absent else ""))
     with written(out) as path:
         weights.assign(key=keys.to_numpy())[["key", "weight", "kept"]].to_parquet(path, index=False)
     parts = {"groups": report.groups, "associations": report.associations, "unknown": report.unknown}

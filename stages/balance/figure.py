@@ -9,6 +9,11 @@ from stages.balance.report import readable
 LARGEST = 60.0  # inches: a thousand groups would not fit in memory
 
 
+def plain(text: str) -> str:
+    """Keep matplotlib from reading what stands between two dollars as a formula."""
+    return text.replace("$", r"\$")
+
+
 def heat_map(pairs: pd.DataFrame, before: str, after: str, title: str) -> Figure:
     """
     Draw the association of every group with every label under two weightings, on one scale.
@@ -43,8 +48,10 @@ def heat_map(pairs: pd.DataFrame, before: str, after: str, title: str) -> Figure
         panel.set_title(
             f"{name}: max {size.max(initial=0.0):.3f}, mean {size.mean() if size.size else 0.0:.3f}", size=9
         )
-        panel.set_xticks(range(len(columns)), ["\n".join((a.replace("_", " "), g)) for a, g in columns], size=8)
-        panel.set_yticks(range(len(order)), [readable(label) for label in order], size=8)
+        panel.set_xticks(
+            range(len(columns)), ["\n".join((plain(a.replace("_", " ")), plain(g))) for a, g in columns], size=8
+        )
+        panel.set_yticks(range(len(order)), [plain(readable(label)) for label in order], size=8)
         panel.tick_params(length=0)
     if image is not None:
         bar = figure.colorbar(image, ax=panels, shrink=0.8, pad=0.02)
@@ -69,7 +76,9 @@ def share_bars(groups: pd.DataFrame, before: str, after: str, title: str) -> Fig
     for offset, name, colour in ((-0.2, before, "0.7"), (0.2, after, "tab:blue")):
         panel.barh(place + offset, groups[name], 0.38, color=colour, label=name)
     panel.vlines(groups["target"], place - 0.45, place + 0.45, color="black", label="target")
-    panel.set_yticks(place, [f"{a}: {g}" for a, g in zip(groups["attribute"], groups["group"], strict=True)], size=8)
+    panel.set_yticks(
+        place, [plain(f"{a}: {g}") for a, g in zip(groups["attribute"], groups["group"], strict=True)], size=8
+    )
     panel.invert_yaxis()
     panel.set_xlabel("share of the rows", size=8)
     panel.legend(fontsize=8)

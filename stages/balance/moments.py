@@ -138,6 +138,8 @@ def shares_of_table(table: pd.DataFrame, attributes: Sequence[str]) -> dict[str,
     InputError
         If a column is missing or holds no group, or a count is no number.
     """
+    if near := [name for name in map(str, table) if name != "count" and name.strip().casefold() == "count"]:
+        raise InputError(f"column {near[0]!r}: found, expected count, in small letters; rename it")
     weight = _counts(pd.Series(table["count"])) if "count" in table else pd.Series(1.0, table.index)
     marginals = {}
     for attribute in attributes:

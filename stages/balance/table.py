@@ -306,7 +306,7 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame
     chosen = list(dict.fromkeys(columns or found))
     if path.suffix.lower() == ".parquet":
         try:
-            return pq.read_table(path, columns=chosen).to_pandas()
+            return pq.read_table(path, columns=chosen).to_pandas(ignore_metadata=True)  # an index is a column, too
         except (pa.ArrowException, OSError) as error:
             raise InputError(f"{path}: damaged ({' '.join(str(error).split())[:200]}); write it again") from None
     values = [[row.get(name) for name in chosen] for row in tables.rows(path)]

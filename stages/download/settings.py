@@ -12,7 +12,8 @@ Style = Literal["noto", "twemoji", "openmoji", "noto-v1", "fluent-emoji-flat"]
 Captions = Literal["first", "draw"]
 Tones = tuple[Share, Share, Share, Share, Share]
 OF_SEVERAL = "which caption of a list is stored: the first, or one drawn by download.seed and the key"
-OURS = ("key", "shard", "caption", "captions", "u", "image")  # columns that no attribute may be named after
+# columns that no attribute may be named after; the last is DuckDB's
+OURS = ("key", "shard", "caption", "captions", "u", "image", "file_row_number")
 Place = Annotated[str, Field(min_length=1)]  # path of a file or folder outside the pipeline
 
 

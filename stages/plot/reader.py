@@ -96,7 +96,10 @@ class Reader:
         if folder is None:
             return None
         runs, comparisons, trends = (
-            committed.read(folder / f"{name}.csv", *of, _remedy("study")) for name, of in STUDY.items()
+            committed.read_runs(folder / f"{name}.csv", _remedy("study"))
+            if name == "runs"
+            else committed.read(folder / f"{name}.csv", *of, _remedy("study"))
+            for name, of in STUDY.items()
         )
         return Study(runs, with_evidence(comparisons, runs), with_evidence(trends, runs))
 

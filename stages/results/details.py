@@ -63,11 +63,13 @@ def read(source: Path | str, where: str = "") -> Details:
     """
     name = where or (str(source) if isinstance(source, Path) else "metrics")
     try:
-        content = json.loads(source.read_text() if isinstance(source, Path) else source)
+        said = source.read_text("utf-8-sig") if isinstance(source, Path) else source
+        content = json.loads(said, object_pairs_hook=_once)
     except OSError as error:
         raise InputError(f"{name}: {error.strerror}; run `dvc repro` first, or correct the name") from None
-    except ValueError as error:
-        raise InputError(f"{name}: not readable JSON ({error}); run the stage that writes it again") from None
+    except (ValueError, RecursionError) as error:  # Python's advice is about Python
+        reason = str(error).partition("; use sys.")[0]
+        raise InputError(f"{name}: not readable JSON ({reason}); run the stage that writes it again") from None
     if not isinstance(content, dict):
         raise InputError(f"{name}: found {type(content).__name__}, expected keys and values")
     for key, known in content.items():
@@ -89,8 +91,21 @@ def read(source: Path | str, where: str = "") -> Details:
     return dict(sorted((fold(flat) | whole).items()))
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse a key that comes twice, of which Python would drop the first."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"{key} comes twice")
+        found[key] = value
+    return found
+
+
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # a whole number that no float holds
+        return False
 
 
 def fold(flat: Mapping[str, float], n: int = 1) -> Details:

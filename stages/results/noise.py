@@ -84,7 +84,7 @@ def pool(runs: pd.DataFrame) -> pd.DataFrame:
 
 def read(path: Path) -> dict[str, Noise]:
     """Read noise.csv; empty where there is no such file: no study has been run."""
-    return parse(path.read_bytes(), str(path)) if path.is_file() else {}
+    return parse(path.read_bytes(), str(path)) if path.exists() else {}
 
 
 def parse(content: bytes, where: str) -> dict[str, Noise]:
@@ -99,11 +99,15 @@ def parse(content: bytes, where: str) -> dict[str, Noise]:
     try:
         table = pd.read_csv(io.BytesIO(content))
         rows = cast(list[dict[str, Any]], table.loc[:, COLUMNS].to_dict("records"))
+        if twice := [name for name, of in table.groupby("metric") if len(of) > 1]:
+            raise ValueError(f"{twice[0]} comes twice")
+        if (table[["df", "df_paired"]] % 1).to_numpy().any():
+            raise ValueError("df is no whole number")
         found = {
             str(row["metric"]): Noise(float(row["sd"]), int(row["df"]), float(row["sd_paired"]), int(row["df_paired"]))
             for row in rows
         }
-    except (KeyError, ValueError, UnicodeDecodeError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(
             f"{where}: {' '.join(str(error).split())}; expected the columns {', '.join(COLUMNS)}; make it again by "
             "`python -m stages.tools.study --compare`"

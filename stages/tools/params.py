@@ -27,6 +27,7 @@ from stages.plot.settings import Plot
 from stages.pretrain.settings import Measures, Tune
 from stages.results.formatting import NOT_BALANCED
 from stages.results.registry import is_known
+from stages.results.repository import tracked
 from stages.tools import parameter_help
 from stages.tools.gate.keys import check_keys
 from stages.train.settings import Train
@@ -346,6 +347,8 @@ def main() -> None:
     params = load(profile=arguments.profile)
     check_keys(params.gate.metrics)
     if arguments.check:
+        if tracked(arguments.check):
+            raise InputError(f"--check {arguments.check}: is a file of the repository; name another file")
         arguments.check.parent.mkdir(parents=True, exist_ok=True)
         with written(arguments.check) as file:
             file.write_text("valid\n")

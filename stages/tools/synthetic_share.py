@@ -17,9 +17,11 @@ another generator may be detected more often or hardly ever, and no number here 
 
 import argparse
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +31,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from stages.core.atomic import check_file, written
 from stages.core.errors import InputError, missing, run
 from stages.core.progress import progress
 from stages.core.seeds import uniform
@@ -36,6 +39,7 @@ from stages.corpus import tables
 from stages.corpus.attributes import is_unknown
 from stages.corpus.images import IMAGE_SUFFIXES
 from stages.corpus.shards import Shard, decode_image, list_members
+from stages.results.repository import tracked
 
 HELD_OUT = 0.3  # of the captions: they measure the error
 SIDE, BANDS = 64, 24  # of the images that the detector sees, pixels; of their spectrum
@@ -135,6 +139,13 @@ def share(
     )  # fmt: skip
 
 
+def _finite(value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number) or "_" in str(value):  # Python takes 1_0 for 10
+        raise ValueError
+    return number
+
+
 def of_table(path: Path, threshold: float, seed: int = 0) -> Share:
     """
     Read a table with `synthetic` and `score`, and estimate the share of its unknown rows.
@@ -159,9 +170,9 @@ def of_table(path: Path, threshold: float, seed: int = 0) -> Share:
         count[known] += 1
         if "score" in row and not is_unknown(row["score"]):
             try:
-                scores[known].append(float(row["score"]))
-            except ValueError:
-                raise InputError(f"{where}: column score: found {row['score']!r}, expected a number") from None
+                scores[known].append(_finite(row["score"]))
+            except (TypeError, ValueError, OverflowError):
+                raise InputError(f"{where}: column score: found {row['score']!r}, expected a finite number") from None
         elif not known:
             raise InputError(f"{where}: no score, and synthetic is empty; score such images by a detector")
     try:
@@ -265,6 +276,12 @@ def main() -> None:
     arguments = parser.parse_args()
     if (arguments.table is None) == (arguments.profile is None):
         raise InputError("--table, --profile: found both or neither, expected one of them")
+    if arguments.table and arguments.tars:
+        raise InputError("--tars: found with --table, whose rows have scores; leave out one of them")
+    if arguments.out:
+        check_file(arguments.out)
+        if (arguments.table and arguments.out.resolve() == arguments.table.resolve()) or tracked(arguments.out):
+            raise InputError(f"--out {arguments.out}: is read, or a file of the repository; name another file")
     if arguments.table:
         found = of_table(arguments.table, arguments.threshold)
     else:
@@ -280,7 +297,8 @@ def main() -> None:
     print(report(found))
     if arguments.out:
         finite = {name: value for name, value in asdict(found).items() if np.isfinite(value)}
-        arguments.out.write_text(json.dumps(finite, indent=2) + "\n")
+        with written(arguments.out) as path:
+            path.write_text(json.dumps(finite, indent=2) + "\n")
 
 
 def report(found: Share) -> str:

@@ -22,18 +22,20 @@ import yaml
 from scipy.special import stdtrit
 
 from stages.core.errors import InputError, run
-from stages.results import details, noise
+from stages.results import committed, noise
 from stages.results.details import Details
 from stages.results.formatting import counted, number
 from stages.results.headline import headline
 from stages.results.noise import Noise
 from stages.results.registry import label
-from stages.results.repository import show
+from stages.results.repository import mapping, show
+from stages.tools.check_lock import outdated
 from stages.tools.compare.runs import SILENT, flatten
 from stages.tools.params import load
 
 EXACT = ("check", "download", "balance")  # equal to the byte on every machine, given equal inputs
 CHANCE = 0.01  # of any false alarm over all headline metrics
+AGAIN = "run `dvc repro`, or restore it from git"
 EQUAL, WITHIN, DIFFERENT = "equal to the byte", "equal within the spread", "different"
 
 
@@ -144,6 +146,18 @@ def markdown(judged: Mapping[str, tuple[str, str]], apart: Sequence[Distance]) -
     return "\n\n".join(parts).replace("| nan |", "| – |") + "\n"
 
 
+def _stages(lock: Any, folder: Path, where: str) -> dict[str, Any]:
+    """Take the stages of a folder out of the content of a dvc.lock."""
+    try:
+        return {
+            name: entry
+            for name, entry in lock.get("stages", {}).items()
+            if any(out["path"].startswith(f"{folder.as_posix()}/") for out in entry.get("outs", []))
+        }
+    except (AttributeError, KeyError, TypeError):
+        raise InputError(f"{where}: not as DVC writes it; {AGAIN}") from None
+
+
 def main() -> None:
     """Compare the working tree's run with the committed one."""
     parser = argparse.ArgumentParser(
@@ -155,18 +169,20 @@ def main() -> None:
     lock, results = Path("dvc.lock"), folder / "results"
     if not lock.is_file():
         raise InputError("dvc.lock: no such file; run `dvc repro` first")
-    reference, found = (
-        {
-            name: entry
-            for name, entry in (yaml.safe_load(text) or {}).get("stages", {}).items()
-            if any(out["path"].startswith(f"{folder.as_posix()}/") for out in entry.get("outs", []))
-        }
-        for text in (show(Path(), arguments.against, lock), lock.read_text())
-    )
+    reference = _stages(mapping(Path(), arguments.against, lock), folder, f"{arguments.against}:dvc.lock")
+    try:
+        found = _stages(yaml.safe_load(lock.read_text()) or {}, folder, "dvc.lock")
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"dvc.lock: not YAML ({' '.join(str(error).split())[:200]}); {AGAIN}") from None
     if not reference or not found:
         side = arguments.against if not reference else "the working tree"
         raise InputError(f"dvc.lock of {side} holds no stage of {folder.as_posix()}; run `dvc repro` there, or name "
                          "another revision by --against")  # fmt: skip
+    if lost := [out["path"] for of in found.values() for out in of["outs"] if not Path(out["path"]).exists()]:
+        raise InputError(f"{lost[0]}: is not here, so there is no run to compare; run `dvc repro` first")
+    if changed := {stage: names for stage, names in outdated(Path()).items() if stage in found}:
+        stage, names = next(iter(changed.items()))
+        raise InputError(f"{stage}: {names[0]} is not as dvc.lock has it; run `dvc repro` first")
     path = results / "details.json"
     apart: list[Distance] = []
     if any(verdict != EQUAL for verdict, _ in verdicts(reference, found, beyond=False).values()):
@@ -176,8 +192,8 @@ def main() -> None:
                 f"{results.as_posix()}/study/noise.csv: no such file, so the spread between replicates is unknown; run "
                 "`make study`"
             )
-        old = details.read(show(Path(), arguments.against, path), f"{arguments.against}:{path.as_posix()}")
-        apart = distances(old, details.read(path), spread)
+        old = committed.read_details(show(Path(), arguments.against, path), f"{arguments.against}:{path.as_posix()}")
+        apart = distances(old, committed.read_details(path), spread)
     judged = verdicts(reference, found, any(one.beyond for one in apart))
     print(markdown(judged, apart), end="")
     if any(verdict == DIFFERENT for verdict, _ in judged.values()):

@@ -268,7 +268,7 @@ def _kind(text: str) -> str:
 
 def _sort(path: Path, key: str | None, others: Mapping[str, _Column], rows: Path, ordered: Path) -> None:
     config: dict[str, Any] = {"memory_limit": MEMORY, "temp_directory": str(ordered.with_name("spill"))}
-    given = f"read_parquet({_literal(rows)})"
+    given = f"read_parquet({_literal(rows)}, hive_partitioning = false)"  # no column by a folder named key=7
     try:
         with duckdb.connect(config=config) as connection:
             connection.execute("SET enable_progress_bar = false")

@@ -16,7 +16,6 @@ differences of such pairs (`stages.tools.compare.differences`).
 
 import argparse
 import contextlib
-import io
 import json
 import re
 import subprocess
@@ -25,18 +24,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
-import yaml
 from pydantic import ValidationError
 
 from stages.core.atomic import check_owned, owned
 from stages.core.errors import InputError, run
-from stages.results.committed import read_runs
+from stages.results.committed import read_runs, read_scores
 from stages.results.effects import NOT_SHOWN, SHOWN
 from stages.results.formatting import NOT_BALANCED
 from stages.results.headline import headlines
 from stages.results.noise import pool
 from stages.results.panels import png
-from stages.results.repository import show
+from stages.results.repository import mapping, show
 from stages.results.sweep import head, overview, panels, sentences, standing_out, tables, with_evidence
 from stages.results.writing import csv
 from stages.tools.compare.differences import compare, lines, trends
@@ -234,14 +232,18 @@ def _alike(table: pd.DataFrame, parts: Mapping[str, Part]) -> pd.DataFrame:
 
 def _read_run(name: str, revision: str, params: Params) -> Run:
     """Read parameters and scores of a run from git."""
-    science = yaml.safe_load(show(Path(), revision, Path("params.yaml")))
+    science = mapping(Path(), revision, Path("params.yaml"))
     if science.get("profile") != params.profile:
         raise InputError(
             f"{name}: profile {science.get('profile')!r}, expected {params.profile!r} as in params.yaml; "
             "leave it out, or set profile"
         )
-    scale = yaml.safe_load(show(Path(), revision, Path("stages") / "profiles" / f"{params.profile}.yaml"))
-    values = pd.read_csv(io.StringIO(show(Path(), revision, params.folder / "results" / "tables" / "seeds.csv")))
+    scale = mapping(Path(), revision, Path("stages") / "profiles" / f"{params.profile}.yaml")
+    sections = [(key, of) for key in scale for of in (scale[key] or {}, science.get(key, {}))]
+    if wrong := [key for key, of in sections if not isinstance(of, dict)]:
+        raise InputError(f"{name}: section {wrong[0]}: found no keys and values; name another revision")
+    scores = params.folder / "results" / "tables" / "seeds.csv"
+    values = read_scores(show(Path(), revision, scores), f"{name}:{scores.as_posix()}")
     merged = {**science, **{section: {**science.get(section, {}), **(own or {})} for section, own in scale.items()}}
     with contextlib.suppress(ValidationError):  # of another version of the project: as it is, without defaults
         merged = Params.model_validate(merged).model_dump(mode="json")

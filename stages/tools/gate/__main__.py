@@ -11,12 +11,10 @@ input), 3: cannot tell, where `gate.cannot_tell` says that this fails.
 import argparse
 from pathlib import Path
 
-import yaml
-
 from stages.core.errors import InputError, run
-from stages.results import details, noise
+from stages.results import committed, noise
 from stages.results.noise import Noise
-from stages.results.repository import show
+from stages.results.repository import mapping, show, tracked
 from stages.tools.check_lock import outdated
 from stages.tools.gate import documents
 from stages.tools.gate.checks import Side, Verdict, judge, outcome
@@ -44,13 +42,15 @@ def main() -> None:
     for path in filter(None, (arguments.json, arguments.junit)):
         if path.resolve() in taken:
             raise InputError(f"{path}: is read, or written for something else too; name another file")
+        if tracked(path):
+            raise InputError(f"{path}: is a file of the repository, which would be lost; name another file")
         taken.append(path.resolve())
     if arguments.files:
-        old, new = (Side(details.read(file), tuple(params.seeds)) for file in arguments.files)
+        old, new = (Side(committed.read_details(file), tuple(params.seeds)) for file in arguments.files)
         stale, spread = {}, noise.read(params.folder / "results" / "study" / "noise.csv")
     else:
         old = of_revision(Path(), arguments.against, params.folder)
-        new = Side(details.read(params.folder / "results" / "details.json"), tuple(params.seeds))
+        new = Side(committed.read_details(params.folder / "results" / "details.json"), tuple(params.seeds))
         stale, spread = outdated(Path()), noise_before(Path(), arguments.against, params.folder)
     checks = judge(params.gate.metrics, old, new, spread, params.gate.quality_drop)
     lenient = params.gate.cannot_tell == "pass"
@@ -80,9 +80,13 @@ def of_revision(root: Path, revision: str, folder: Path) -> Side:
         If there is no such revision, it has no results, or they are not metrics.
     """
     path = folder / "results" / "details.json"
-    found = details.read(show(root, revision, path), f"{revision}:{path.as_posix()}")
-    seeds = (yaml.safe_load(show(root, revision, Path("params.yaml"))) or {}).get("seeds")
-    return Side(found, tuple(seeds) if isinstance(seeds, list) and seeds else (0,))
+    found = committed.read_details(show(root, revision, path), f"{revision}:{path.as_posix()}")
+    seeds = mapping(root, revision, Path("params.yaml")).get("seeds")
+    if not isinstance(seeds, list) or not seeds:
+        return Side(found, (0,))
+    if wrong := [seed for seed in seeds if type(seed) is not int]:
+        raise InputError(f"{revision}:params.yaml: seeds: found {wrong[0]!r}, expected whole numbers; name another one")
+    return Side(found, tuple(seeds))
 
 
 def noise_before(root: Path, revision: str, folder: Path) -> dict[str, Noise]:

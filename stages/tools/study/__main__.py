@@ -15,7 +15,6 @@ compared.
 
 import argparse
 import fcntl
-import io
 import os
 import queue
 import threading
@@ -31,7 +30,7 @@ import yaml
 from stages.core.atomic import check_owned, written
 from stages.core.errors import InputError, run
 from stages.core.scratch import VARIABLE, fingerprint, work_folder
-from stages.results.committed import ROW, RUNS, read_runs
+from stages.results.committed import ROW, RUNS, read_runs, read_scores
 from stages.results.repository import git, show
 from stages.results.writing import csv
 from stages.tools.compare.__main__ import write
@@ -218,7 +217,7 @@ def collected(grid: Sequence[Point], params: Params, committed: pd.DataFrame | N
     scores = params.folder / "results" / "tables" / "seeds.csv"
     for point in grid:
         if point.name in here:
-            values = pd.read_csv(io.StringIO(show(Path(), point.name, scores)))
+            values = read_scores(show(Path(), point.name, scores), f"{point.name}:{scores.as_posix()}")
         elif committed is None:
             continue
         else:
