@@ -33,6 +33,13 @@ def test_a_column_of_the_corpus_makes_a_group_of_each_value(tmp_path: Path) -> N
         further_groups(tmp_path / "samples.parquet", ["one"])
 
 
+def test_groups_that_differ_in_case_alone_are_refused(tmp_path: Path) -> None:
+    """DuckDB takes their columns for one, and would count one of them twice."""
+    pd.DataFrame({"town": ["Paris", "paris", "x"]}).to_parquet(tmp_path / "samples.parquet")
+    with pytest.raises(InputError, match="column town: found 'Paris' and 'paris', which differ in case alone"):
+        further_groups(tmp_path / "samples.parquet", ["town"])
+
+
 @pytest.mark.parametrize("values", [[True, False, None], ["TRUE", "", "unknown"], [None, False, False]])
 def test_a_column_of_origins_has_both_groups_whatever_it_holds(tmp_path: Path, values: list) -> None:
     pd.DataFrame({"synthetic": values}).to_parquet(tmp_path / "samples.parquet")

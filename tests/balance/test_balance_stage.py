@@ -46,6 +46,15 @@ def test_realised_figures_are_those_of_the_selected_rows(balance) -> None:
     assert pairs.loc[("gender", "woman", "y_occupation_judge"), "realised"] == pytest.approx(gap, abs=1e-8)
 
 
+def test_columns_that_differ_in_case_alone_are_refused(balance) -> None:
+    folder = balance()
+    path = folder / "attributes.parquet"
+    table = pq.read_table(path)
+    pq.write_table(table.append_column("S_GENDER_WOMAN", table["s_gender_man"]), path)
+    with pytest.raises(InputError, match="s_gender_woman and S_GENDER_WOMAN differ in case alone"):
+        balance()
+
+
 @pytest.mark.parametrize(("alpha", "right"), [(0.6, 1.0), (0.6, 0.8), (0.0, 0.8)])
 def test_errors_of_the_annotation_show_in_what_is_certified(balance, alpha: float, right: float) -> None:
     """Men are taken for women in a fifth of the cases, and women are always recognised, among generated images."""

@@ -293,6 +293,91 @@ def test_nothing_is_written_where_something_is_wrong(
     assert sorted(project.rglob("*")) == before
 
 
+TARS = ["--key", "uid", "--out", "w.parquet", "--export", "tars=kept", "--tars", "tars", "--eps-r", "0"]
+
+
+def damage(project: Path, how: str) -> None:
+    first, second = project / "tars" / "0.tar", project / "tars" / "1.tar"
+    content = bytearray(first.read_bytes())
+    if how == "header":
+        content[4096:4100] = b"\xff" * 4
+    elif how == "cut between members":
+        del content[4096:]
+    elif how == "twice":
+        second.write_bytes(content)
+    elif how == "folder":
+        (project / "tars" / "2.tar").mkdir()
+    elif how == "link":
+        with tarfile.open(first, "a") as tar:
+            info = tarfile.TarInfo("link.png")
+            info.type, info.linkname = tarfile.LNKTYPE, "x.png"
+            tar.addfile(info)
+    if how != "link":
+        first.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("header", "0.tar: not a readable tar"),
+        ("cut between members", "0.tar: not a readable tar: cut off"),
+        ("twice", "is in tars/0.tar, too"),
+        ("folder", "2.tar: is a folder, expected a tar"),
+        ("link", "member link.png is a link"),
+    ],
+)
+def test_tars_that_would_lose_samples_are_refused_and_nothing_is_written(
+    project: Path, monkeypatch: pytest.MonkeyPatch, how: str, said: str
+) -> None:
+    damage(project, how)
+    before = sorted(project.rglob("*"))
+    with pytest.raises(InputError, match=said):
+        run(monkeypatch, "--table", "table.csv", "--sensitive", "gender", *TARS, "--export", "uids=kept.npy")
+    assert sorted(project.rglob("*")) == before
+
+
+def test_joined_tars_are_read_as_one(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = project / "tars" / "0.tar", project / "tars" / "1.tar"
+    first.write_bytes(first.read_bytes() + second.read_bytes())
+    second.unlink()
+    run(monkeypatch, "--table", "table.csv", "--sensitive", "gender", *TARS)
+    assert len(webdataset_reads(Path("kept/0.tar"))) == 20  # ten of each, which were in both
+
+
+@pytest.mark.parametrize("caption", [None, ["a", "b"], " "])
+def test_what_is_no_caption_is_not_exported_as_one(
+    project: Path, monkeypatch: pytest.MonkeyPatch, caption: object
+) -> None:
+    rows = pd.read_csv("table.csv").to_dict("records")
+    rows[3]["text"] = caption
+    Path("table.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(InputError, match=r"column text: row 4: found .*, expected a text"):
+        run(monkeypatch, "--table", "table.jsonl", "--sensitive", "gender", "--out", "w.parquet",
+            "--export", "csv=kept.csv", "--image", "file", "--caption", "text")  # fmt: skip
+    assert not Path("kept.csv").exists() and not Path("w.parquet").exists()
+
+
+def test_dollars_in_the_names_of_groups_are_no_formula(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = pd.read_csv("table.csv").replace({"gender": {"woman": "$5_$10", "man": r"$\frac{"}})
+    table.to_csv("table.csv", index=False)
+    run(monkeypatch, "--table", "table.csv", "--sensitive", "gender", "--out", "w.parquet")
+    assert Path("w.png").stat().st_size > 1000
+
+
+def test_the_index_of_a_parquet_file_is_a_column(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pd.read_csv("table.csv").set_index("uid").to_parquet("table.parquet")
+    run(monkeypatch, "--table", "table.parquet", "--sensitive", "gender", "--key", "uid", "--out", "w.parquet")
+    assert pd.read_parquet("w.parquet")["key"].tolist() == pd.read_csv("table.csv")["uid"].tolist()
+
+
+def test_counts_under_another_spelling_are_not_passed_over(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("c.csv").write_text("gender,Count\nwoman,9\nman,1\n")
+    with pytest.raises(InputError, match="column 'Count': found, expected count"):
+        run(
+            monkeypatch, "--table", "table.csv", "--sensitive", "gender", "--out", "w.parquet", "--target", "c.csv"
+        )
+
+
 def test_a_table_is_not_overwritten_by_its_weights(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pd.read_csv("table.csv").to_parquet("table.parquet")
     before = Path("table.parquet").read_bytes()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stages.core.errors import InputError
-from stages.results.committed import read, read_runs
+from stages.results.committed import read, read_details, read_runs, read_scores
 
 HEAD = "run,alpha,method,seed,metric,value\n"
 ROWS = "a,0,m4,0,people.t2i.r5,7.5\nb,0.6,none,1,portraits.seen.position,-2\n"
@@ -30,6 +30,39 @@ def test_line_ends_and_a_mark_leave_no_trace(tmp_path: Path, content: str | byte
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("people.t2i.r5,0,5\n", "line 3: comes twice (metric people.t2i.r5, seed 0)"),
+        ("people.t2i.r5,1,4000\n", "line 3: value: found 4000 for people.t2i.r5, expected 0–100 %"),
+        ("people.t2i.r5,.5,4\n", "line 3: seed: found '.5', expected a whole number"),
+        ("people.t2i.r5,1,inf\n", "line 3: value: found 'inf'"),
+        ("people.t2i.r5,1,4", "line 3: no end of the line"),
+    ],
+)
+def test_scores_of_a_revision_are_read_as_strictly(row: str, said: str) -> None:
+    content = "metric,seed,value\npeople.t2i.r5,0,7.5\n"
+    assert read_scores(content, "main:seeds.csv").to_numpy().tolist() == [["people.t2i.r5", 0, 7.5]]
+    with pytest.raises(InputError, match=r"^main:seeds\.csv: ") as error:
+        read_scores(content + row, "main:seeds.csv")
+    assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('{"people.t2i.r5": 700}', "found 700, expected 0–100 %"),
+        ('{"people.t2i.r5": {"value": 7, "lo": 9, "hi": 1}}', "found an interval from 9 to 1"),
+        ('{"people.t2i.r5": {"value": 7, "std": -1}}', "std: found -1"),
+    ],
+)
+def test_metrics_that_cannot_be_are_refused(content: str, said: str) -> None:
+    assert read_details('{"people.t2i.r5": 100, "other": 700}')["other"].value == 700
+    with pytest.raises(InputError, match=r"^new\.json: people\.t2i\.r5: ") as error:
+        read_details(content, "new.json")
+    assert said in str(error.value)
+
+
 def test_names_that_look_like_numbers_or_nothing_stay_text(tmp_path: Path) -> None:
     table = read_runs(write(tmp_path, HEAD + "007,0,NA,0,null,1\n"))
     assert table.loc[0, ["run", "method", "metric"]].tolist() == ["007", "NA", "null"]
@@ -46,6 +79,9 @@ def test_names_that_look_like_numbers_or_nothing_stay_text(tmp_path: Path) -> No
         (HEAD + ROWS.replace("7.5", '"13,4"'), "line 2: value: found '13,4', expected a finite number"),
         (HEAD + ROWS.replace("7.5", "750"), "line 2: value: found 750 for people.t2i.r5, expected 0–100 %"),
         (HEAD + ROWS + "c,0,m4,0,rb.gender,-0.1\n", "line 4: value: found -0.1 for rb.gender, expected 0–0.5"),
+        (HEAD + ROWS.replace("a,0,", "a,30,"), "line 2: alpha: found 30.0, expected a share"),
+        (HEAD + ROWS.replace("m4,0,", "m4,-1,"), "line 2: seed: found -1, expected 0 or more"),
+        (HEAD + ROWS.replace("m4,0,", f"m4,{10**22},"), "line 2: seed: found '1000"),
         (HEAD + ROWS.replace("-2", "inf"), "line 3: value: found 'inf', expected a finite number"),
         (HEAD + ROWS.replace("-2", "nan"), "line 3: value: found 'nan', expected a finite number"),
         (HEAD + ROWS.replace("-2", ""), "line 3: value: found '', expected a finite number"),

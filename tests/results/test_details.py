@@ -51,6 +51,10 @@ def test_flat_text_is_read():
         ('{"a": 1, "a.lo": 0}', "a.lo: found without a.hi"),
         ('{"a": {"value": 1, "hi": 2}}', "a.hi: found without a.lo"),
         ('{"a": {"value": 1, "n": 0}}', "a: n: found 0"),
+        ('{"a": 1, "a": 2}', "a comes twice"),
+        ('{"a": ' + "9" * 350 + "}", "a: found 999"),
+        ('{"a": ' + "9" * 5000 + "}", "not readable JSON (Exceeds the limit"),
+        ("[" * 150_000, "not readable JSON"),
     ],
 )
 def test_what_holds_no_metrics_is_refused(content, said):

@@ -19,6 +19,15 @@ def study(values, metric=KEY):
     return pd.DataFrame(rows, columns=["alpha", "method", "seed", "metric", "value"])
 
 
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [("x,2,1,3,1,2\nx,2,9,3,1,2\n", "x comes twice"), ("x,2,1,3.7,1,2\n", "df"), ("x,2,1,inf,1,2\n", "noise.csv")],
+)
+def test_noise_that_says_two_things_or_no_whole_number_is_refused(rows, said):
+    with pytest.raises(InputError, match=said):
+        parse(("metric,cells,sd,df,sd_paired,df_paired\n" + rows).encode(), "noise.csv")
+
+
 def test_the_spread_is_pooled_within_cells_by_hand():
     (row,) = pool(study([[1.0, 3.0], [10.0, 16.0]])).to_dict("records")
     assert (row["metric"], row["cells"], row["df"]) == (KEY, 2, 2)

@@ -42,6 +42,23 @@ def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
     assert 180 <= hits <= 199
 
 
+@pytest.mark.parametrize("score", ["Infinity", '"1_0"', "[1]", "{}", "1" + "0" * 400])
+def test_a_score_that_is_no_number_is_named_by_its_row(tmp_path: Path, score: str) -> None:
+    (tmp_path / "t.jsonl").write_text(f'{{"synthetic": "true", "score": 1}}\n{{"synthetic": "", "score": {score}}}\n')
+    with pytest.raises(InputError, match=r"t\.jsonl: "):
+        tool.of_table(tmp_path / "t.jsonl", 0.5)
+
+
+@pytest.mark.parametrize("words", [["--out", "t.csv"], ["--tars", "."]])
+def test_a_table_is_not_lost_to_its_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("t.csv").write_text("synthetic,score\ntrue,1\nfalse,0\n,1\n")
+    monkeypatch.setattr(sys, "argv", ["synthetic_share", "--table", "t.csv", *words])
+    with pytest.raises(InputError, match=words[0]):
+        tool.main()
+    assert Path("t.csv").read_text().startswith("synthetic")
+
+
 def test_known_rows_count_as_they_are(tmp_path: Path) -> None:
     rng = np.random.default_rng(2)
     table = pd.DataFrame({"synthetic": ["true"] * 100 + ["false"] * 100 + [""] * 200})

@@ -137,6 +137,20 @@ def test_what_cannot_be_judged_is_one_line(project):
     ):
         done = verify(project, *arguments)
         assert done.returncode == 2 and done.stderr.count("\n") == 1 and said in done.stderr
+    for damage, said in (("- a\n", "dvc.lock: not as"), ("<<<<<<< x\na: [\n", "dvc.lock: not YAML")):
+        project.write("dvc.lock", damage)
+        done = verify(project)
+        assert done.returncode == 2 and done.stderr.count("\n") == 1 and said in done.stderr, done.stderr
+    project.do("git", "checkout", "--", "dvc.lock")
+    details = project.folder / RESULTS / "details.json"
+    kept = details.read_text()
+    details.write_text("{}\n")
+    done = verify(project)
+    assert done.returncode == 2 and "is not as dvc.lock has it" in done.stderr, done.stdout
+    details.unlink()
+    done = verify(project)
+    assert done.returncode == 2 and "details.json: is not here" in done.stderr, done.stdout
+    details.write_text(kept)
     noise = project.folder / RESULTS / "study" / "noise.csv"
     noise.unlink()
     project.write("stages/score.py", SCORE.replace("value = 0.2", "value = 0.21"))

@@ -51,6 +51,17 @@ def done(make_project: Callable[[], Project], drawings: list[Drawing]) -> Projec
     return project
 
 
+def test_a_work_folder_that_is_named_as_a_column_changes_nothing(
+    done: Project, project: Project, drawings: list[Drawing]
+) -> None:
+    table_of(drawings, project.folder / "mine").to_csv(project.folder / "mine" / "pairs.csv", index=False)
+    project.configure(SHARDS, source="table", table=SETTINGS)
+    ran = project.run(COUNTERWEIGHT_WORK=str(project.folder / "captions=hello"))
+    assert ran.returncode == 0, ran.stderr
+    found, expected = (pd.read_parquet(of.folder / "data/smoke/samples.parquet") for of in (project, done))
+    pd.testing.assert_frame_equal(found, expected)
+
+
 def test_every_row_becomes_a_sample(done: Project, drawings: list[Drawing]) -> None:
     samples = pd.read_parquet(done.data / "samples.parquet")
     assert samples["key"].tolist() == [f"{number:09d}" for number in range(COUNT)]

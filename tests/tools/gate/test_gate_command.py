@@ -61,6 +61,34 @@ def repository(project, tmp_path):
     return tmp_path
 
 
+def test_files_of_the_repository_are_not_lost_to_outcomes(repository):
+    before = (repository / "params.yaml").read_bytes()
+    for option in ("--json", "--junit"):
+        done = gate(repository, FILE, FILE, option, "params.yaml")
+        assert done.returncode == 2 and "params.yaml: is a file of the repository" in done.stderr
+    done = run(repository, sys.executable, "-m", "stages.tools.params", "--check", "params.yaml", ok=False)
+    assert done.returncode == 2 and (repository / "params.yaml").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("params.yaml", b"a: [", "HEAD:params.yaml: not YAML"),
+        ("params.yaml", b"- a\n", "HEAD:params.yaml: found list"),
+        ("params.yaml", b"seeds: [a, {b: 1}]\n", "HEAD:params.yaml: seeds: found 'a'"),
+        (FILE, b'{"\xe9": 1}', "not UTF-8 text"),
+    ],
+)
+def test_a_revision_that_cannot_be_read_is_no_verdict(repository, name, content, said):
+    path = repository / name
+    kept = path.read_bytes()
+    path.write_bytes(content)
+    run(repository, "git", "-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "-qam", "damaged")
+    path.write_bytes(kept)
+    done = gate(repository, "--against", "HEAD")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and said in done.stderr, done.stderr
+
+
 def test_the_exit_code_is_the_verdict(repository):
     repro = (sys.executable, "-m", "dvc", "repro", "-q")
     done = gate(repository, "--against", "HEAD")
