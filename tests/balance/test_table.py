@@ -373,9 +373,7 @@ def test_the_index_of_a_parquet_file_is_a_column(project: Path, monkeypatch: pyt
 def test_counts_under_another_spelling_are_not_passed_over(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("c.csv").write_text("gender,Count\nwoman,9\nman,1\n")
     with pytest.raises(InputError, match="column 'Count': found, expected count"):
-        run(
-            monkeypatch, "--table", "table.csv", "--sensitive", "gender", "--out", "w.parquet", "--target", "c.csv"
-        )
+        run(monkeypatch, "--table", "table.csv", "--sensitive", "gender", "--out", "w.parquet", "--target", "c.csv")
 
 
 def test_a_table_is_not_overwritten_by_its_weights(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
